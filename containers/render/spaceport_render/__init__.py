@@ -1,0 +1,1 @@
+"""Rasterizers of 3D Gaussians, with the scene, camera and splat types that trainer and compressor share."""

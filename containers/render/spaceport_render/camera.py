@@ -1,0 +1,53 @@
+"""A pinhole camera in COLMAP's and gsplat's convention: x right, y down, z forward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One undistorted view.
+
+    Attributes:
+        name: the photo's name in the scene.
+        width, height: pixels.
+        fx, fy, cx, cy: focal lengths and principal point, pixels; the first pixel's centre is (0.5, 0.5).
+        world_to_camera: (4, 4) float64, rigid.
+    """
+
+    name: str
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    world_to_camera: NDArray[np.float64]
+
+    @property
+    def intrinsics(self) -> NDArray[np.float64]:
+        """K, (3, 3)."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
+
+    @property
+    def position(self) -> NDArray[np.float64]:
+        """The centre of projection in world coordinates, (3,)."""
+        rotation, translation = self.world_to_camera[:3, :3], self.world_to_camera[:3, 3]
+        return -rotation.T @ translation
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same view in `width` × `height` pixels."""
+        across, down = width / self.width, height / self.height
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * across,
+            fy=self.fy * down,
+            cx=self.cx * across,
+            cy=self.cy * down,
+        )

@@ -1,0 +1,145 @@
+"""What can be tuned in a job, the presets, and which of several values wins.
+
+An explicit field beats the preset, the preset beats the template's value; no preset means `balanced`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spaceport.errors import UserError
+
+
+class Preset(StrEnum):
+    """How much time a job may take for its quality."""
+
+    PREVIEW = "preview"
+    BALANCED = "balanced"
+    QUALITY = "quality"
+
+
+class TuningRequest(BaseModel):
+    """The tuning fields as a caller may give them: every one optional, names as in the execution input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: Preset | None = Field(None, description="preview, balanced or quality")
+    optimization_enabled: bool | None = Field(
+        None, description="false trains by the plain 3DGS recipe, the benchmarks' baseline"
+    )
+    progressive_resolution: bool | None = Field(None, description="train at 0.25, 0.5, 0.75, 1.0 of the size")
+    psnr_plateau_termination: bool | None = Field(None, description="stop when the PSNR no longer rises")
+    target_psnr: float | None = Field(None, gt=0, le=100, description="dB at which training may stop")
+    max_iterations: int | None = Field(None, ge=10, le=200_000)
+    plateau_patience: int | None = Field(None, ge=100, le=100_000, description="iterations without a gain")
+    sfm_max_size: int | None = Field(None, ge=320, le=8192, description="longer side for SfM, pixels")
+    train_max_size: int | None = Field(None, ge=64, le=8192, description="longer side for training, pixels")
+    max_gaussians: int | None = Field(None, ge=100, le=20_000_000)
+    sh_degree: int | None = Field(None, ge=0, le=3)
+    holdout: int | None = Field(
+        None, ge=0, le=1000, description="hold out every n-th photo; 0 = none; unset = 8 from 24 photos on"
+    )
+    seed: int | None = Field(None, ge=0, le=2**31 - 1)
+
+
+class Tuning(BaseModel):
+    """The tuning of one job, complete: what the job programs read.
+
+    `holdout` alone stays open (None): only SfM's end tells how many photos there are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: Preset = Preset.BALANCED
+    optimization_enabled: bool = True
+    progressive_resolution: bool = True
+    psnr_plateau_termination: bool = True
+    target_psnr: float = 30.0
+    max_iterations: int = 6000
+    plateau_patience: int = 500
+    sfm_max_size: int = 1600
+    train_max_size: int = 1024
+    max_gaussians: int = 200_000
+    sh_degree: int = 3
+    holdout: int | None = None
+    seed: int = 0
+
+    def to_strings(self) -> dict[str, str]:
+        """As SageMaker hyperparameters: strings only; an open field is left out."""
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in self.model_dump().items()
+            if value is not None
+        }
+
+    def to_environment(self) -> dict[str, str]:
+        """As a processing job's environment variables: `SPACEPORT_` + the field's name in capitals."""
+        return {_variable(name): value for name, value in self.to_strings().items()}
+
+    @classmethod
+    def from_strings(cls, values: Mapping[str, str]) -> Tuning:
+        """The tuning that `to_strings` wrote. An unknown name is an error: it must not pass unseen."""
+        return cls.model_validate(dict(values))
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Tuning:
+        """The tuning that `to_environment` wrote; other variables are left alone."""
+        given = {name: environ[_variable(name)] for name in cls.model_fields if _variable(name) in environ}
+        return cls.from_strings(given)
+
+
+def _variable(field: str) -> str:
+    return f"SPACEPORT_{field.upper()}"
+
+
+# Sizes follow the CPU budgets of targets.md: `preview` is the two-minute job on 2 cores without a GPU.
+PRESETS: Mapping[Preset, Mapping[str, Any]] = {
+    Preset.PREVIEW: {
+        "max_iterations": 1500,
+        "train_max_size": 480,
+        "max_gaussians": 40_000,
+        "sfm_max_size": 1600,
+    },
+    Preset.BALANCED: {
+        "max_iterations": 6000,
+        "train_max_size": 1024,
+        "max_gaussians": 200_000,
+        "sfm_max_size": 1600,
+    },
+    Preset.QUALITY: {
+        "max_iterations": 15_000,
+        "train_max_size": 1600,
+        "max_gaussians": 1_000_000,
+        "sfm_max_size": 2400,
+    },
+}
+
+
+def resolve(request: TuningRequest, template: Mapping[str, Any] | None = None) -> Tuning:
+    """The job's tuning: `request` over its preset over the `template`'s values over the built-in ones."""
+    preset = request.preset or Preset.BALANCED
+    explicit = request.model_dump(exclude_none=True)
+    return Tuning.model_validate({**(template or {}), **PRESETS[preset], **explicit, "preset": preset})
+
+
+def parse_request(fields: Mapping[str, Any]) -> TuningRequest:
+    """`fields` as a TuningRequest.
+
+    Raises:
+        UserError: `bad_tuning`, naming the first field that does not fit and what would.
+    """
+    try:
+        return TuningRequest.model_validate(dict(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(TuningRequest.model_fields)
+        raise UserError(
+            "bad_tuning",
+            f"The setting {name!r} can't be used: {first['msg'].lower()}.",
+            f"Settings are: {known}.",
+        ) from error
