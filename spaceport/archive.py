@@ -1,0 +1,193 @@
+"""The zip policy: which archives become a job, and which of their files are photos.
+
+Pure: works on any seekable binary file and reads only the archive's directory, so that a 256 MB Lambda
+judges a zip of many GB through ranged reads. Sizes are taken as declared here; extraction counts again.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO
+
+from spaceport.errors import UserError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
+CONVERTIBLE_SUFFIXES = frozenset({".heic", ".heif", ".dng", ".webp"})  # photos, but not ones SfM reads yet
+JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini"})
+JUNK_FOLDERS = frozenset({"__macosx"})
+
+_ENCRYPTED = 0x1  # general purpose bit 0, APPNOTE.TXT 4.4.4
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a zip may hold. The defaults fit the largest flights we process."""
+
+    min_photos: int = 3  # fewer views give no model
+    max_photos: int = 3000
+    max_entries: int = 20_000
+    max_unpacked_bytes: int = 100 * 2**30  # the SfM job's volume
+    max_ratio: float = 100.0  # photos hardly shrink; only bombs do this
+    ratio_floor_bytes: int = 10 * 2**20  # small text files may shrink a lot without harm
+
+
+@dataclass(frozen=True)
+class ArchivePhoto:
+    """A photo in the archive: its full name there and its declared unpacked size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an accepted archive holds: its photos in name order, and the files that are none."""
+
+    photos: tuple[ArchivePhoto, ...]
+    others: tuple[str, ...]
+
+
+def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Contents:
+    """Judge the zip in `file`; `archive` is what its owner calls it.
+
+    Raises:
+        UserError: `not_a_zip`, `empty_zip`, `encrypted`, `unsafe_name`, `link`, `zip_bomb`, `too_many_files`,
+            `too_few_photos`, `too_many_photos`: each names the archive and the file that is at fault.
+    """
+    limits = limits or Limits()
+    entries = [entry for entry in _directory(file, archive) if not entry.is_dir()]
+    if not entries:
+        raise UserError(
+            "empty_zip", f"{archive} is empty.", "Zip the folder with the photos and send it again."
+        )
+    if len(entries) > limits.max_entries:
+        raise UserError(
+            "too_many_files",
+            f"{archive} holds {len(entries)} files; the limit is {limits.max_entries}.",
+            "Send only the photos of one flight.",
+        )
+    for entry in entries:
+        _check_entry(entry, archive)
+    _check_sizes(entries, archive, limits)
+    wanted = [entry for entry in entries if not is_junk(entry.filename)]
+    photos = tuple(
+        ArchivePhoto(entry.filename, entry.file_size)
+        for entry in sorted(wanted, key=lambda entry: entry.filename)
+        if is_photo(entry.filename)
+    )
+    others = tuple(entry.filename for entry in wanted if not is_photo(entry.filename))
+    _check_count(photos, others, archive, limits)
+    return Contents(photos, others)
+
+
+def is_photo(name: str) -> bool:
+    """Whether a file of this name is a photo that SfM reads."""
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def is_junk(name: str) -> bool:
+    """Whether `name` is what an operating system leaves in zips: resource forks, thumbnails, hidden files."""
+    parts = PurePosixPath(name).parts
+    hidden = any(part.startswith(".") for part in parts)
+    return hidden or parts[-1].lower() in JUNK_NAMES or any(part.lower() in JUNK_FOLDERS for part in parts)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether extracting `name` below a folder stays below it, on any operating system."""
+    if not name or _CONTROL.search(name) or "\\" in name or _DRIVE.match(name):
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _directory(file: IO[bytes], archive: str) -> list[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(file) as opened:
+            return opened.infolist()
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, EOFError, ValueError) as error:
+        file.seek(0)
+        if file.read(4) == b"PK\x03\x04":
+            raise UserError(
+                "truncated_zip",
+                f"{archive} begins like a zip but its end is missing or damaged.",
+                "The upload was probably cut short: send the file again.",
+            ) from error
+        raise UserError(
+            "not_a_zip", f"{archive} is not a zip file.", "Put the photos into a .zip and send that."
+        ) from error
+
+
+def _check_entry(entry: zipfile.ZipInfo, archive: str) -> None:
+    # zipfile itself turns backslashes into slashes on Windows and cuts names at NUL: judge what was stored.
+    name = entry.orig_filename
+    if not is_safe_name(name):
+        raise UserError(
+            "unsafe_name",
+            f"{archive} holds a file named {name!r}, which can't be unpacked safely.",
+            "Zip the photos with plain relative names.",
+        )
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise UserError(
+            "link",
+            f"{archive} holds a link ({name}) instead of a file.",
+            "Zip the photo itself, not a link to it.",
+        )
+    if entry.flag_bits & _ENCRYPTED:
+        raise UserError(
+            "encrypted",
+            f"{archive} is encrypted ({name} needs a password).",
+            "Zip the photos without a password.",
+        )
+
+
+def _check_sizes(entries: list[zipfile.ZipInfo], archive: str, limits: Limits) -> None:
+    total = sum(entry.file_size for entry in entries)
+    if total > limits.max_unpacked_bytes:
+        raise UserError(
+            "zip_bomb",
+            f"{archive} unpacks to {_gigabytes(total)}; the limit is {_gigabytes(limits.max_unpacked_bytes)}.",
+            "Split the flight into several zips.",
+        )
+    for entry in entries:
+        packed = max(entry.compress_size, 1)
+        if entry.file_size > limits.ratio_floor_bytes and entry.file_size / packed > limits.max_ratio:
+            raise UserError(
+                "zip_bomb",
+                f"{archive} holds {entry.filename}, which unpacks {entry.file_size / packed:.0f}-fold.",
+                "No photo shrinks like that: leave this file out.",
+            )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 2**30:.1f} GB"
+
+
+def _check_count(
+    photos: tuple[ArchivePhoto, ...], others: tuple[str, ...], archive: str, limits: Limits
+) -> None:
+    if len(photos) > limits.max_photos:
+        raise UserError(
+            "too_many_photos",
+            f"{archive} holds {len(photos)} photos; the limit is {limits.max_photos}.",
+            "Split the flight into several zips.",
+        )
+    if len(photos) >= limits.min_photos:
+        return
+    found = f"only {len(photos)} photo{'s' if len(photos) > 1 else ''}" if photos else "no photos"
+    convertible = [name for name in others if PurePosixPath(name).suffix.lower() in CONVERTIBLE_SUFFIXES]
+    if convertible:
+        hint = f"Files like {convertible[0]} can't be read yet: export them as JPEG."
+    elif others:
+        hint = f"It holds {len(others)} other file{'s' if len(others) > 1 else ''} ({others[0]}, ...)."
+        hint += " Photos are JPEG, PNG, TIFF or BMP files."
+    else:
+        hint = "Photos are JPEG, PNG, TIFF or BMP files."
+    raise UserError(
+        "too_few_photos", f"{archive} holds {found}; a model needs at least {limits.min_photos}.", hint
+    )

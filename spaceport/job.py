@@ -1,0 +1,245 @@
+"""A job's models: what a caller asks for, what the state machine is given, what its row holds.
+
+Field names are those of the contract (ARCHITECTURE.md), so that a hand-written execution input works.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from spaceport.stages import JOB_STAGES, SETUP, TERMINAL, Status, overall_progress, stage_named
+from spaceport.tuning import TuningRequest
+
+JOB_ID_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$"
+JOB_ID_LENGTH = 40
+OPERATOR = "operator"  # who owns what nobody else does
+
+JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_ID_LENGTH)]
+S3Uri = Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")]
+
+
+class PipelineStep(StrEnum):
+    """Where a job begins: at a later step it uses the artifacts already there."""
+
+    SFM = "sfm"
+    TRAINING = "3dgs"
+    COMPRESSION = "compression"
+
+
+def job_id_for(bucket: str, key: str, version_id: str) -> str:
+    """The id of the job that this very object version is: the same event twice is the same job."""
+    digest = hashlib.sha256(f"{bucket}\n{key}\n{version_id}".encode()).hexdigest()
+    return f"job-{digest[:20]}"
+
+
+def owner_of(key: str) -> str:
+    """The owner that an upload's key names: `uploads/{owner}/{name}.zip`, else the operator."""
+    parts = key.split("/")
+    owned = len(parts) >= 3 and parts[0] == "uploads" and parts[1]
+    return parts[1] if owned else OPERATOR
+
+
+def archive_name(key: str) -> str:
+    """What the owner calls the archive at `key`."""
+    return key.rsplit("/", 1)[-1]
+
+
+class JobRequest(TuningRequest):
+    """What a caller may say of a job: in `POST /start-job`, or as `spaceport` metadata on the dropped zip."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    job_name: str | None = Field(None, alias="jobName", max_length=200)
+    email: str | None = Field(None, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
+    pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
+
+    def tuning(self) -> TuningRequest:
+        """Only the tuning fields."""
+        return TuningRequest.model_validate(self.model_dump(include=set(TuningRequest.model_fields)))
+
+
+class JobInput(TuningRequest):
+    """The execution input. Only the zip is needed; PrepareJob fills what is missing from the template.
+
+    `s3Url` and `inputS3Uri` are two names of one thing, kept because callers use both: they must agree.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    job_id: JobId | None = Field(None, alias="jobId")
+    run: int = Field(1, ge=1, le=999)
+    job_name: str | None = Field(None, alias="jobName", max_length=200)
+    s3_url: S3Uri | None = Field(None, alias="s3Url")
+    input_s3_uri: S3Uri | None = Field(None, alias="inputS3Uri")
+    email: str | None = Field(None, max_length=254)
+    timestamp: str | None = None
+    pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
+    extracted_s3_uri: S3Uri | None = Field(None, alias="extractedS3Uri")
+    colmap_output_s3_uri: S3Uri | None = Field(None, alias="colmapOutputS3Uri")
+    gaussian_output_s3_uri: S3Uri | None = Field(None, alias="gaussianOutputS3Uri")
+    compressed_output_s3_uri: S3Uri | None = Field(None, alias="compressedOutputS3Uri")
+    extractor_image_uri: str | None = Field(None, alias="extractorImageUri")
+    sfm_image_uri: str | None = Field(None, alias="sfmImageUri")
+    gaussian_image_uri: str | None = Field(None, alias="gaussianImageUri")
+    compressor_image_uri: str | None = Field(None, alias="compressorImageUri")
+
+    @model_validator(mode="after")
+    def _one_zip(self) -> Self:
+        if self.s3_url and self.input_s3_uri and self.s3_url != self.input_s3_uri:
+            raise ValueError("s3Url and inputS3Uri name different files; give one, or the same twice")
+        if not (self.s3_url or self.input_s3_uri):
+            raise ValueError("s3Url is missing: it names the zip of photos")
+        return self
+
+    @property
+    def zip_uri(self) -> str:
+        """The zip, by whichever name it was given."""
+        return self.s3_url or self.input_s3_uri or ""
+
+    def tuning(self) -> TuningRequest:
+        """Only the tuning fields."""
+        return TuningRequest.model_validate(self.model_dump(include=set(TuningRequest.model_fields)))
+
+
+class JobError(BaseModel):
+    """Why a job did not end well, in words its owner understands."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class StageRecord(BaseModel):
+    """One stage of one job: ISO 8601 times, wall seconds, 0..1."""
+
+    started: str | None = None
+    ended: str | None = None
+    progress: float = 0.0
+    instance: str | None = None
+    cost: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        if self.started is None or self.ended is None:
+            return None
+        return round((_time(self.ended) - _time(self.started)).total_seconds(), 3)
+
+
+class Outputs(BaseModel):
+    """Where a finished job's results are: S3 URIs, and the link to the viewer."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    viewer_url: str | None = Field(None, alias="viewerUrl")
+    sog: str | None = None
+    quality: str | None = None
+    report: str | None = None
+    ply: str | None = None
+    georef: str | None = None
+
+
+class JobRecord(BaseModel):
+    """A row of the Jobs table: the only truth about a job."""
+
+    model_config = ConfigDict(populate_by_name=True, extra="ignore")
+
+    job_id: JobId = Field(alias="jobId")
+    owner: str = OPERATOR
+    run: int = 1
+    job_name: str = Field("", alias="jobName")
+    email: str | None = None
+    source: str = Field("", description="s3:// URI of the zip")
+    source_version: str | None = Field(None, alias="sourceVersion")
+    request: dict[str, Any] = Field(default_factory=dict, description="the JobRequest as it was given")
+    status: Status = Status.QUEUED
+    stage: str = SETUP.name
+    stage_index: int = Field(SETUP.index, alias="stageIndex")
+    task: str | None = Field(None, description="current SageMaker job's name less its attempt")
+    execution_arn: str | None = Field(None, alias="executionArn")
+    message: str = SETUP.message
+    detail: str = Field("", description="what the current stage's program last said it is doing")
+    version: int = 1
+    created_at: str = Field(alias="createdAt")
+    updated_at: str = Field(alias="updatedAt")
+    started_at: str | None = Field(None, alias="startedAt")
+    stages: dict[str, StageRecord] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
+    error: JobError | None = None
+    outputs: Outputs | None = None
+
+    @property
+    def progress(self) -> float:
+        """Overall progress, 0..1."""
+        if self.status is Status.COMPLETED:
+            return 1.0
+        current = stage_named(self.stage)
+        record = self.stages.get(current.name)
+        return overall_progress(current, record.progress if record else 0.0)
+
+    def status_view(self) -> dict[str, Any]:
+        """The status contract: what GET /jobs/{id} and every WebSocket message carry."""
+        return {
+            "jobId": self.job_id,
+            "jobName": self.job_name,
+            "status": self.status.value,
+            "stage": self.stage,
+            "progress": self.progress,
+            "message": self.message,
+            "detail": self.detail,
+            "version": self.version,
+            "queuePosition": None,
+            "createdAt": self.created_at,
+            "updatedAt": self.updated_at,
+            "startedAt": self.started_at,
+            "stages": {
+                name: {**record.model_dump(), "seconds": record.seconds}
+                for name, record in self.stages.items()
+            },
+            "metrics": self.metrics,
+            "warnings": self.warnings,
+            "error": self.error.model_dump() if self.error else None,
+            "outputs": self.outputs.model_dump(by_alias=True) if self.outputs else None,
+        }
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+def empty_stages() -> dict[str, StageRecord]:
+    """The `stages` of a job that has not begun: one record a stage that runs a job."""
+    return {stage.name: StageRecord() for stage in JOB_STAGES}
+
+
+def task_name(job_id: str, stage: str, run: int) -> str:
+    """The SageMaker job's name less its attempt: `{jobId}-{sfm|3dgs|sog}-{run}`."""
+    return f"{job_id}-{stage_named(stage).job_suffix}-{run}"
+
+
+_SUFFIXES = "|".join(stage.job_suffix for stage in JOB_STAGES)
+_SAGEMAKER_NAME = re.compile(rf"^(?P<job_id>.+)-({_SUFFIXES})-\d+-\d+$")
+
+
+def parse_sagemaker_name(name: str) -> tuple[str, str] | None:
+    """(jobId, task name) of one of our SageMaker jobs' names, or None where it is not one of ours."""
+    match = _SAGEMAKER_NAME.match(name)
+    if match is None or not re.match(JOB_ID_PATTERN, match["job_id"]):
+        return None
+    return match["job_id"], name.rsplit("-", 1)[0]
+
+
+def now_iso(now: datetime | None = None) -> str:
+    """The time as rows hold it: ISO 8601, UTC, milliseconds, `Z`, the form of `$$.State.EnteredTime`."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _time(iso: str) -> datetime:
+    return datetime.fromisoformat(iso)
