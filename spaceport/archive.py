@@ -151,7 +151,7 @@ def _check_sizes(entries: list[zipfile.ZipInfo], archive: str, limits: Limits) -
     if total > limits.max_unpacked_bytes:
         raise UserError(
             "zip_bomb",
-            f"{archive} unpacks to {_gigabytes(total)}; the limit is {_gigabytes(limits.max_unpacked_bytes)}.",
+            f"{archive} holds {_gigabytes(total)}, the limit is {_gigabytes(limits.max_unpacked_bytes)}.",
             "Split the flight into several zips.",
         )
     for entry in entries:

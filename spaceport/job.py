@@ -127,7 +127,7 @@ class StageRecord(BaseModel):
     @property
     def seconds(self) -> float | None:
         if self.started is None or self.ended is None:
-            return None
+            return None  # a stage that a job skipped has an end, but no beginning
         return round((_time(self.ended) - _time(self.started)).total_seconds(), 3)
 
 
@@ -216,6 +216,11 @@ class JobRecord(BaseModel):
 def empty_stages() -> dict[str, StageRecord]:
     """The `stages` of a job that has not begun: one record a stage that runs a job."""
     return {stage.name: StageRecord() for stage in JOB_STAGES}
+
+
+def execution_name(job_id: str, run: int) -> str:
+    """The name of the execution that is this run of the job; a retry is a new run."""
+    return f"{job_id}-{run}"
 
 
 def task_name(job_id: str, stage: str, run: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from typing import Protocol, TextIO
 from spaceport.stages import JOB_STAGES, Stage
 
 MARK = "spaceport"  # the subscription filter is { $.spaceport = 1 }
+MAX_MESSAGE = 200  # characters; it is one line on a phone
+MAX_METRIC = 1e100  # far above any measure, far below what DynamoDB refuses
+_METRIC_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 MIN_INTERVAL_S = 1.0  # at most one line a second: every line is one write to the job's row
 
 
@@ -64,14 +68,16 @@ def parse_line(text: str) -> ProgressLine | None:
         return None
     if not isinstance(message, str) or not isinstance(metrics, dict):
         return None
-    numbers = {str(name): _number(value) for name, value in metrics.items()}
-    return ProgressLine(stage, fraction, message, {k: v for k, v in numbers.items() if v is not None})
+    numbers = {name: _number(value) for name, value in metrics.items() if _METRIC_NAME.match(name)}
+    return ProgressLine(
+        stage, fraction, message[:MAX_MESSAGE], {k: v for k, v in numbers.items() if v is not None}
+    )
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MAX_METRIC:
         return None
-    return float(value)
+    return round(float(value), 9)
 
 
 class ProgressWriter:

@@ -1,0 +1,55 @@
+"""Where every Catch leads: write the reason into the row, in words its owner understands.
+
+The state machine goes on to its Fail state afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from spaceport.environment import Environment
+from spaceport.failure import explain
+from spaceport.job import JobRecord, empty_stages, execution_name, now_iso
+from spaceport.jobs import Jobs
+from spaceport.plan import job_id_named
+from spaceport.stages import SETUP
+
+
+class Settings(Environment):
+    jobs_table: str
+
+
+logger = Logger()
+settings = Settings.read()
+jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`event`: {input, executionName, executionArn, failure: {Error, Cause}}, as the states pass it."""
+    job_id = job_id_named(event["input"].get("jobId"), event["executionName"])
+    row = own_row(job_id, event["executionArn"], event["executionName"])
+    failure = event["failure"]
+    error = explain(failure["Error"], failure.get("Cause", ""), row.message if row else SETUP.message)
+    recorded = row is not None and jobs.fail(job_id, error, now_iso())
+    logger.error("job failed", job_id=job_id, code=error.code, recorded=recorded)
+    return {"jobId": job_id, "code": error.code, "recorded": recorded}
+
+
+def own_row(job_id: str, arn: str, name: str) -> JobRecord | None:
+    """This execution's row: made where there is none yet, None where the job is another execution's.
+
+    A queued row names no execution yet: it belongs to the one that `dispatch_jobs` names after it.
+    """
+    now = now_iso()
+    fresh = JobRecord(job_id=job_id, execution_arn=arn, created_at=now, updated_at=now, stages=empty_stages())
+    if jobs.create(fresh):
+        return fresh
+    row = jobs.get(job_id)
+    if row is None:
+        return None
+    ours = row.execution_arn == arn or (row.execution_arn is None and name == execution_name(job_id, row.run))
+    return row if ours else None

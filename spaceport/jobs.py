@@ -1,0 +1,191 @@
+"""The Jobs table: one conditional update for everything that changes a job.
+
+Every writer adds one to `version`, never leaves a terminal state and never takes progress back. A write
+whose condition fails changed nothing and returns False: somebody else was there first, which is normal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+
+from spaceport.errors import ErrorText
+from spaceport.job import JobRecord, Outputs
+from spaceport.progress import ProgressLine
+from spaceport.stages import ACTIVE, COMPRESSION, DONE, Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+
+class Jobs:
+    """The Jobs table behind the operations that a job's life needs. Times are as `job.now_iso`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def create(self, record: JobRecord) -> bool:
+        """Put a new row. False where the job already has one: the same event came twice."""
+        try:
+            self._table.put_item(Item=_to_item(record), ConditionExpression="attribute_not_exists(jobId)")
+        except ClientError as error:
+            return _condition_failed(error)
+        return True
+
+    def get(self, job_id: str) -> JobRecord | None:
+        """The row as it is now (strongly consistent), or None."""
+        item = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
+        return record_from_item(item) if item else None
+
+    def begin(self, job_id: str, execution_arn: str, now: str) -> bool:
+        """QUEUED → RUNNING under this execution. True again for the same one: Lambdas retry."""
+        return self._update(
+            job_id,
+            {"status": Status.RUNNING, "executionArn": execution_arn, "startedAt": now, "updatedAt": now},
+            condition="#status = :queued OR (#status = :status AND #executionArn = :executionArn)",
+            values={":queued": Status.QUEUED},
+        )
+
+    def progress(self, job_id: str, task: str, line: ProgressLine, now: str) -> bool:
+        """Note a progress line of `task`. False where the row names another task, or the line is old news."""
+        fields: dict[str, Any] = {
+            f"stages.{line.stage}.progress": line.progress,
+            "detail": line.message,
+            "updatedAt": now,
+            **{f"metrics.{name}": value for name, value in line.metrics.items()},
+        }
+        name = next(iter(fields))
+        return self._update(
+            job_id,
+            fields,
+            condition=f"#status = :running AND #task = :task AND {_path(name)} < {_value(name)}",
+            values={":running": Status.RUNNING, ":task": task},
+            names={"#task": "task"},
+        )
+
+    def complete(self, job_id: str, outputs: Outputs, metrics: Mapping[str, float], now: str) -> bool:
+        """The job is done: its outputs and headline numbers."""
+        return self._update(
+            job_id,
+            {
+                "status": Status.COMPLETED,
+                "stage": DONE.name,
+                "stageIndex": DONE.index,
+                "message": DONE.message,
+                "detail": "",
+                "outputs": outputs.model_dump(by_alias=True),
+                f"stages.{COMPRESSION.name}.ended": now,
+                f"stages.{COMPRESSION.name}.progress": 1,
+                "updatedAt": now,
+                **{f"metrics.{name}": value for name, value in metrics.items()},
+            },
+            **_ACTIVE,
+        )
+
+    def fail(self, job_id: str, error: ErrorText, now: str) -> bool:
+        """The job failed. False where it already ended otherwise (or has no row)."""
+        fields = {"status": Status.FAILED, "error": asdict(error), "updatedAt": now}
+        return self._update(job_id, fields, **_ACTIVE)
+
+    def _update(
+        self,
+        job_id: str,
+        fields: Mapping[str, Any],
+        *,
+        condition: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+    ) -> bool:
+        """SET `fields` (dotted paths) and ADD one to the version, under `condition`."""
+        parts = {part for path in fields for part in path.split(".")}
+        try:
+            self._table.update_item(
+                Key={"jobId": job_id},
+                UpdateExpression="SET "
+                + ", ".join(f"{_path(path)} = {_value(path)}" for path in fields)
+                + " ADD version :one",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={
+                    "#status": "status",
+                    **{_name(part): part for part in parts},
+                    **(names or {}),
+                },
+                ExpressionAttributeValues={
+                    ":one": 1,
+                    **{_value(path): _to_dynamo(value) for path, value in fields.items()},
+                    **{name: _to_dynamo(value) for name, value in values.items()},
+                },
+            )
+        except ClientError as error:
+            return _condition_failed(error)
+        return True
+
+
+_ACTIVE: dict[str, Any] = {
+    "condition": "#status IN (" + ", ".join(f":active{i}" for i in range(len(ACTIVE))) + ")",
+    "values": {f":active{i}": status for i, status in enumerate(ACTIVE)},
+}
+
+
+def record_from_item(item: Mapping[str, Any]) -> JobRecord:
+    """A row as boto3's resource layer reads it."""
+    return JobRecord.model_validate(_from_dynamo(dict(item)))
+
+
+def record_from_image(image: Mapping[str, Any]) -> JobRecord:
+    """A row as a DynamoDB stream carries it: typed attribute values (`{"S": ...}`)."""
+    deserialize = TypeDeserializer().deserialize
+    return record_from_item({name: deserialize(value) for name, value in image.items()})
+
+
+def _to_item(record: JobRecord) -> dict[str, Any]:
+    item: dict[str, Any] = _to_dynamo(record.model_dump(mode="json", by_alias=True))
+    return item
+
+
+def _path(dotted: str) -> str:
+    return ".".join(_name(part) for part in dotted.split("."))
+
+
+def _name(part: str) -> str:
+    # A stage is called `3dgs`; expression names are letters, digits and underscores.
+    return f"#{''.join(c if c.isalnum() else '_' for c in part)}"
+
+
+def _value(dotted: str) -> str:
+    return f":{''.join(c if c.isalnum() else '_' for c in dotted)}"
+
+
+def _to_dynamo(value: Any) -> Any:
+    """DynamoDB has Decimal for numbers, and no float."""
+    if isinstance(value, Status):
+        return value.value
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, Mapping):
+        return {name: _to_dynamo(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_dynamo(part) for part in value]
+    return value
+
+
+def _from_dynamo(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _from_dynamo(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_from_dynamo(part) for part in value]
+    return value
+
+
+def _condition_failed(error: ClientError) -> bool:
+    """False for a failed condition; any other error is a fault and goes on."""
+    if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+        return False
+    raise error

@@ -1,0 +1,197 @@
+"""From an execution input to the plan that the state machine follows.
+
+Pure: what the template fixes is passed in as `TemplateFacts`. A request never decides on image URIs,
+buckets or prefixes: where it names them, they must be the template's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from spaceport.errors import UserError
+from spaceport.job import JOB_ID_LENGTH, JOB_ID_PATTERN, JobInput, PipelineStep, archive_name, task_name
+from spaceport.stages import COMPRESSION, SFM, TRAINING
+from spaceport.tuning import Tuning, resolve
+
+
+@dataclass(frozen=True)
+class TemplateFacts:
+    """What only the template decides."""
+
+    uploads_bucket: str
+    data_bucket: str
+    sfm_image_uri: str
+    gaussian_image_uri: str
+    compressor_image_uri: str
+
+
+class _Plan(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class SfmPlan(_Plan):
+    """The SfM processing job: its name less the attempt, its environment."""
+
+    task: str
+    environment: dict[str, str]
+
+
+class TrainingPlan(_Plan):
+    """The training job. `scene_s3_uri` is the undistorted scene that SfM made."""
+
+    task: str
+    hyperparameters: dict[str, str]
+    scene_s3_uri: str = Field(alias="sceneS3Uri")
+    output_s3_uri: str = Field(alias="outputS3Uri")
+    checkpoints_s3_uri: str = Field(alias="checkpointsS3Uri")
+
+
+class CompressionPlan(_Plan):
+    """The compression processing job."""
+
+    task: str
+    environment: dict[str, str]
+
+
+class ModelPlace(_Plan):
+    """Where the trained model is: the training task overwrites it with where SageMaker put it."""
+
+    s3_uri: str = Field(alias="s3Uri")
+
+
+class Plan(_Plan):
+    """Everything the states after PrepareJob read; their JSONPaths are this model's names in camelCase."""
+
+    job_id: str
+    run: int
+    pipeline_step: PipelineStep
+    zip_s3_uri: str = Field(alias="zipS3Uri")
+    extracted_s3_uri: str = Field(alias="extractedS3Uri")
+    colmap_s3_uri: str = Field(alias="colmapS3Uri")
+    gaussian_s3_uri: str = Field(alias="gaussianS3Uri")
+    compressed_s3_uri: str = Field(alias="compressedS3Uri")
+    sfm: SfmPlan
+    training: TrainingPlan
+    compression: CompressionPlan
+    model: ModelPlace
+
+
+def parse_input(raw: Mapping[str, Any]) -> JobInput:
+    """The execution input as a JobInput.
+
+    Raises:
+        UserError: `bad_input`, naming the field.
+    """
+    try:
+        return JobInput.model_validate(dict(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "input"
+        raise UserError(
+            "bad_input",
+            f"The execution input's field {field} can't be used: {first['msg']}.",
+            "Compare it with events/start_execution.json.",
+        ) from error
+
+
+def job_id_named(given: object, execution_name: str) -> str:
+    """The job's id: `given` or the execution's name, whichever can be one first, else a hash of the name."""
+    for name in (given, execution_name):
+        if isinstance(name, str) and len(name) <= JOB_ID_LENGTH and re.match(JOB_ID_PATTERN, name):
+            return name
+    return f"job-{hashlib.sha256(execution_name.encode()).hexdigest()[:20]}"
+
+
+def make_plan(given: JobInput, job_id: str, facts: TemplateFacts) -> Plan:
+    """The plan for `given`.
+
+    Raises:
+        UserError: `foreign_image`, `foreign_s3_uri`, naming the field that points outside this stack.
+    """
+    home = f"s3://{facts.data_bucket}/jobs/{job_id}"
+    _check_images(given, facts)
+    _check_zip(given, facts)
+    places = {
+        "extractedS3Uri": given.extracted_s3_uri or f"{home}/extracted/",
+        "colmapOutputS3Uri": given.colmap_output_s3_uri or f"{home}/colmap/",
+        "gaussianOutputS3Uri": given.gaussian_output_s3_uri or f"{home}/gaussian/",
+        "compressedOutputS3Uri": given.compressed_output_s3_uri or f"{home}/compressed/",
+    }
+    for field, uri in places.items():
+        _check_place(field, uri, home)
+    extracted, colmap, gaussian, compressed = (_as_prefix(uri) for uri in places.values())
+    tuning = resolve(given.tuning())
+    return Plan(
+        job_id=job_id,
+        run=given.run,
+        pipeline_step=given.pipeline_step,
+        zip_s3_uri=given.zip_uri,
+        extracted_s3_uri=extracted,
+        colmap_s3_uri=colmap,
+        gaussian_s3_uri=gaussian,
+        compressed_s3_uri=compressed,
+        sfm=SfmPlan(task=task_name(job_id, SFM.name, given.run), environment=tuning.to_environment()),
+        training=TrainingPlan(
+            task=task_name(job_id, TRAINING.name, given.run),
+            hyperparameters=tuning.to_strings(),
+            scene_s3_uri=f"{colmap}dense/",
+            output_s3_uri=f"{home}/training/",
+            checkpoints_s3_uri=f"{home}/checkpoints/{given.run}/",
+        ),
+        compression=CompressionPlan(
+            task=task_name(job_id, COMPRESSION.name, given.run),
+            environment=_compression_environment(given, tuning),
+        ),
+        model=ModelPlace(s3_uri=gaussian),
+    )
+
+
+def _compression_environment(given: JobInput, tuning: Tuning) -> dict[str, str]:
+    name = given.job_name or archive_name(given.zip_uri)
+    return {**tuning.to_environment(), "SPACEPORT_JOB_NAME": name[:200]}
+
+
+def _check_images(given: JobInput, facts: TemplateFacts) -> None:
+    # SfM does the extraction, so its image is the extractor's too.
+    allowed = {
+        "extractorImageUri": (given.extractor_image_uri, facts.sfm_image_uri),
+        "sfmImageUri": (given.sfm_image_uri, facts.sfm_image_uri),
+        "gaussianImageUri": (given.gaussian_image_uri, facts.gaussian_image_uri),
+        "compressorImageUri": (given.compressor_image_uri, facts.compressor_image_uri),
+    }
+    for field, (asked, ours) in allowed.items():
+        if asked is not None and asked != ours:
+            raise UserError(
+                "foreign_image",
+                f"{field} names {asked}, which is not this stack's image.",
+                f"Leave the field out, or give {ours}.",
+            )
+
+
+def _check_zip(given: JobInput, facts: TemplateFacts) -> None:
+    if not given.zip_uri.startswith(f"s3://{facts.uploads_bucket}/"):
+        raise UserError(
+            "foreign_s3_uri",
+            f"s3Url names {given.zip_uri}, which is not in this stack's uploads bucket.",
+            f"Upload the zip to s3://{facts.uploads_bucket}/ first.",
+        )
+
+
+def _check_place(field: str, uri: str, home: str) -> None:
+    if not uri.startswith(f"{home}/") or ".." in uri:
+        raise UserError(
+            "foreign_s3_uri",
+            f"{field} names {uri}, which is outside this job's own folder.",
+            f"Leave the field out, or give a prefix below {home}/.",
+        )
+
+
+def _as_prefix(uri: str) -> str:
+    return uri if uri.endswith("/") else f"{uri}/"
