@@ -1,0 +1,31 @@
+"""Base colour and opacity: the constant harmonic through a codebook, opacity as the alpha channel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaceport_compressor.codebook import Codebook, fit_codebook
+from spaceport_compressor.sog_format import CodedMeta
+from spaceport_compressor.sog_images import Texels
+
+FILES = ("sh0.webp",)
+STEPS = 255
+# The logit of 0 and 1 is infinite; the reference reader clamps at the same distance.
+CLAMP = 1e-6
+
+
+def pack_color(base: NDArray[np.float32], opacities: NDArray[np.float32]) -> tuple[CodedMeta, Texels]:
+    """The texels of the constant harmonics `base` (N, 3) and the `opacities` (N,), 0..1."""
+    codebook = fit_codebook(base)
+    texels = np.empty((len(base), 4), dtype=np.uint8)
+    texels[:, :3] = codebook.encode(base)
+    texels[:, 3] = np.rint(opacities * STEPS).clip(0, STEPS)
+    return CodedMeta(codebook=codebook.levels.tolist(), files=FILES), texels
+
+
+def unpack_color(meta: CodedMeta, texels: Texels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The constant harmonics, (N, 3), and the opacities before the sigmoid, (N,)."""
+    base = Codebook(np.array(meta.codebook)).decode(texels[:, :3])
+    opacities = (texels[:, 3] / STEPS).clip(CLAMP, 1 - CLAMP)
+    return base, np.log(opacities / (1 - opacities)).astype(np.float32)

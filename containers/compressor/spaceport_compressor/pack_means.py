@@ -1,0 +1,45 @@
+"""Centres: 16 bits an axis on a logarithmic scale, low and high bytes in two images.
+
+The logarithm spends the steps where the scene is (near the origin) and still reaches far outliers:
+in a scene of ±300 m a step is 0.2 mm at the origin and 9 mm at 50 m.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaceport_compressor.sog_format import MeansMeta, Triple
+from spaceport_compressor.sog_images import Texels, opaque
+
+STEPS = 65_535
+DIGITS = 9  # significant digits of the bounds in meta.json: far below one of 65,535 steps
+
+FILES = ("means_l.webp", "means_u.webp")
+
+
+def pack_means(means: NDArray[np.float32]) -> tuple[MeansMeta, tuple[Texels, Texels]]:
+    """The texels of `means` (N, 3), metres: low bytes, then high bytes."""
+    logs = _log(means.astype(np.float64))
+    mins, maxs = _triple(logs.min(axis=0)), _triple(logs.max(axis=0))
+    extent = np.subtract(maxs, mins)
+    steps = np.where(extent > 0, (logs - mins) / np.where(extent > 0, extent, 1.0), 0.0) * STEPS
+    codes = np.rint(steps).clip(0, STEPS).astype(np.uint16)
+    low, high = (codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.uint8)
+    return MeansMeta(mins=mins, maxs=maxs, files=FILES), (opaque(*low.T), opaque(*high.T))
+
+
+def unpack_means(meta: MeansMeta, low: Texels, high: Texels) -> NDArray[np.float32]:
+    """The centres, (N, 3) metres."""
+    codes = low[:, :3].astype(np.uint16) | (high[:, :3].astype(np.uint16) << 8)
+    logs = np.array(meta.mins) + codes / STEPS * np.subtract(meta.maxs, meta.mins)
+    return (np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32)
+
+
+def _log(metres: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sign(metres) * np.log1p(np.abs(metres))
+
+
+def _triple(values: NDArray[np.float64]) -> Triple:
+    x, y, z = (float(f"{value:.{DIGITS}g}") for value in values)
+    return x, y, z

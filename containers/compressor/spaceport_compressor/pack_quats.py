@@ -1,0 +1,48 @@
+"""Rotations: the three smaller components of the unit quaternion in 8 bits each.
+
+The largest component follows from the others; its index is in alpha, as 252 + index, its sign is made
+positive (q and -q are the same rotation). The others lie in ±1/√2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaceport_compressor.sog_format import QuatsMeta
+from spaceport_compressor.sog_images import Texels
+
+FILES = ("quats.webp",)
+FIRST_TAG = 252
+STEPS = 255
+# The components that stay, for each one that is left out.
+KEPT = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+
+
+def pack_quats(quats: NDArray[np.float32]) -> tuple[QuatsMeta, Texels]:
+    """The texels of `quats` (N, 4), w x y z, of any length but zero."""
+    unit = quats.astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    rows = np.arange(len(unit))
+    largest = np.abs(unit).argmax(axis=1)
+    unit *= np.where(unit[rows, largest] < 0, -1.0, 1.0)[:, None]
+    kept = np.take_along_axis(unit, KEPT[largest], axis=1)
+    texels = np.empty((len(unit), 4), dtype=np.uint8)
+    # Rounding, not truncating: half the error for the same bytes.
+    texels[:, :3] = np.rint((kept * np.sqrt(2) + 1) / 2 * STEPS).clip(0, STEPS)
+    texels[:, 3] = FIRST_TAG + largest
+    return QuatsMeta(files=FILES), texels
+
+
+def unpack_quats(texels: Texels) -> NDArray[np.float32]:
+    """Unit quaternions, (N, 4) w x y z. Raises ValueError where a tag is none."""
+    tags = texels[:, 3]
+    if (tags < FIRST_TAG).any():
+        raise ValueError("a rotation names no left-out component")
+    largest = tags.astype(np.intp) - FIRST_TAG
+    kept = (texels[:, :3] / STEPS * 2 - 1) / np.sqrt(2)
+    quats = np.empty((len(texels), 4))
+    np.put_along_axis(quats, KEPT[largest], kept, axis=1)
+    rest = np.sqrt(np.maximum(0.0, 1.0 - (kept**2).sum(axis=1)))
+    np.put_along_axis(quats, largest[:, None], rest[:, None], axis=1)
+    return quats.astype(np.float32)

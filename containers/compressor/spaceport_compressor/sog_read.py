@@ -1,0 +1,70 @@
+"""Reads a SOG file of version 2 back into Gaussians: what any viewer will see of the model."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from spaceport.errors import UserError
+
+from spaceport_compressor.pack_color import unpack_color
+from spaceport_compressor.pack_harmonics import unpack_harmonics
+from spaceport_compressor.pack_means import unpack_means
+from spaceport_compressor.pack_quats import unpack_quats
+from spaceport_compressor.pack_scales import unpack_scales
+from spaceport_compressor.sog_archive import read_member
+from spaceport_compressor.sog_format import META_FILE, SogMeta
+from spaceport_compressor.sog_images import Picture, Texels, decode_picture
+from spaceport_render.gaussians import Gaussians
+
+
+def read_sog(path: Path) -> Gaussians:
+    """The Gaussians of the `.sog` at `path`, in the file's order.
+
+    Raises:
+        UserError: `not_sog`, where the file is no SOG of version 2 or is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            meta = SogMeta.model_validate_json(read_member(archive, META_FILE))
+            pictures = {name: decode_picture(read_member(archive, name)) for name in meta.files()}
+        return _decode(meta, pictures)
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise UserError(
+            "not_sog",
+            f"{path.name} can't be read as a SOG file: {_told(error)}.",
+            "Give a .sog of version 2, whole as it was downloaded.",
+        ) from error
+
+
+def _decode(meta: SogMeta, pictures: dict[str, Picture]) -> Gaussians:
+    def texels(name: str) -> Texels:
+        flat = pictures[name].reshape(-1, 4)
+        if len(flat) < meta.count:
+            raise ValueError(f"{name} has {len(flat)} texels for {meta.count} Gaussians")
+        return flat[: meta.count]
+
+    base, opacity_logits = unpack_color(meta.sh0, texels(meta.sh0.files[0]))
+    sh = base[:, None, :]
+    if meta.harmonics is not None:
+        palette, labels = meta.harmonics.files
+        rest = unpack_harmonics(meta.harmonics, pictures[palette], texels(labels))
+        sh = np.concatenate([sh, rest], axis=1)
+    low, high = meta.means.files
+    return Gaussians(
+        means=unpack_means(meta.means, texels(low), texels(high)),
+        quats=unpack_quats(texels(meta.quats.files[0])),
+        log_scales=unpack_scales(meta.scales, texels(meta.scales.files[0])),
+        opacity_logits=opacity_logits,
+        sh=sh,
+    )
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        return f"{META_FILE}: {place}: {first['msg'].lower()}"
+    return str(error).rstrip(".").lower()
