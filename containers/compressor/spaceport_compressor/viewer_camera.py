@@ -1,0 +1,127 @@
+"""Where the drone stood, in the viewer's axes: x east, y up, z south (ours: x east, y north, z up).
+
+The page turns the model by the same quarter turn about x. Cameras of the viewer look along -z with y up
+(OpenGL's convention); ours look along +z with y down (COLMAP's).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from scipy.spatial.transform import Rotation
+
+from spaceport_render.camera import Camera
+from spaceport_render.gaussians import Gaussians
+
+WORLD_TO_VIEWER = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+COLMAP_TO_OPENGL = np.diag([1.0, -1.0, -1.0])
+# Nearer to straight down than this, a view's heading is the drift of the gimbal, not a choice.
+STRAIGHT_DOWN = math.radians(20)
+# Gaussians fainter than this show nothing of the surface that a view is about.
+SOLID = 0.5
+
+Triple = tuple[float, float, float]
+
+
+class InitialView(BaseModel):
+    """The viewer's own camera: it keeps the horizon level, so a roll is lost.
+
+    Attributes:
+        position, target: metres in the viewer's axes.
+        fov: degrees along the longer side of the window (whatever the viewer's documentation says).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    position: Triple
+    target: Triple
+    fov: float
+
+
+class PhotoCamera(BaseModel):
+    """One photo's camera exactly, and the viewer's nearest to it.
+
+    Attributes:
+        position: metres in the viewer's axes.
+        rotation: camera to viewer's axes, a unit quaternion x y z w.
+        frustum: left, right, bottom, top of the photo at distance 1.
+        size: the photo's width and height, pixels.
+        initial: where the viewer goes on from when its user takes over.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    position: Triple
+    rotation: tuple[float, float, float, float]
+    frustum: tuple[float, float, float, float]
+    size: tuple[int, int]
+    initial: InitialView
+
+
+def photo_camera(camera: Camera, distance: float) -> PhotoCamera:
+    """`camera` in the viewer's axes, looking at what is `distance` metres ahead."""
+    position = WORLD_TO_VIEWER @ camera.position
+    rotation = WORLD_TO_VIEWER @ camera.world_to_camera[:3, :3].T @ COLMAP_TO_OPENGL
+    x, y, z, w = Rotation.from_matrix(rotation).as_quat()
+    left, right = -camera.cx / camera.fx, (camera.width - camera.cx) / camera.fx
+    bottom, top = (camera.cy - camera.height) / camera.fy, camera.cy / camera.fy
+    fov = 2 * math.atan(max(right - left, top - bottom) / 2)
+    target = position + distance * _level_direction(rotation)
+    return PhotoCamera(
+        position=_triple(position),
+        rotation=(float(x), float(y), float(z), float(w)),
+        frustum=(left, right, bottom, top),
+        size=(camera.width, camera.height),
+        initial=InitialView(position=_triple(position), target=_triple(target), fov=math.degrees(fov)),
+    )
+
+
+def opening_camera(cameras: Sequence[Camera], gaussians: Gaussians) -> Camera:
+    """The camera to open the model with: the one that sees most of it (the first of equals)."""
+    return max(cameras, key=lambda camera: int(_seen(camera, gaussians)[0].sum()))
+
+
+def viewing_distance(camera: Camera, gaussians: Gaussians) -> float:
+    """How far ahead of `camera` the surface is, metres: the median depth of the solid Gaussians it sees."""
+    seen, depth = _seen(camera, gaussians)
+    solid = seen & (gaussians.opacities > SOLID)
+    for chosen in (solid, seen):
+        if chosen.any():
+            return float(np.median(depth[chosen]))
+    # It sees nothing: any point ahead will do; take one as far off as the model is.
+    return float(np.linalg.norm(np.median(gaussians.means, axis=0) - camera.position)) or 1.0
+
+
+def _seen(camera: Camera, gaussians: Gaussians) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which Gaussians' centres fall into the photo, (N,), and their depths, (N,) metres."""
+    rotation, translation = camera.world_to_camera[:3, :3], camera.world_to_camera[:3, 3]
+    x, y, depth = (gaussians.means @ rotation.T + translation).T
+    ahead = depth > 0
+    safe = np.where(ahead, depth, 1.0)
+    across, down = camera.fx * x / safe + camera.cx, camera.fy * y / safe + camera.cy
+    inside = (across >= 0) & (across < camera.width) & (down >= 0) & (down < camera.height)
+    return ahead & inside, depth
+
+
+def _level_direction(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The viewing direction; looking nearly straight down, turned so that the photo's top is ahead.
+
+    The viewer takes its heading from the direction alone, so without this a flight that looks down
+    would open at the angle at which the gimbal happened to drift.
+    """
+    forward, up = -rotation[:, 2], rotation[:, 1]
+    tilt = math.acos(min(1.0, max(-1.0, -forward[1])))  # from straight down
+    if tilt >= STRAIGHT_DOWN:
+        return forward
+    heading = np.array([up[0], 0.0, up[2]])
+    heading /= np.linalg.norm(heading)
+    return math.sin(tilt) * heading - np.array([0.0, math.cos(tilt), 0.0])
+
+
+def _triple(vector: NDArray[np.float64]) -> Triple:
+    x, y, z = (float(value) for value in vector)
+    return x, y, z
