@@ -32,7 +32,7 @@ class Jobs:
     def create(self, record: JobRecord) -> bool:
         """Put a new row. False where the job already has one: the same event came twice."""
         try:
-            self._table.put_item(Item=_to_item(record), ConditionExpression="attribute_not_exists(jobId)")
+            self._table.put_item(Item=item_of(record), ConditionExpression="attribute_not_exists(jobId)")
         except ClientError as error:
             return _condition_failed(error)
         return True
@@ -143,7 +143,8 @@ def record_from_image(image: Mapping[str, Any]) -> JobRecord:
     return record_from_item({name: deserialize(value) for name, value in image.items()})
 
 
-def _to_item(record: JobRecord) -> dict[str, Any]:
+def item_of(record: JobRecord) -> dict[str, Any]:
+    """A row as boto3's resource layer writes it."""
     item: dict[str, Any] = _to_dynamo(record.model_dump(mode="json", by_alias=True))
     return item
 

@@ -50,7 +50,7 @@ def handler(event: S3EventBridgeNotificationEvent, context: LambdaContext) -> di
     version = upload.version_id
     record = judge(bucket, upload.key, version)
     created = jobs.create(record)
-    logger.info("upload judged", job_id=record.job_id, status=record.status, created=created)
+    logger.info("upload judged", job_id=record.job_id, status=record.status, is_new=created)
     return {"jobId": record.job_id, "status": record.status, "created": created}
 
 

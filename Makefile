@@ -1,0 +1,47 @@
+# What people type. Prerequisites: Python 3.11-3.13 and make; `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := build/stamps
+DEMO := build/demo
+ZIP ?= $(DEMO)/demo-flight.zip
+PRESET ?= preview
+
+.PHONY: help setup demo test lint bench down clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+setup: $(STAMPS)/python $(STAMPS)/npm  ## .venv/ and node_modules/ with everything the CPU path and the tests need
+
+demo: setup $(ZIP)  ## from photos to a viewable splat on this machine; ZIP=photos.zip for your own
+	$(BIN)/spaceport up
+	$(BIN)/spaceport run $(ZIP) --preset $(PRESET) --out $(DEMO)/result
+
+test: setup lint  ## every test that this machine can run
+	$(BIN)/python -m pytest
+
+lint: setup  ## style, types, template
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+
+down:  ## stop the local cloud
+	$(BIN)/spaceport down
+
+clean: down  ## forget everything that the local cloud and the demo made
+	rm -rf build .spaceport
+
+$(STAMPS)/python: pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Spaceport needs Python 3.11-3.13; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[functions,jobs,local,dev]'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(DEMO)/demo-flight.zip: | $(STAMPS)/python
+	$(BIN)/python -m spaceport_demo $(DEMO)
+
+$(STAMPS)/npm: package.json package-lock.json $(STAMPS)/python
+	$(BIN)/python containers/compressor/fetch_viewer.py
+	@mkdir -p $(STAMPS) && touch $@

@@ -1,0 +1,50 @@
+"""Fixtures for every kind of test, and the rule for skips: in CI only a missing GPU may skip a test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+IN_CI = os.environ.get("CI") == "true"
+GPU_REASON = "gpu"  # every skip for want of a CUDA device begins with this word
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def brighton_zip() -> Path:
+    """The real test flight, which lies beside the repository and is never part of it."""
+    zip_file = ROOT.parent / "shared" / "data" / "brighton_beach.zip"
+    if not zip_file.exists():
+        pytest.skip(f"the real test photos are not there: {zip_file.relative_to(ROOT.parent)}")
+    return zip_file
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium to drive."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on PATH: install Debian's `chromium`")
+    return found
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """With CI=true a skip is a failure, unless for want of a GPU: a green run must have run everything."""
+    outcome = yield
+    report = outcome.get_result()
+    if not (IN_CI and report.skipped) or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not reason.removeprefix("Skipped: ").startswith(GPU_REASON):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where everything must run: {reason}"

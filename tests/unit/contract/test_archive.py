@@ -1,0 +1,126 @@
+"""The zip policy: every refusal is made with a real broken archive."""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+
+import pytest
+from spaceport.archive import Limits, inspect, is_junk, is_safe_name
+from spaceport.errors import UserError
+
+
+def zip_of(files: dict[str, bytes]) -> io.BytesIO:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in files.items():
+            archive.writestr(name, body)
+    out.seek(0)
+    return out
+
+
+def photos(count: int, folder: str = "") -> dict[str, bytes]:
+    return {f"{folder}DJI_{i:04}.JPG": bytes([i]) * 100 for i in range(count)}
+
+
+def refusal(file: io.BytesIO, limits: Limits | None = None) -> UserError:
+    with pytest.raises(UserError) as caught:
+        inspect(file, "flight.zip", limits)
+    assert "flight.zip" in caught.value.message
+    assert caught.value.hint
+    return caught.value
+
+
+def test_lists_photos_in_name_order_and_the_other_files():
+    # Given photos of one name in two folders, a log, and what a Mac leaves behind
+    files = {**photos(2, "b/"), **photos(2, "a/"), "flight.srt": b"x", "__MACOSX/a/._DJI_0000.JPG": b"x"}
+    # When the archive is judged
+    contents = inspect(zip_of(files), "flight.zip")
+    # Then both folders' photos are there, the log is an other file, and the fork is neither
+    assert [photo.name for photo in contents.photos] == [
+        "a/DJI_0000.JPG",
+        "a/DJI_0001.JPG",
+        "b/DJI_0000.JPG",
+        "b/DJI_0001.JPG",
+    ]
+    assert contents.others == ("flight.srt",)
+
+
+def test_refuses_what_is_no_zip():
+    assert refusal(io.BytesIO(b"just some text, not an archive")).code == "not_a_zip"
+
+
+def test_refuses_an_empty_file():
+    assert refusal(io.BytesIO(b"")).code == "not_a_zip"
+
+
+def test_tells_a_truncated_zip_from_no_zip():
+    whole = zip_of(photos(5)).getvalue()
+    assert refusal(io.BytesIO(whole[: len(whole) // 2])).code == "truncated_zip"
+
+
+def test_refuses_an_empty_zip():
+    assert refusal(zip_of({})).code == "empty_zip"
+
+
+def test_refuses_a_zip_of_text_files_and_says_what_is_in_it():
+    refused = refusal(zip_of({"notes.txt": b"x", "log.txt": b"x", "plan.txt": b"x"}))
+    assert refused.code == "too_few_photos"
+    assert "no photos" in refused.message
+    assert "notes.txt" in refused.hint
+
+
+def test_names_the_way_out_for_photos_in_a_format_that_is_not_read_yet():
+    assert "JPEG" in refusal(zip_of({f"{i}.heic": b"x" for i in range(5)})).hint
+
+
+def test_refuses_two_photos():
+    refused = refusal(zip_of(photos(2)))
+    assert (refused.code, "only 2 photos" in refused.message) == ("too_few_photos", True)
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.jpg", "/etc/evil.jpg", "a/../../b.jpg", "C:/x.jpg", "a\x01.jpg", "a\\..\\b.jpg"]
+)
+def test_refuses_names_that_could_land_elsewhere(name: str):
+    assert refusal(zip_of({**photos(3), name: b"x"})).code == "unsafe_name"
+
+
+def test_refuses_links():
+    link = zipfile.ZipInfo("link.jpg")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, body in photos(3).items():
+            archive.writestr(name, body)
+        archive.writestr(link, "/etc/passwd")
+    assert refusal(out).code == "link"
+
+
+def test_refuses_an_encrypted_zip():
+    # Given a zip whose entries carry the encryption flag (bit 0), in both headers as APPNOTE has it
+    body = bytearray(zip_of(photos(3)).getvalue())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = body.find(signature)
+        while at >= 0:
+            body[at + offset] |= 1
+            at = body.find(signature, at + 4)
+    assert refusal(io.BytesIO(bytes(body))).code == "encrypted"
+
+
+def test_refuses_a_bomb_by_ratio():
+    assert refusal(zip_of({**photos(3), "big.jpg": bytes(20 * 2**20)})).code == "zip_bomb"
+
+
+def test_refuses_by_declared_total_and_by_count():
+    assert refusal(zip_of(photos(5)), Limits(max_unpacked_bytes=300)).code == "zip_bomb"
+    assert refusal(zip_of(photos(5)), Limits(max_photos=4)).code == "too_many_photos"
+    assert refusal(zip_of(photos(5)), Limits(max_entries=4)).code == "too_many_files"
+
+
+def test_knows_junk_and_safe_names():
+    assert is_junk("a/.DS_Store")
+    assert is_junk("Thumbs.db")
+    assert not is_junk("100MEDIA/DJI_0001.JPG")
+    assert is_safe_name("100MEDIA/DJI 0001 (ü).JPG")

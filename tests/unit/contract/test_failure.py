@@ -1,0 +1,60 @@
+"""From Error and Cause to words for the user. The causes have the shapes that Step Functions gives."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from spaceport.errors import UserError
+from spaceport.failure import RefusedError, explain
+
+STEP = "Extracting features from uploaded images"
+
+
+def sagemaker(reason: str) -> str:
+    return json.dumps(
+        {"ProcessingJobName": "j-sfm-1-0", "ProcessingJobStatus": "Failed", "FailureReason": reason}
+    )
+
+
+def test_a_programs_own_message_wins():
+    told = json.dumps(
+        {"code": "too_few_photos", "message": "Only 2 photos could be read.", "hint": "Send more."}
+    )
+    error = explain("States.TaskFailed", sagemaker(f"AlgorithmError: {told}, exit code: 1"), STEP)
+    assert asdict(error) == json.loads(told)
+
+
+def test_a_killed_program_is_told_as_such():
+    error = explain("States.TaskFailed", sagemaker("AlgorithmError: , exit code: 137"), STEP)
+    assert error.code == "killed"
+    assert STEP in error.message
+    assert "memory" in error.message
+
+
+def test_a_refusal_of_a_lambda_task_comes_through_whole():
+    refused = RefusedError(UserError("foreign_image", "sfmImageUri names x.", "Leave it out."))
+    cause = json.dumps({"errorType": "RefusedError", "errorMessage": str(refused), "trace": []})
+    assert explain("RefusedError", cause, STEP).code == "foreign_image"
+
+
+def test_a_timeout_has_words_of_its_own():
+    assert explain("States.Timeout", "", STEP).code == "timeout"
+
+
+def test_want_of_capacity_is_recognised():
+    cause = sagemaker("CapacityError: Unable to provision requested ML compute capacity.")
+    assert explain("States.TaskFailed", cause, STEP).code == "no_capacity"
+
+
+def test_a_fault_shows_one_line_and_no_stack_trace():
+    cause = json.dumps(
+        {"errorType": "KeyError", "errorMessage": "'x'\nTraceback (most recent call last):\n  File ..."}
+    )
+    error = explain("KeyError", cause, STEP)
+    assert error.code == "fault"
+    assert "Traceback" not in error.message
+
+
+def test_no_cause_at_all_still_says_something():
+    assert explain("States.Runtime", "", STEP).message.endswith("States.Runtime")

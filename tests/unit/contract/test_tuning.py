@@ -1,0 +1,50 @@
+"""Which of several values of a setting wins, and how settings travel to the job programs."""
+
+from __future__ import annotations
+
+import pytest
+from spaceport.errors import UserError
+from spaceport.tuning import PRESETS, Preset, Tuning, TuningRequest, parse_request, resolve
+
+
+def test_an_explicit_field_beats_the_preset_beats_the_template():
+    # Given a template value that the preset sets too, one it does not set, and an explicit field
+    template = {"max_iterations": 7, "target_psnr": 27.0}
+    request = TuningRequest(preset=Preset.PREVIEW, train_max_size=333)
+    # When they are resolved
+    tuning = resolve(request, template)
+    # Then each comes from the strongest source that has it
+    assert tuning.train_max_size == 333
+    assert tuning.max_iterations == PRESETS[Preset.PREVIEW]["max_iterations"]
+    assert tuning.target_psnr == 27.0
+
+
+def test_no_preset_means_balanced():
+    assert resolve(TuningRequest()).preset is Preset.BALANCED
+
+
+@pytest.mark.parametrize("holdout", [None, 0, 8])
+def test_travels_as_strings_and_as_environment_and_comes_back_equal(holdout: int | None):
+    tuning = resolve(TuningRequest(preset=Preset.QUALITY, holdout=holdout, optimization_enabled=False))
+    assert Tuning.from_strings(tuning.to_strings()) == tuning
+    assert Tuning.from_environment({**tuning.to_environment(), "PATH": "/bin"}) == tuning
+
+
+def test_values_fit_a_processing_jobs_environment():
+    # SageMaker: names of letters, digits and underscores; values up to 256 characters
+    for name, value in Tuning().to_environment().items():
+        assert name.replace("_", "").isalnum()
+        assert len(value) <= 256
+
+
+def test_a_misspelt_setting_is_refused_by_name():
+    with pytest.raises(UserError) as caught:
+        parse_request({"max_iteration": 5})
+    assert "max_iteration" in caught.value.message
+    assert "max_iterations" in caught.value.hint
+
+
+def test_a_value_out_of_range_is_refused_by_name():
+    with pytest.raises(UserError) as caught:
+        parse_request({"sh_degree": "7"})
+    assert "sh_degree" in caught.value.message

@@ -1,0 +1,156 @@
+"""The handlers, loaded as Lambda loads them, on moto's S3, DynamoDB, Step Functions and Secrets Manager."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from spaceport.connections import Connections
+from spaceport.jobs import Jobs
+
+ROOT = Path(__file__).resolve().parents[3]
+REGION = "eu-west-1"
+
+
+@dataclass(frozen=True)
+class LambdaContext:
+    """What Powertools' logger reads of a context."""
+
+    function_name: str = "test"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:test"
+    aws_request_id: str = "request-1"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """moto's account with the stores that the template declares."""
+
+    jobs: Jobs
+    connections: Connections
+    uploads_bucket: str = "uploads-bucket"
+    data_bucket: str = "data-bucket"
+
+    def drop(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> dict[str, Any]:
+        """Upload `body`; the EventBridge event that follows."""
+        put = boto3.client("s3").put_object(
+            Bucket=self.uploads_bucket, Key=key, Body=body, Metadata=metadata or {}
+        )
+        return {
+            "version": "0",
+            "id": "event-1",
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "account": "123456789012",
+            "time": "2026-01-01T00:00:00Z",
+            "region": REGION,
+            "resources": [f"arn:aws:s3:::{self.uploads_bucket}"],
+            "detail": {
+                "version": "0",
+                "bucket": {"name": self.uploads_bucket},
+                "object": {
+                    "key": key,
+                    "size": len(body),
+                    "etag": put["ETag"].strip('"'),
+                    "version-id": put["VersionId"],
+                    "sequencer": "1",
+                },
+                "request-id": "r",
+                "requester": "123456789012",
+                "source-ip-address": "127.0.0.1",
+                "reason": "PutObject",
+            },
+        }
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    for name, value in {
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "POWERTOOLS_SERVICE_NAME": "spaceport",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        s3, dynamodb = boto3.client("s3"), boto3.resource("dynamodb")
+        for bucket in (Aws.uploads_bucket, Aws.data_bucket):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_versioning(Bucket=Aws.uploads_bucket, VersioningConfiguration={"Status": "Enabled"})
+        jobs = dynamodb.create_table(
+            TableName="jobs",
+            KeySchema=[{"AttributeName": "jobId", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "jobId", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        connections = dynamodb.create_table(
+            TableName="connections",
+            KeySchema=[
+                {"AttributeName": "jobId", "KeyType": "HASH"},
+                {"AttributeName": "connectionId", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "jobId", "AttributeType": "S"},
+                {"AttributeName": "connectionId", "AttributeType": "S"},
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "byConnection",
+                    "KeySchema": [{"AttributeName": "connectionId", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield Aws(Jobs(jobs), Connections(connections))
+
+
+@pytest.fixture
+def load(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
+    """`load("ingest_upload", EXTRA="...")`: the function's module, imported afresh in its environment."""
+
+    def load_function(name: str, **environment: str) -> ModuleType:
+        for variable, value in {
+            "JOBS_TABLE": "jobs",
+            "CONNECTIONS_TABLE": "connections",
+            "UPLOADS_BUCKET": aws.uploads_bucket,
+            "DATA_BUCKET": aws.data_bucket,
+            **environment,
+        }.items():
+            monkeypatch.setenv(variable, value)
+        spec = importlib.util.spec_from_file_location(
+            f"function_{name}", ROOT / "functions" / name / "app.py"
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load_function
+
+
+@pytest.fixture
+def context() -> LambdaContext:
+    return LambdaContext()
+
+
+@pytest.fixture
+def photo_zip() -> bytes:
+    """A zip that the policy accepts."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i in range(3):
+            archive.writestr(f"DJI_{i:04}.JPG", bytes([i]) * 1000)
+    return out.getvalue()

@@ -1,0 +1,70 @@
+"""A dropped zip becomes one row, whatever is in it and however often the event comes."""
+
+from __future__ import annotations
+
+import json
+
+from spaceport.job import job_id_for
+from spaceport.stages import SETUP, Status
+
+
+def test_a_zip_of_photos_is_queued_with_what_its_metadata_asks_for(aws, load, context, photo_zip):
+    # Given a drop with a name, an e-mail address and a preset in the object's metadata
+    asked = {"jobName": "Beach", "email": "a@example.org", "preset": "preview", "holdout": 8}
+    event = aws.drop("uploads/ann/Beach Flight.ZIP", photo_zip, {"spaceport": json.dumps(asked)})
+    # When the event arrives
+    told = load("ingest_upload").handler(event, context)
+    # Then the row is queued, is Ann's, and carries the request
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert (row.status, row.owner, row.job_name, row.email) == (
+        Status.QUEUED,
+        "ann",
+        "Beach",
+        "a@example.org",
+    )
+    assert row.request["holdout"] == 8
+    assert (row.stage, row.message, row.version) == (SETUP.name, SETUP.message, 1)
+
+
+def test_the_same_event_twice_makes_one_job(aws, load, context, photo_zip):
+    event = aws.drop("photos.zip", photo_zip)
+    handler = load("ingest_upload").handler
+    first, second = handler(event, context), handler(event, context)
+    assert first["jobId"] == second["jobId"]
+    assert (first["created"], second["created"]) == (True, False)
+
+
+def test_the_same_name_dropped_again_is_another_job(aws, load, context, photo_zip):
+    handler = load("ingest_upload").handler
+    first = handler(aws.drop("photos.zip", photo_zip), context)
+    second = handler(aws.drop("photos.zip", photo_zip), context)
+    assert first["jobId"] != second["jobId"]
+
+
+def test_the_id_is_what_a_client_computes_from_the_version(aws, load, context, photo_zip):
+    event = aws.drop("photos.zip", photo_zip)
+    version = event["detail"]["object"]["version-id"]
+    assert load("ingest_upload").handler(event, context)["jobId"] == job_id_for(
+        aws.uploads_bucket, "photos.zip", version
+    )
+
+
+def test_a_bad_zip_is_rejected_in_words_its_owner_sees(aws, load, context):
+    told = load("ingest_upload").handler(aws.drop("holiday.zip", b"no zip at all"), context)
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert row.status is Status.REJECTED
+    assert row.error is not None
+    assert row.error.code == "not_a_zip"
+    assert "holiday.zip" in row.error.message
+
+
+def test_metadata_that_can_not_be_used_is_rejected_too(aws, load, context, photo_zip):
+    handler = load("ingest_upload").handler
+    for metadata in ("{", '{"preset": "ultra"}', "[]"):
+        told = handler(aws.drop("photos.zip", photo_zip, {"spaceport": metadata}), context)
+        row = aws.jobs.get(told["jobId"])
+        assert row is not None
+        assert row.error is not None
+        assert row.error.code == "bad_metadata"

@@ -1,0 +1,181 @@
+"""The authorizer, the socket's routes and the broadcast, with API Gateway's answers recorded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+from boto3.dynamodb.types import TypeSerializer
+from spaceport.job import JobRecord, empty_stages, now_iso
+from spaceport.jobs import item_of
+from spaceport.stages import SFM, TRAINING, Status
+
+ENDPOINT = {"WEBSOCKET_ENDPOINT": "https://api.execute-api.eu-west-1.amazonaws.com/prod"}
+
+
+@dataclass
+class Wire:
+    """Stands where API Gateway is: keeps what was posted, and knows which connections are gone or broken."""
+
+    posted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+
+    def post(self, connection_id: str, message: dict[str, Any]) -> bool:
+        if connection_id in self.broken:
+            raise ConnectionError(connection_id)
+        if connection_id in self.gone:
+            return False
+        self.posted.append((connection_id, message))
+        return True
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+def record(**changes: Any) -> JobRecord:
+    now = now_iso()
+    return JobRecord(job_id="job-1", created_at=now, updated_at=now, stages=empty_stages()).model_copy(
+        update=changes
+    )
+
+
+def socket_event(
+    route: str, body: Any = None, connection: str = "c1", owner: str = "operator"
+) -> dict[str, Any]:
+    return {
+        "requestContext": {"connectionId": connection, "routeKey": route, "authorizer": {"owner": owner}},
+        "body": json.dumps(body) if body is not None else None,
+    }
+
+
+def stream_event(*rows: JobRecord) -> dict[str, Any]:
+    serialize = TypeSerializer().serialize
+    return {
+        "Records": [
+            {
+                "eventName": "MODIFY",
+                "dynamodb": {
+                    "SequenceNumber": str(number),
+                    "NewImage": {name: serialize(value) for name, value in item_of(row).items()},
+                },
+            }
+            for number, row in enumerate(rows)
+        ]
+    }
+
+
+# ---- authorizer ----------------------------------------
+
+
+@pytest.fixture
+def authorize(aws, load, context):
+    arn = boto3.client("secretsmanager").create_secret(Name="t", SecretString='{"token": "right"}')["ARN"]
+    handler = load("authorize_socket", ACCESS_TOKEN_SECRET_ARN=arn).handler
+    return lambda query: handler({"methodArn": "arn:x", "queryStringParameters": query}, context)
+
+
+def test_the_right_token_is_the_operator(authorize):
+    answer = authorize({"token": "right"})
+    assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+    assert answer["context"] == {"owner": "operator"}
+
+
+@pytest.mark.parametrize(
+    "query", [None, {}, {"token": ""}, {"token": "wrong"}, {"token": "right "}, {"token": "ü"}]
+)
+def test_any_other_token_is_denied(authorize, query):
+    assert authorize(query)["policyDocument"]["Statement"][0]["Effect"] == "Deny"
+
+
+# ---- routes ----------------------------------------
+
+
+@pytest.fixture
+def serve(load, context, wire):
+    module = load("serve_socket", **ENDPOINT)
+    module.sockets = wire
+    return lambda event: module.handler(event, context)
+
+
+def test_subscribe_acknowledges_and_sends_the_row_as_it_is(aws, serve, wire):
+    aws.jobs.create(record(status=Status.RUNNING))
+    serve(socket_event("subscribe", {"jobId": "job-1"}))
+    assert [message["type"] for _, message in wire.posted] == ["subscribed", "status"]
+    assert wire.posted[1][1]["status"] == "RUNNING"
+    assert aws.connections.followers("job-1") == ["c1"]
+
+
+def test_a_job_may_be_followed_before_it_has_a_row(aws, serve, wire):
+    serve(socket_event("subscribe", {"jobId": "job-1"}))
+    assert [message["type"] for _, message in wire.posted] == ["subscribed"]
+    assert aws.connections.followers("job-1") == ["c1"]
+
+
+def test_somebody_elses_job_is_not_shown(aws, serve, wire):
+    aws.jobs.create(record(owner="ann"))
+    serve(socket_event("subscribe", {"jobId": "job-1"}, owner="ben"))
+    assert [message["type"] for _, message in wire.posted] == ["error"]
+    assert aws.connections.followers("job-1") == []
+
+
+def test_bad_messages_are_answered_not_dropped(serve, wire):
+    for route, body in [
+        ("subscribe", {}),
+        ("subscribe", [1]),
+        ("subscribe", {"jobId": "a b"}),
+        ("$default", {"x": 1}),
+    ]:
+        serve(socket_event(route, body))
+    assert [message["error"]["code"] for _, message in wire.posted] == ["bad_job_id"] * 3 + ["bad_action"]
+
+
+def test_ping_is_answered_and_disconnect_forgets(aws, serve, wire):
+    for job in ("job-1", "job-2"):
+        serve(socket_event("subscribe", {"jobId": job}))
+    serve(socket_event("ping"))
+    assert wire.posted[-1][1] == {"type": "pong"}
+    serve(socket_event("$disconnect"))
+    assert aws.connections.followers("job-1") == aws.connections.followers("job-2") == []
+
+
+# ---- broadcast ----------------------------------------
+
+
+@pytest.fixture
+def broadcast(load, context, wire):
+    module = load("broadcast_status", **ENDPOINT)
+    module.sockets = wire
+    return lambda *rows: module.handler(stream_event(*rows), context)
+
+
+def test_followers_get_every_stage_and_only_the_newest_progress(aws, broadcast, wire):
+    aws.connections.subscribe("job-1", "c1")
+    rows = [
+        record(version=v, stage=s.name, status=Status.RUNNING) for v, s in ((2, SFM), (3, SFM), (4, TRAINING))
+    ]
+    assert broadcast(*rows) == {"batchItemFailures": []}
+    assert [(c, m["version"]) for c, m in wire.posted] == [("c1", 3), ("c1", 4)]
+
+
+def test_a_gone_connection_is_forgotten_and_the_others_get_theirs(aws, broadcast, wire):
+    for connection in ("c1", "c2", "c3"):
+        aws.connections.subscribe("job-1", connection)
+    wire.gone.add("c2")
+    assert broadcast(record(version=2)) == {"batchItemFailures": []}
+    assert {connection for connection, _ in wire.posted} == {"c1", "c3"}
+    assert aws.connections.followers("job-1") == ["c1", "c3"]
+
+
+def test_a_post_that_fails_makes_only_that_jobs_records_come_again(aws, broadcast, wire):
+    aws.connections.subscribe("job-1", "c1")
+    aws.connections.subscribe("job-2", "c2")
+    wire.broken.add("c1")
+    failures = broadcast(record(version=2), record(job_id="job-2", version=2))
+    assert failures == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    assert [connection for connection, _ in wire.posted] == ["c2"]
