@@ -1,0 +1,45 @@
+"""`spaceport open`: show a finished model in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import webbrowser
+
+from spaceport.errors import UserError
+from spaceport.stages import Status
+
+from spaceport_cli.clouds import running_cloud
+from spaceport_cli.exits import ExitCode
+from spaceport_cli.follow import NoSuchJobError
+from spaceport_cli.latest_job import users_latest_jobs
+from spaceport_cli.show import presenter_for
+from spaceport_cli.watching import conclude, status_now
+
+
+def execute(args: argparse.Namespace) -> ExitCode:
+    """Print the viewer's link and open it; a job without a model says how it stands instead."""
+    job_id = users_latest_jobs().resolve(args.stack, args.job)
+    with presenter_for(sys.stderr, sys.stderr, as_json=False) as presenter:
+        status = status_now(running_cloud(args.stack), job_id, presenter)
+    if status is None:
+        raise NoSuchJobError(job_id)
+    if not status.is_terminal:
+        raise UserError(
+            "not_done",
+            f"The job {job_id} has no model yet: it is {status.progress:.0%} done.",
+            f"Follow it with `spaceport watch {job_id}`.",
+        )
+    if status.status is not Status.COMPLETED:
+        return conclude(status, None, quiet=False)
+    link = status.outputs.viewer_url if status.outputs else None
+    if link is None:
+        raise UserError(
+            "no_viewer",
+            "This stack serves no viewer.",
+            f"`spaceport watch {job_id}` fetches the model; the stack's ViewerBaseUrl makes links.",
+        )
+    print(link)
+    if not args.no_browser:
+        webbrowser.open(link)
+    return ExitCode.DONE

@@ -1,0 +1,101 @@
+"""`spaceport run`: photos in, model out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from pydantic import ValidationError
+from spaceport.errors import UserError
+from spaceport.job import JobRequest
+from spaceport.stages import ACTIVE, Status
+from spaceport.tuning import TuningRequest, parse_request
+
+from spaceport_cli.clouds import Cloud, borrowed, output
+from spaceport_cli.exits import ExitCode, RefusedError, UsageError
+from spaceport_cli.latest_job import users_latest_jobs
+from spaceport_cli.photos import PhotoZip, photo_zip
+from spaceport_cli.plain_text import tell
+from spaceport_cli.show import Presenter, presenter_for
+from spaceport_cli.upload import Drop, find_job, plan_drop, send
+from spaceport_cli.watching import (
+    check_folder,
+    conclude,
+    fetch_results,
+    status_now,
+    tell_interrupted,
+    watch_to_end,
+)
+
+
+def execute(args: argparse.Namespace) -> ExitCode:
+    """Send the photos, follow the job, fetch its results; the exit code tells how it ended."""
+    check_folder(args.out)
+    tuning = tuning_of(args.preset, args.settings)
+    try:
+        with photo_zip(args.photos) as photos:
+            return _run(args, photos, job_request(tuning, args.name or photos.name))
+    except RefusedError as error:
+        if args.json:
+            told = {"code": error.code, "message": error.message, "hint": error.hint}
+            print(json.dumps({"status": "REJECTED", "error": told}))
+        raise
+
+
+def tuning_of(preset: str | None, settings: list[tuple[str, str]]) -> TuningRequest:
+    """What is asked of the job's tuning. Raises UsageError for a setting that there is not, or not so."""
+    fields = dict(settings)
+    if preset is not None and fields.setdefault("preset", preset) != preset:
+        raise UsageError("--preset and --set preset=... contradict each other.", "Give one of them.")
+    try:
+        return parse_request(fields)
+    except UserError as error:
+        raise UsageError(error.message, error.hint) from error
+
+
+def job_request(tuning: TuningRequest, name: str) -> JobRequest:
+    """The request that travels with the zip. Raises UsageError for a name too long."""
+    try:
+        return JobRequest.model_validate({**tuning.model_dump(exclude_none=True), "jobName": name})
+    except ValidationError as error:
+        raise UsageError(
+            f"The job can't be called {name[:40]!r}...: {error.errors()[0]['msg'].lower()}.",
+            "Choose another --name.",
+        ) from error
+
+
+def _run(args: argparse.Namespace, photos: PhotoZip, request: JobRequest) -> ExitCode:
+    presenter = presenter_for(sys.stdout, sys.stderr, args.json)
+    with presenter, borrowed(args.stack, presenter.note) as loan:
+        drop = plan_drop(output(loan.cloud, "UploadsBucket"), photos, request)
+        job_id = _job_of(loan.cloud, drop, args.again, presenter)
+        users_latest_jobs().remember(args.stack, job_id)
+        try:
+            status = watch_to_end(loan.cloud, job_id, presenter)
+            results = fetch_results(loan.cloud, status, args.out)
+        except KeyboardInterrupt:
+            return tell_interrupted(job_id, args.stack, stays_up=loan.keep())
+    code = conclude(status, results, quiet=args.json)
+    if loan.started and code is ExitCode.DONE:
+        tell("The local cloud is down again: the viewer's link works after `spaceport up`.")
+    return code
+
+
+def _job_of(cloud: Cloud, drop: Drop, again: bool, presenter: Presenter) -> str:
+    """The job that is this drop: one that is done or at work already, else a new one."""
+    s3 = cloud.client("s3")
+    earlier = None if again else find_job(s3, drop)
+    known = status_now(cloud, earlier, presenter) if earlier else None
+    if known is not None and known.status is Status.COMPLETED:
+        presenter.note(
+            f"These photos are done already with these settings (job {known.job_id}):"
+            " fetching its results. --again makes the model anew."
+        )
+        return known.job_id
+    if known is not None and known.status in ACTIVE:
+        presenter.note(f"These photos are at work already with these settings: watching job {known.job_id}.")
+        return known.job_id
+    job_id = send(s3, drop, presenter.uploading)
+    presenter.note(f"Sent {drop.zip.photos} photos of {drop.zip.name}: job {job_id}.")
+    return job_id

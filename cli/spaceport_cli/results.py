@@ -1,0 +1,74 @@
+"""Bringing a finished job's results to this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+from spaceport.errors import UserError
+from spaceport.job import Outputs
+from spaceport.quality import QUALITY_REPORT, QualityReport
+
+# Which output of the row becomes which file.
+_FILES = {"sog": "model.sog", "quality": QUALITY_REPORT, "georef": "georef.json", "report": "report.html"}
+_MISSING = {"404", "NoSuchKey"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was brought: the files, in `folder`, and what `quality.json` says, where there is one."""
+
+    folder: Path
+    files: tuple[str, ...]
+    quality: QualityReport | None
+
+
+def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
+    """Download the results that the job has into `folder`, made if it is not there.
+
+    A result that the row does not name, or that is gone from the bucket, is left out.
+
+    Raises:
+        UserError: `download_failed`; `bad_quality`, when `quality.json` is not what the contract says.
+    """
+    files: list[str] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for output, name in _FILES.items():
+            uri = getattr(outputs, output)
+            if uri is not None and _download(s3, uri, folder / name):
+                files.append(name)
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise UserError(
+            "download_failed",
+            f"The results could not be saved in {folder}: {error}",
+            "The job is done: run the same command again to fetch them, or choose another --out.",
+        ) from error
+    return Results(folder, tuple(files), _report(folder) if QUALITY_REPORT in files else None)
+
+
+def _download(s3: Any, uri: str, target: Path) -> bool:
+    place = urlsplit(uri, allow_fragments=False)
+    try:
+        s3.download_file(place.netloc, place.path.lstrip("/"), str(target))
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return False
+        raise
+    return True
+
+
+def _report(folder: Path) -> QualityReport:
+    path = folder / QUALITY_REPORT
+    try:
+        return QualityReport.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(
+            "bad_quality",
+            f"{path} can't be read: {error.errors()[0]['msg']}.",
+            "The cloud may be of another version than this command: update spaceport.",
+        ) from error

@@ -1,0 +1,112 @@
+"""Dropping a zip into the uploads bucket: its key, its settings as metadata, and the job that it becomes."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import BotoCoreError, ClientError
+from spaceport.errors import UserError
+from spaceport.job import OPERATOR, JobRequest, job_id_for
+
+from spaceport_cli.exits import UsageError
+from spaceport_cli.photos import PhotoZip
+
+METADATA_KEY = "spaceport"
+METADATA_LIMIT = 2000  # bytes; S3 holds 2 KB of user metadata, names included
+
+Sent = Callable[[int, int], None]  # bytes sent so far, bytes in all
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A zip, where it goes, and what is asked of it."""
+
+    bucket: str
+    key: str
+    metadata: str
+    zip: PhotoZip
+
+
+def plan_drop(bucket: str, photos: PhotoZip, request: JobRequest) -> Drop:
+    """Where `photos` goes: the same bytes always to the same key. Raises UsageError for a name too long."""
+    key = f"uploads/{OPERATOR}/{_key_stem(photos.name)}-{photos.digest[:12]}.zip"
+    return Drop(bucket, key, to_metadata(request), photos)
+
+
+def to_metadata(request: JobRequest) -> str:
+    """`request` as S3 metadata holds it: compact ASCII JSON of what was asked, nothing else."""
+    asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    text = json.dumps(asked, separators=(",", ":"), sort_keys=True)
+    if len(text) > METADATA_LIMIT:
+        raise UsageError("The job's name is too long to travel with the zip.", "Choose a shorter --name.")
+    return text
+
+
+def find_job(s3: Any, drop: Drop) -> str | None:
+    """The id of the job that this very zip with these very settings became before, or None.
+
+    Raises:
+        UserError: `upload_failed`, when the bucket can't be asked.
+    """
+    try:
+        head = s3.head_object(Bucket=drop.bucket, Key=drop.key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+            return None
+        raise _unreachable(error) from error
+    except BotoCoreError as error:
+        raise _unreachable(error) from error
+    if head["Metadata"].get(METADATA_KEY) != drop.metadata:
+        return None
+    return job_id_for(drop.bucket, drop.key, head["VersionId"])
+
+
+def send(s3: Any, drop: Drop, sent: Sent) -> str:
+    """Upload the zip, in parts where it is large, and return its job's id.
+
+    Raises:
+        UserError: `upload_failed`, when the bucket did not take it.
+    """
+    counter = _Counter(drop.zip.path.stat().st_size, sent)
+    extra = {"ContentType": "application/zip", "Metadata": {METADATA_KEY: drop.metadata}}
+    try:
+        s3.upload_file(str(drop.zip.path), drop.bucket, drop.key, ExtraArgs=extra, Callback=counter)
+        head = s3.head_object(Bucket=drop.bucket, Key=drop.key)
+    except (S3UploadFailedError, BotoCoreError, ClientError) as error:
+        raise _unreachable(error) from error
+    return job_id_for(drop.bucket, drop.key, head["VersionId"])
+
+
+def _unreachable(error: Exception) -> UserError:
+    return UserError(
+        "upload_failed",
+        f"The photos could not be uploaded: {error}",
+        "Check the connection and your rights on the uploads bucket, then run the command again.",
+    )
+
+
+def _key_stem(name: str) -> str:
+    """`name` in letters that every part of the way to SageMaker takes in an S3 URI."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:80] or "photos"
+
+
+class _Counter:
+    """Adds up the parts that boto3 sends from several threads."""
+
+    def __init__(self, total: int, sent: Sent) -> None:
+        self._total, self._sent = total, sent
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            self._sent(self._done, self._total)

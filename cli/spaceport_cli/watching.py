@@ -1,0 +1,85 @@
+"""From a job's id to its end: following it with a presenter, and telling how it came out."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import aclosing
+from pathlib import Path
+
+from spaceport.stages import Status
+
+from spaceport_cli.clouds import Cloud, socket_address
+from spaceport_cli.exits import ExitCode, UsageError, exit_code
+from spaceport_cli.follow import Patience, first_status, follow
+from spaceport_cli.job_status import JobStatus
+from spaceport_cli.plain_text import tell
+from spaceport_cli.results import Results, fetch
+from spaceport_cli.show import Presenter
+from spaceport_cli.summary import summary
+
+# For a job that must be there: a snapshot answers a subscription at once, a cold Lambda in a second or two.
+EXISTING = Patience(row=3.0, unseen=3.0)
+
+
+def status_now(cloud: Cloud, job_id: str, presenter: Presenter) -> JobStatus | None:
+    """The job's status, or None where the cloud has no such job."""
+    return asyncio.run(first_status(job_id, lambda: socket_address(cloud), presenter.note, EXISTING))
+
+
+def watch_to_end(
+    cloud: Cloud, job_id: str, presenter: Presenter, patience: Patience | None = None
+) -> JobStatus:
+    """Show the job until it ends; returns its last status."""
+
+    async def watch() -> JobStatus:
+        following = follow(job_id, lambda: socket_address(cloud), presenter.note, patience)
+        async with aclosing(following) as statuses:
+            async for status in statuses:
+                presenter.update(status)
+        return status
+
+    return asyncio.run(watch())
+
+
+def fetch_results(cloud: Cloud, status: JobStatus, out: Path | None) -> Results | None:
+    """Download what a completed job made into `out`, else into a folder named after the job."""
+    if status.status is not Status.COMPLETED or status.outputs is None:
+        return None
+    return fetch(cloud.client("s3"), status.outputs, out or default_folder(status))
+
+
+def default_folder(status: JobStatus) -> Path:
+    """`{job's name}-splat` in the working directory: `run` and a later `watch` agree on it."""
+    name = re.sub(r"[^\w.-]+", "-", status.job_name).strip("-.") or status.job_id
+    return Path(f"{name}-splat")
+
+
+def check_folder(out: Path | None) -> None:
+    """Raise UsageError where results can't go to `out`, before any work is done for them."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file.", "Name a folder for the results.")
+
+
+def conclude(status: JobStatus, results: Results | None, quiet: bool) -> ExitCode:
+    """Tell how the job came out: a failure on standard error, its numbers on standard output.
+
+    `quiet` leaves the numbers out: standard output belongs to JSON lines.
+    """
+    code = exit_code(status.status)
+    if code is ExitCode.DONE:
+        if not quiet:
+            print(summary(status, results))
+    elif status.error is not None:
+        tell(status.error.message, status.error.hint)
+    else:
+        tell(f"The job {status.job_id} was stopped." if code is ExitCode.STOPPED else status.message)
+    return code
+
+
+def tell_interrupted(job_id: str, stack: str | None, stays_up: bool) -> ExitCode:
+    """Tell that only the watching ended."""
+    option = f" --stack {stack}" if stack else ""
+    more = " The local cloud stays up for it; `spaceport down` stops both." if stays_up else ""
+    tell(f"Stopped watching; the job goes on.{more}", f"Come back with `spaceport watch {job_id}{option}`.")
+    return ExitCode.INTERRUPTED

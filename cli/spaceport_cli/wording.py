@@ -1,0 +1,60 @@
+"""Numbers and states in words, the same in the bar, in plain lines and in the summary. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from spaceport.stages import Status
+
+from spaceport_cli.job_status import JobStatus
+from spaceport_cli.plain_text import printable
+
+# The live numbers that job programs tell (spaceport.progress), in the order of the pipeline.
+_METRICS = {
+    "registered": "{:,.0f} photos placed",
+    "points": "{:,.0f} points",
+    "iteration": "iteration {:,.0f}",
+    "psnr": "{:.1f} dB",
+    "gaussians": "{:,.0f} Gaussians",
+}
+
+
+def duration(seconds: float) -> str:
+    """Wall time as a clock shows it: 0:07, 12:40, 1:02:03."""
+    whole = max(0, int(seconds))
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def size(count: float) -> str:
+    """A number of bytes in the unit that suits it, powers of 1000 as file managers have them."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 photo`, `2 photos`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def headline(status: JobStatus) -> str:
+    """What the job is at, as one phrase."""
+    if status.status is Status.QUEUED and status.queue_position:
+        return f"Waiting in the queue, place {status.queue_position}"
+    if status.status is Status.STOPPING:
+        return "Stopping"
+    return printable(status.message)
+
+
+def live(status: JobStatus) -> str:
+    """What the stage's program last said of its work and its live numbers; may be empty."""
+    numbers = [form.format(status.metrics[name]) for name, form in _METRICS.items() if name in status.metrics]
+    return " · ".join(part for part in (printable(status.detail), *numbers) if part)
+
+
+def elapsed(status: JobStatus, now: datetime) -> float:
+    """Seconds since the job was made."""
+    return (now - datetime.fromisoformat(status.created_at)).total_seconds()
