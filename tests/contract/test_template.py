@@ -1,0 +1,304 @@
+"""What holds the template, the state machine, the handlers and the contract package together.
+
+Static: nothing is started. Each test fails when one side changes without the other.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from spaceport.job import JobInput
+from spaceport.plan import Plan
+from spaceport.stages import ACTIVE, JOB_STAGES, STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+
+
+class TemplateLoader(yaml.SafeLoader):
+    """Reads CloudFormation's tags as one-key maps: `!Ref X` is {"Ref": "X"}."""
+
+
+def _tag(loader: TemplateLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {suffix: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.MappingNode)
+    return {suffix: loader.construct_mapping(node, deep=True)}
+
+
+TemplateLoader.add_multi_constructor("!", _tag)
+
+TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+ASL: dict[str, Any] = json.loads((ROOT / "statemachine" / "pipeline.asl.json").read_text())
+STATES: dict[str, Any] = ASL["States"]
+
+
+def functions_in_template() -> dict[str, dict[str, Any]]:
+    """Folder name → the function's properties."""
+    return {
+        Path(resource["Properties"]["CodeUri"]).name: resource["Properties"]
+        for resource in RESOURCES.values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def settings_of(function: str) -> tuple[set[str], set[str]]:
+    """(required, optional) environment variables: the fields of the handler's Settings class."""
+    tree = ast.parse((ROOT / "functions" / function / "app.py").read_text())
+    required, optional = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == "Settings":
+            for field in node.body:
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                    (optional if field.value else required).add(field.target.id.upper())
+    return required, optional
+
+
+def actions_of(properties: dict[str, Any]) -> set[str]:
+    """The IAM actions that a function's or state machine's inline policies allow."""
+    found: set[str] = set()
+    for policy in properties.get("Policies", []):
+        for statement in policy["Statement"]:
+            action = statement["Action"]
+            found |= {action} if isinstance(action, str) else set(action)
+    return found
+
+
+# ---- functions ----------------------------------------
+
+
+def test_every_function_folder_is_in_the_template_and_the_other_way_round():
+    assert set(FUNCTIONS) == set(functions_in_template())
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_gets_exactly_the_environment_it_reads(function: str):
+    given = set(functions_in_template()[function].get("Environment", {}).get("Variables", {}))
+    required, optional = settings_of(function)
+    assert required <= given, "read, but not set"
+    assert given <= required | optional, "set, but not read"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_handler_reads_the_environment_behind_its_settings(function: str):
+    source = (ROOT / "functions" / function / "app.py").read_text()
+    assert "os.environ" not in source
+    assert "getenv" not in source
+
+
+# What the calls in handlers and adapters need. A new boto3 call makes the test fail until it is listed here.
+IAM_OF_CALL = {
+    "get_item": "dynamodb:GetItem",
+    "put_item": "dynamodb:PutItem",
+    "update_item": "dynamodb:UpdateItem",
+    "delete_item": "dynamodb:DeleteItem",
+    "query": "dynamodb:Query",
+    "head_object": "s3:GetObject",
+    "get_object": "s3:GetObject",
+    "put_object": "s3:PutObject",
+    "copy_object": "s3:PutObject",
+    "get_paginator": "s3:ListBucket",
+    "S3Object": "s3:GetObjectVersion",
+    "start_execution": "states:StartExecution",
+    "get_secret_value": "secretsmanager:GetSecretValue",
+    "create_log_group": "logs:CreateLogGroup",
+    "post_to_connection": "execute-api:ManageConnections",
+}
+# Methods of our adapters → the boto3 calls they make.
+ADAPTERS = {
+    ("jobs", "create"): ["put_item"],
+    ("jobs", "get"): ["get_item"],
+    ("jobs", "begin"): ["update_item"],
+    ("jobs", "progress"): ["update_item"],
+    ("jobs", "complete"): ["update_item"],
+    ("jobs", "fail"): ["update_item"],
+    ("connections", "subscribe"): ["put_item"],
+    ("connections", "followers"): ["query"],
+    ("connections", "unsubscribe"): ["delete_item"],
+    ("connections", "forget"): ["query", "delete_item"],
+    ("sockets", "post"): ["post_to_connection"],
+}
+CLIENTS = {"s3", "step_functions", "secrets", "logs"}
+
+
+def aws_calls(function: str) -> set[str]:
+    """The boto3 calls that a handler makes, directly or through an adapter."""
+    calls: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / "functions" / function / "app.py").read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id == "S3Object":
+            calls |= {"S3Object", "head_object"}
+        elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+            owner, method = node.func.value.id, node.func.attr
+            if owner in CLIENTS:
+                calls.add(method)
+            elif owner in {"jobs", "connections", "sockets"}:
+                calls |= set(ADAPTERS[owner, method])
+    return calls
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_do_what_it_calls_and_no_more(function: str):
+    needed = {IAM_OF_CALL[call] for call in aws_calls(function)}
+    allowed = actions_of(functions_in_template()[function])
+    failure_destination = {"sqs:SendMessage"}  # the event source mapping's, not the code's
+    assert needed <= allowed, "called, but not allowed"
+    assert allowed - failure_destination <= needed, "allowed, but not called"
+
+
+def test_adapters_make_the_calls_that_the_table_says():
+    for module, names in {"jobs": "_table", "connections": "_table", "sockets": "_management"}.items():
+        tree = ast.parse((ROOT / "spaceport" / f"{module}.py").read_text())
+        made = {
+            node.func.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Attribute)
+            and node.func.value.attr == names
+        }
+        told = {call for (owner, _), calls in ADAPTERS.items() if owner == module for call in calls}
+        assert made == told
+
+
+def test_every_lambda_that_a_service_invokes_has_a_permission_with_its_source():
+    permissions = [r["Properties"] for r in RESOURCES.values() if r["Type"] == "AWS::Lambda::Permission"]
+    assert {p["FunctionName"]["Ref"] for p in permissions} == {
+        "RecordProgress",
+        "ServeSocket",
+        "AuthorizeSocket",
+    }
+    for permission in permissions:
+        assert "SourceArn" in permission
+        assert "SourceAccount" in permission
+
+
+# ---- APIs ----------------------------------------
+
+
+def test_no_api_without_an_authorizer():
+    connect = [
+        r["Properties"] for r in RESOURCES.values() if r.get("Properties", {}).get("RouteKey") == "$connect"
+    ]
+    assert len(connect) == 1
+    assert connect[0]["AuthorizationType"] == "CUSTOM"
+    http_apis = [
+        name
+        for name, r in RESOURCES.items()
+        if r["Type"] in {"AWS::Serverless::HttpApi", "AWS::Serverless::Api"}
+    ]
+    for name in http_apis:
+        assert "DefaultAuthorizer" in RESOURCES[name]["Properties"]["Auth"]
+
+
+# ---- the state machine ----------------------------------------
+
+
+def test_stages_and_states_are_the_same():
+    assert [stage.state for stage in STAGES if stage.state not in STATES] == []
+    jobs = {name for name, state in STATES.items() if "sagemaker" in state.get("Resource", "")}
+    assert jobs == {stage.state for stage in JOB_STAGES}
+
+
+@pytest.mark.parametrize("stage", JOB_STAGES, ids=lambda stage: stage.name)
+def test_each_stage_is_entered_by_one_conditional_write_with_its_own_words(stage):
+    (enter,) = [state for state in STATES.values() if state.get("Next") == stage.state]
+    update = enter["Parameters"]
+    values = update["ExpressionAttributeValues"]
+    assert enter["Resource"] == "arn:aws:states:::dynamodb:updateItem"
+    assert values[":message"]["S"] == stage.message
+    assert values[":stage"]["S"] == stage.name
+    assert values[":index"]["N"] == str(stage.index)
+    assert update["ExpressionAttributeNames"]["#this"] == stage.name
+    assert "ADD #version :one" in update["UpdateExpression"]
+    assert "#stageIndex <= :index" in update["ConditionExpression"]
+    allowed = set(re.search(r"IN \((.*?)\)", update["ConditionExpression"])[1].split(", "))
+    assert {values[name]["S"] for name in allowed} == {status.value for status in ACTIVE}
+
+
+def test_every_task_has_a_timeout_and_every_failure_reaches_fail():
+    for name, state in STATES.items():
+        if state["Type"] != "Task":
+            continue
+        assert "TimeoutSeconds" in state, name
+        assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
+        after = state["Catch"][-1]["Next"]
+        assert after == ("Failed" if name == "RecordFailure" else "RecordFailure"), name
+    assert STATES["RecordFailure"]["Next"] == "Failed"
+    assert STATES["Failed"]["Type"] == "Fail"
+    assert "TimeoutSeconds" in ASL
+
+
+def test_sagemaker_job_names_are_new_for_every_attempt():
+    for stage in JOB_STAGES:
+        parameters = STATES[stage.state]["Parameters"]
+        (name,) = [value for key, value in parameters.items() if key.endswith("JobName.$")]
+        assert "$$.State.RetryCount" in name
+
+
+def test_jobs_run_without_a_network():
+    for stage in JOB_STAGES:
+        parameters = STATES[stage.state]["Parameters"]
+        network = parameters.get("NetworkConfig", parameters)
+        assert network["EnableNetworkIsolation"] is True
+
+
+def test_the_states_read_only_what_the_plan_has():
+    paths = set(re.findall(r"\$\.((?:\w+)(?:\.\w+)*)", json.dumps(STATES)))
+    schema = Plan.model_json_schema(by_alias=True)
+    for path in paths - {"failure", "failure.Error", "failure.Cause", "recording", "plan", "Payload"}:
+        if path.startswith("ModelArtifacts"):
+            continue  # SageMaker's answer
+        node = schema
+        for part in path.split("."):
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]] if "$ref" in node else node
+            assert part in node["properties"], path
+            node = node["properties"][part]
+
+
+def test_substitutions_are_those_that_the_definition_names():
+    named = set(re.findall(r"\$\{(\w+)\}", json.dumps(ASL)))
+    assert named == set(RESOURCES["Pipeline"]["Properties"]["DefinitionSubstitutions"])
+
+
+def test_the_state_machine_may_run_its_tasks():
+    allowed = actions_of(RESOURCES["Pipeline"]["Properties"])
+    resources = {state["Resource"] for state in STATES.values() if state["Type"] == "Task"}
+    needed = {
+        "arn:aws:states:::lambda:invoke": {"lambda:InvokeFunction"},
+        "arn:aws:states:::dynamodb:updateItem": {"dynamodb:UpdateItem"},
+        "arn:aws:states:::sagemaker:createProcessingJob.sync": {
+            "sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob",
+            "sagemaker:AddTags", "sagemaker:ListTags", "events:PutRule", "events:PutTargets", "events:DescribeRule",
+            "iam:PassRole",
+        },
+        "arn:aws:states:::sagemaker:createTrainingJob.sync": {
+            "sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob",
+        },
+    }  # fmt: skip
+    assert set().union(*(needed[resource] for resource in resources)) == allowed
+
+
+# ---- sample events ----------------------------------------
+
+
+def test_the_sample_execution_input_is_valid_and_has_every_field_of_the_contract():
+    sample = json.loads((ROOT / "events" / "start_execution.json").read_text())
+    JobInput.model_validate(sample)
+    contract = {
+        "jobId", "jobName", "s3Url", "inputS3Uri", "email", "timestamp", "pipelineStep", "extractedS3Uri",
+        "colmapOutputS3Uri", "gaussianOutputS3Uri", "compressedOutputS3Uri", "extractorImageUri", "sfmImageUri",
+        "gaussianImageUri", "compressorImageUri", "optimization_enabled", "progressive_resolution",
+        "psnr_plateau_termination", "target_psnr", "max_iterations", "plateau_patience",
+    }  # fmt: skip
+    assert contract <= set(sample)
