@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -46,31 +47,10 @@ class Aws:
         put = boto3.client("s3").put_object(
             Bucket=self.uploads_bucket, Key=key, Body=body, Metadata=metadata or {}
         )
-        return {
-            "version": "0",
-            "id": "event-1",
-            "detail-type": "Object Created",
-            "source": "aws.s3",
-            "account": "123456789012",
-            "time": "2026-01-01T00:00:00Z",
-            "region": REGION,
-            "resources": [f"arn:aws:s3:::{self.uploads_bucket}"],
-            "detail": {
-                "version": "0",
-                "bucket": {"name": self.uploads_bucket},
-                "object": {
-                    "key": key,
-                    "size": len(body),
-                    "etag": put["ETag"].strip('"'),
-                    "version-id": put["VersionId"],
-                    "sequencer": "1",
-                },
-                "request-id": "r",
-                "requester": "123456789012",
-                "source-ip-address": "127.0.0.1",
-                "reason": "PutObject",
-            },
-        }
+        event: dict[str, Any] = json.loads((ROOT / "events" / "object_created.json").read_text())
+        event["detail"]["bucket"]["name"] = self.uploads_bucket
+        event["detail"]["object"] |= {"key": key, "size": len(body), "version-id": put["VersionId"]}
+        return event
 
 
 @pytest.fixture
