@@ -298,7 +298,8 @@ def test_the_sample_execution_input_is_valid_and_has_every_field_of_the_contract
     contract = {
         "jobId", "jobName", "s3Url", "inputS3Uri", "email", "timestamp", "pipelineStep", "extractedS3Uri",
         "colmapOutputS3Uri", "gaussianOutputS3Uri", "compressedOutputS3Uri", "extractorImageUri",
-        "sfmImageUri", "gaussianImageUri", "compressorImageUri", "optimization_enabled", "progressive_resolution",
+        "sfmImageUri", "gaussianImageUri", "compressorImageUri", "optimization_enabled",
+        "progressive_resolution",
         "psnr_plateau_termination", "target_psnr", "max_iterations", "plateau_patience",
     }  # fmt: skip
     assert contract <= set(sample)
