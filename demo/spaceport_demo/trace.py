@@ -1,0 +1,169 @@
+"""Where a ray meets the landscape.
+
+Terrain: steps as long as its steepest slope allows, so none jumps through a ridge (the sphere tracing of
+Hart 1996, for a height field). Objects: a walk over the cells of a flat grid (Amanatides & Woo 1987),
+with a half-space test for solids and sphere tracing for crowns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from spaceport_demo.landscape import CELL, GRID_EXTENT, Landscape
+from spaceport_demo.shapes import Crowns, Solids
+from spaceport_demo.terrain import Terrain, surface_height
+from spaceport_demo.texture import noise3
+
+NOTHING = -1
+FAR = 1.0e9
+_CROWN_STEPS = 40  # enough to pass a crown along its rim; a ray that needs more has missed it
+_CROWN_TOUCH = 0.02  # metres: under half a pixel of a photo
+LEAF_SEED = 71
+
+
+@njit(cache=True)
+def trace_terrain(
+    terrain: Terrain, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, top: float
+) -> float:
+    """Distance (metres) to the ground of a unit ray that points downwards; FAR where it never comes down."""
+    if dz > -1e-4:
+        return FAR
+    pace = 1.0 / (-dz + terrain.steepest * np.sqrt(dx * dx + dy * dy))
+    t = max(0.0, (top - oz) / dz)
+    for _ in range(200):
+        gap = oz + t * dz - surface_height(terrain, ox + t * dx, oy + t * dy)
+        if gap < 0.001:
+            break
+        t += gap * pace
+    return t
+
+
+@njit(cache=True)
+def _trace_solid(
+    solids: Solids, item: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+) -> tuple[float, int]:
+    """Distance to a convex solid and the face that the ray enters by; FAR where it misses or is inside."""
+    enter, leave, face = 0.0, FAR, NOTHING
+    for k in range(solids.first_face[item], solids.first_face[item + 1]):
+        nx, ny, nz, d = solids.planes[k, 0], solids.planes[k, 1], solids.planes[k, 2], solids.planes[k, 3]
+        speed = nx * dx + ny * dy + nz * dz
+        outside = nx * ox + ny * oy + nz * oz - d
+        if speed < -1e-12:
+            t = -outside / speed
+            if t > enter:
+                enter, face = t, k
+        elif speed > 1e-12:
+            leave = min(leave, -outside / speed)
+        elif outside > 0.0:
+            return FAR, NOTHING
+        if enter > leave:
+            return FAR, NOTHING
+    if face == NOTHING:
+        return FAR, NOTHING
+    return enter, face
+
+
+@njit(cache=True)
+def leaf_relief(x: float, y: float, z: float) -> float:
+    """How far foliage stands out here, [-1, 1] of the crown's lump size: twigs on boughs."""
+    return 0.62 * noise3(x * 1.05, y * 1.05, z * 1.05, LEAF_SEED) + 0.38 * noise3(
+        x * 2.9, y * 2.9, z * 2.9, LEAF_SEED + 1
+    )
+
+
+@njit(cache=True)
+def crown_distance(crowns: Crowns, item: int, x: float, y: float, z: float, near: float) -> float:
+    """Metres from a point to a crown's surface (a bound; exact lumps only within `near`); negative inside."""
+    distance = FAR
+    for k in range(crowns.first_blob[item], crowns.first_blob[item + 1]):
+        bx, by, bz = x - crowns.blobs[k, 0], y - crowns.blobs[k, 1], z - crowns.blobs[k, 2]
+        distance = min(distance, np.sqrt(bx * bx + by * by + bz * bz) - crowns.blobs[k, 3])
+    lumps = crowns.lumps[item]
+    if distance > lumps + near:
+        return distance - lumps
+    return distance - lumps * leaf_relief(x, y, z)
+
+
+@njit(cache=True)
+def _trace_crown(
+    crowns: Crowns, item: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, limit: float
+) -> float:
+    cx, cy, cz = crowns.spheres[item, 0] - ox, crowns.spheres[item, 1] - oy, crowns.spheres[item, 2] - oz
+    along = cx * dx + cy * dy + cz * dz
+    rest = crowns.spheres[item, 3] ** 2 - (cx * cx + cy * cy + cz * cz - along * along)
+    if rest <= 0.0:
+        return FAR
+    half = np.sqrt(rest)
+    t, end = max(0.0, along - half), min(limit, along + half)
+    for _ in range(_CROWN_STEPS):
+        if t >= end:
+            return FAR
+        gap = crown_distance(crowns, item, ox + t * dx, oy + t * dy, oz + t * dz, 0.05)
+        if gap < _CROWN_TOUCH:
+            return t
+        t += max(0.04, 0.7 * gap)  # the lumps make the surface steeper than a distance field: 0.7
+    return FAR
+
+
+@njit(cache=True)
+def trace_objects(
+    scene: Landscape, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, limit: float
+) -> tuple[float, int, int]:
+    """The nearest object that a unit ray meets before `limit` metres.
+
+    Returns (distance, item, face): item counts solids then crowns, NOTHING where the way is clear; face is
+    a solid's face.
+    """
+    solids, crowns = scene.solids, scene.crowns
+    count = int(2 * GRID_EXTENT / CELL)
+    begin = 0.0
+    if dz < 0.0 and oz > scene.top:
+        begin = (scene.top - oz) / dz
+    elif dz > 0.0:
+        limit = min(limit, (scene.top - oz) / dz)
+    x, y = ox + begin * dx, oy + begin * dy
+    column, row = int(np.floor((x + GRID_EXTENT) / CELL)), int(np.floor((y + GRID_EXTENT) / CELL))
+    step_x, step_y = (1 if dx > 0.0 else -1), (1 if dy > 0.0 else -1)
+    pace_x, pace_y = CELL / max(1e-12, abs(dx)), CELL / max(1e-12, abs(dy))
+    edge_x = (column + (1 if dx > 0.0 else 0)) * CELL - GRID_EXTENT
+    edge_y = (row + (1 if dy > 0.0 else 0)) * CELL - GRID_EXTENT
+    next_x = begin + abs(edge_x - x) / max(1e-12, abs(dx))
+    next_y = begin + abs(edge_y - y) / max(1e-12, abs(dy))
+    nearest, hit, hit_face = limit, NOTHING, NOTHING
+    t = begin
+    while t < nearest:
+        if 0 <= column < count and 0 <= row < count:
+            cell = row * count + column
+            for k in range(scene.cell_first[cell], scene.cell_first[cell + 1]):
+                item = scene.cell_items[k]
+                if item < solids.spheres.shape[0]:
+                    cx, cy, cz = (
+                        solids.spheres[item, 0] - ox,
+                        solids.spheres[item, 1] - oy,
+                        solids.spheres[item, 2] - oz,
+                    )
+                    along = cx * dx + cy * dy + cz * dz
+                    radius = solids.spheres[item, 3]
+                    if cx * cx + cy * cy + cz * cz - along * along > radius * radius:
+                        continue
+                    distance, face = _trace_solid(solids, item, ox, oy, oz, dx, dy, dz)
+                    if distance < nearest:
+                        nearest, hit, hit_face = distance, item, face
+                else:
+                    crown = item - solids.spheres.shape[0]
+                    distance = _trace_crown(crowns, crown, ox, oy, oz, dx, dy, dz, nearest)
+                    if distance < nearest:
+                        nearest, hit, hit_face = distance, item, NOTHING
+        if next_x < next_y:
+            t, next_x, column = next_x, next_x + pace_x, column + step_x
+        else:
+            t, next_y, row = next_y, next_y + pace_y, row + step_y
+    return nearest, hit, hit_face
+
+
+@njit(cache=True)
+def sunlit(scene: Landscape, x: float, y: float, z: float) -> float:
+    """1 where the sun reaches a point, 0 in the shadow of an object."""
+    _, item, _ = trace_objects(scene, x, y, z, scene.sun[0], scene.sun[1], scene.sun[2], 120.0)
+    return 1.0 if item == NOTHING else 0.0
