@@ -108,13 +108,13 @@ class Bar:
     """A bar that stays at the foot of the terminal, with the stage, its live numbers and the time."""
 
     def __init__(self, out: TextIO, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._sent: tuple[int, int] | None = None
+        self._status: JobStatus | None = None
         self._console = Console(file=out, highlight=False)
         self._live = Live(
             console=self._console, get_renderable=self._render, refresh_per_second=5, transient=True
         )
-        self._now = now
-        self._sent: tuple[int, int] | None = None
-        self._status: JobStatus | None = None
 
     def __enter__(self) -> Self:
         self._live.start()

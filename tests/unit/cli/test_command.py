@@ -1,0 +1,402 @@
+"""The command as a user has it: `main([...])` against a stack of moto's S3 and a real WebSocket server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from spaceport.job import JobError, Outputs, StageRecord, job_id_for
+from spaceport.quality import QualityReport
+from spaceport.stages import Status
+
+from spaceport_cli.__main__ import main
+from spaceport_cli.exits import ExitCode
+
+STACK = ["--stack", "drones"]
+VIEWER = "https://view.example/jobs/x/compressed/viewer/index.html"
+
+
+class Stack:
+    """What a test sees of the stack: its WebSocket API and its buckets."""
+
+    def __init__(self, api: Any) -> None:
+        self.api = api
+        self.s3 = boto3.client("s3")
+
+    def uploads(self) -> list[dict[str, Any]]:
+        """Every version of every upload, newest first."""
+        return self.s3.list_object_versions(Bucket="drones-uploads").get("Versions", [])
+
+    def metadata(self, upload: dict[str, Any]) -> dict[str, Any]:
+        head = self.s3.head_object(Bucket="drones-uploads", Key=upload["Key"], VersionId=upload["VersionId"])
+        return json.loads(head["Metadata"]["spaceport"])
+
+    def put_results(self, quality: QualityReport) -> Outputs:
+        """A finished job's results in the data bucket, without a report."""
+        prefix = "jobs/x/compressed/"
+        files = {"model.sog": b"splat", "quality.json": quality.model_dump_json().encode()}
+        for name, body in files.items():
+            self.s3.put_object(Bucket="drones-data", Key=prefix + name, Body=body)
+        uri = f"s3://drones-data/{prefix}"
+        return Outputs(
+            viewer_url=VIEWER,
+            sog=f"{uri}model.sog",
+            quality=f"{uri}quality.json",
+            georef=f"{uri}georef.json",  # named, but gone from the bucket
+        )
+
+
+@pytest.fixture
+def stack(monkeypatch, tmp_path, socket_api, say):
+    """Deploys the stack `drones` whose WebSocket API plays the given stories."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    with mock_aws():
+
+        def deploy(*stories) -> Stack:
+            api = socket_api(*(stories or (say(),)))
+            boto3.client("cloudformation").create_stack(
+                StackName="drones", TemplateBody=json.dumps(template(api.url, made_resources()))
+            )
+            return Stack(api)
+
+        yield deploy
+
+
+def made_resources() -> dict[str, str]:
+    """The resources that the command uses, as outputs; made here, since moto's stacks make them less well."""
+    s3 = boto3.client("s3")
+    for bucket in ("drones-uploads", "drones-data"):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket="drones-uploads", VersioningConfiguration={"Status": "Enabled"})
+    secret = boto3.client("secretsmanager").create_secret(Name="token", SecretString='{"token": "a&b="}')
+    return {"UploadsBucket": "drones-uploads", "AccessTokenSecretArn": secret["ARN"]}
+
+
+def template(socket_url: str, resources: dict[str, str]) -> dict[str, Any]:
+    outputs = {**resources, "WebSocketUrl": socket_url}
+    return {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},  # a stack must have one
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+
+
+@pytest.fixture
+def quality() -> QualityReport:
+    return QualityReport.model_validate(
+        {
+            "photos": {
+                "given": 4,
+                "registered": 3,
+                "refused": [{"name": "DJI_9.JPG", "code": "too_small", "reason": "it is under 256 px wide"}],
+            },
+            "sfm": {
+                "seconds": 29.0,
+                "cpu_seconds": 50.0,
+                "reprojection_px": 0.36,
+                "points": 6500,
+                "mean_track": 4,
+            },
+            "georef": {
+                "rms_horizontal_m": 0.61,
+                "rms_vertical_m": 1.2,
+                "origin": {"lat": 50.8, "lon": -0.1, "alt": 30},
+            },
+            "training": {
+                "seconds": 38.0,
+                "iterations": 1500,
+                "stopped_by": "max_iterations",
+                "gaussians": 40000,
+                "gaussians_initial": 6500,
+                "psnr_train": 22.5,
+                "psnr_holdout": 17.94,
+                "ssim_holdout": 0.455,
+                "detail_holdout": 0.81,
+                "psnr_holdout_initial": 12.0,
+                "holdout": ["DJI_5.JPG"],
+                "device": "cpu",
+                "rasterizer": "numba",
+                "preset": "preview",
+                "peak_memory_bytes": 10**9,
+            },
+            "delivery": {
+                "ply_bytes": 9_400_000,
+                "sog_bytes": 480_000,
+                "bytes_per_gaussian": 12.0,
+                "decode_psnr_db": 45.2,
+                "psnr_loss_db": 0.03,
+                "gaussians": 40000,
+            },
+        }
+    )
+
+
+def finished(told, outputs: Outputs | None, version: int = 9):
+    times = {"started": "2026-03-01T10:00:05.000Z", "ended": "2026-03-01T10:00:34.000Z"}
+    return told(
+        version,
+        Status.COMPLETED,
+        stage="done",
+        message="Your 3D model is ready!",
+        outputs=outputs,
+        stages={"sfm": StageRecord(**times)},
+    )
+
+
+def test_run_sends_the_photos_follows_the_job_and_brings_the_results(
+    stack, told, say, photos, quality, capsys
+):
+    # Given a cloud that finishes the job
+    drones = stack()
+    training = told(2, stage="3dgs", message="Training")
+    drones.api.play(say(told(1), training, finished(told, drones.put_results(quality))))
+
+    # When the photos are sent
+    code = main(["run", str(photos), *STACK, "--preset", "preview", "--set", "holdout=2", "--name", "Åre"])
+
+    # Then they lie under a name of their own with what was asked of them
+    assert code == ExitCode.DONE
+    (upload,) = drones.uploads()
+    assert upload["Key"].startswith("uploads/operator/beach-")
+    assert drones.metadata(upload) == {"preset": "preview", "holdout": 2, "jobName": "Åre"}
+    # and the very job of this upload was followed, with the stack's token
+    job_id = job_id_for("drones-uploads", upload["Key"], upload["VersionId"])
+    assert [request["jobId"] for request in drones.api.requests] == [job_id]
+    assert drones.api.paths == ["/prod?token=a%26b%3D"]
+    # and the results that exist are here, in a folder named after the job
+    assert {path.name for path in Path("Beach-splat").iterdir()} == {"model.sog", "quality.json"}
+    # and the honest numbers are said
+    out = capsys.readouterr().out
+    for words in (
+        "Your 3D model is ready!",
+        "3 of 4 placed",
+        "DJI_9.JPG: it is under 256 px wide",
+        "0.61 m horizontal",
+        "17.94 dB PSNR, 0.455 SSIM, 0.81 of the photos' detail on 1 held-out photo",
+        "480.0 kB, 40,000 Gaussians of 12.0 bytes",
+        "45.2 dB",
+        "camera poses 29 s",
+        VIEWER,
+    ):
+        assert words in out
+
+
+def test_a_model_without_held_out_photos_says_so(stack, told, say, photos, quality, capsys):
+    training = quality.training.model_copy(update={"psnr_holdout": None, "holdout": []})
+    drones = stack()
+    drones.api.play(
+        say(finished(told, drones.put_results(quality.model_copy(update={"training": training}))))
+    )
+
+    main(["run", str(photos), *STACK, "--out", "here"])
+
+    assert "no photo was held out, so only the training photos' 22.50 dB" in capsys.readouterr().out
+    assert Path("here/model.sog").read_bytes() == b"splat"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (Status.FAILED, ExitCode.FAILED),
+        (Status.REJECTED, ExitCode.REFUSED),
+        (Status.STOPPED, ExitCode.STOPPED),
+    ],
+)
+def test_a_job_that_does_not_end_well_says_why_and_has_its_exit_code(
+    stack, told, say, photos, capsys, status, code
+):
+    why = JobError(code="x", message="Too few photos overlap.", hint="Fly with 70 % overlap.")
+    stack(say(told(2, status, error=why)))
+
+    assert main(["run", str(photos), *STACK]) == code
+
+    assert capsys.readouterr().err == "Too few photos overlap.\n  Fly with 70 % overlap.\n"
+
+
+def test_a_bad_zip_is_refused_before_anything_is_sent(stack, tmp_path, capsys):
+    drones = stack()
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(b"not a zip")
+
+    assert main(["run", str(bad), *STACK]) == ExitCode.REFUSED
+
+    assert "bad.zip is not a zip file." in capsys.readouterr().err
+    assert drones.uploads() == []
+    assert drones.api.paths == []
+
+
+def test_a_refusal_is_one_json_line_too(stack, tmp_path, capsys):
+    stack()
+    (tmp_path / "bad.zip").write_bytes(b"not a zip")
+
+    main(["run", str(tmp_path / "bad.zip"), *STACK, "--json"])
+
+    line = json.loads(capsys.readouterr().out)
+    assert (line["status"], line["error"]["code"]) == ("REJECTED", "not_a_zip")
+
+
+def test_json_prints_one_line_for_each_update_and_nothing_else(stack, told, say, photos, capsys):
+    stack(say(told(1), told(2), told(3, Status.STOPPED)))
+
+    assert main(["run", str(photos), *STACK, "--json"]) == ExitCode.STOPPED
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["version"] for line in lines] == [1, 2, 3]
+    assert lines[-1]["status"] == "STOPPED"
+
+
+def test_the_same_photos_with_the_same_settings_are_not_made_twice(stack, told, say, photos, quality, capsys):
+    drones = stack()
+    drones.api.play(say(finished(told, drones.put_results(quality))))
+    main(["run", str(photos), *STACK])
+
+    code = main(["run", str(photos), *STACK, "--out", "second"])
+
+    assert code == ExitCode.DONE
+    assert len(drones.uploads()) == 1
+    assert "done already with these settings" in capsys.readouterr().out
+    assert Path("second/model.sog").exists()
+
+
+@pytest.mark.parametrize("options", [["--again"], ["--set", "holdout=2"]])
+def test_again_or_other_settings_make_a_new_job(stack, told, say, photos, quality, options):
+    drones = stack()
+    drones.api.play(say(finished(told, drones.put_results(quality))))
+    main(["run", str(photos), *STACK])
+
+    main(["run", str(photos), *STACK, *options])
+
+    assert len(drones.uploads()) == 2
+    assert drones.api.requests[0]["jobId"] != drones.api.requests[-1]["jobId"]
+
+
+def test_a_job_at_work_is_watched_instead_of_doubled_and_a_failed_one_is_made_again(
+    stack, told, say, photos, capsys
+):
+    drones = stack(
+        say(told(2, Status.FAILED)),
+        say(told(2, Status.FAILED)),  # the second run finds that it failed,
+        say(told(1), told(2, Status.STOPPED)),  # sends the photos again, and its job is stopped
+    )
+    main(["run", str(photos), *STACK])
+    main(["run", str(photos), *STACK])
+    assert len(drones.uploads()) == 2
+
+    drones.api.play(say(told(1)), say(told(2, Status.STOPPED)))
+    assert main(["run", str(photos), *STACK]) == ExitCode.STOPPED
+
+    assert "watching job" in capsys.readouterr().out
+    assert len(drones.uploads()) == 2
+
+
+def test_interrupting_leaves_the_job_and_says_how_to_come_back(stack, told, say, photos, capsys):
+    def interrupt(connection, job_id):
+        say(told(1), then_close=True)(connection, job_id)
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in connection:
+            pass
+
+    stack(interrupt)
+
+    assert main(["run", str(photos), *STACK]) == ExitCode.INTERRUPTED
+
+    err = capsys.readouterr().err
+    assert "the job goes on" in err
+    assert "spaceport watch job-" in err
+    assert "--stack drones" in err
+
+
+def test_watch_and_open_find_the_latest_job(stack, told, say, photos, quality, capsys):
+    drones = stack()
+    drones.api.play(say(finished(told, drones.put_results(quality))))
+    main(["run", str(photos), *STACK])
+    capsys.readouterr()
+
+    assert main(["watch", "latest", *STACK, "--out", "watched"]) == ExitCode.DONE
+    assert Path("watched/quality.json").exists()
+    capsys.readouterr()
+    assert main(["open", "latest", *STACK, "--no-browser"]) == ExitCode.DONE
+    assert capsys.readouterr().out.strip() == VIEWER
+
+
+def test_open_says_when_there_is_nothing_to_see_yet(stack, told, say, capsys):
+    stack(say(told(1, progress=0.5)))
+
+    assert main(["open", "job-1", *STACK]) == ExitCode.FAULT
+
+    assert "no model yet: it is 21% done" in capsys.readouterr().err
+
+
+def test_watching_a_job_that_is_not_there_says_so(stack, capsys):
+    stack()
+
+    assert main(["watch", "job-1", *STACK]) == ExitCode.FAULT
+
+    assert "knows no job job-1" in capsys.readouterr().err
+
+
+def test_latest_without_any_job_is_a_usage_error(stack, capsys):
+    stack()
+
+    assert main(["open", "latest", *STACK]) == ExitCode.USAGE
+
+    assert "No job was started from here" in capsys.readouterr().err
+
+
+def test_a_stack_that_is_not_there_is_named(stack, photos, capsys):
+    stack()
+
+    assert main(["run", str(photos), "--stack", "dorne"]) == ExitCode.FAULT
+
+    err = capsys.readouterr().err
+    assert "'dorne'" in err
+    assert "eu-west-1" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--set", "holdout"], "'holdout' is not KEY=VALUE"),
+        (["--set", "holdout=many"], "The setting 'holdout' can't be used"),
+        (["--set", "speed=9"], "Settings are: preset, "),
+        (["--preset", "fast"], "'preview', 'balanced' or 'quality'"),
+        (["--preset", "preview", "--set", "preset=quality"], "contradict each other"),
+        (["--name", "x" * 201], "Choose another --name"),
+        (["--name", "🚁" * 190], "Choose a shorter --name"),
+        (["--out", "{photos}"], "is a file"),
+        (["--speed"], "unrecognized arguments: --speed"),
+    ],
+)
+def test_what_is_typed_wrong_is_said_with_the_usage_exit_code(stack, photos, capsys, typed, said):
+    drones = stack()
+
+    try:
+        code = main(["run", str(photos), *STACK, *(word.format(photos=photos) for word in typed)])
+    except SystemExit as exit_:  # argparse's way
+        code = exit_.code
+
+    assert code == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+    assert drones.uploads() == []
+
+
+def test_help_imports_nothing_slow():
+    script = (
+        "import sys; from spaceport_cli.parser import parser; parser();"
+        "print([m for m in ('boto3', 'pydantic', 'rich', 'websockets', 'asyncio') if m in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.strip() == "[]"
