@@ -1,0 +1,71 @@
+"""How the rasterizer's Numba kernels are compiled, and where the compiled code is kept.
+
+Numba keeps compiled code in `__pycache__` beside the source, and compiles anew when the source or the
+CPU is another. Where that folder is not writable it takes the user's cache folder (`~/.cache/numba`);
+where that is not writable either, we give it a private folder among the temporary files, and if even
+that fails each process compiles for itself. `NUMBA_CACHE_DIR` overrides all of this.
+
+Numba looks for changes in one file only: the one a kernel stands in. So a kernel calls nothing
+compiled, and freezes no constant, of another file; what it needs from there is passed in.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+# Sums may be reordered and multiplications fused, which vectorised loops need. Unlike `fastmath=True`
+# this lets NaN and infinity be what they are, so that tests for them are not compiled away.
+REORDERED = frozenset({"contract", "reassoc", "nsz", "arcp", "afn"})
+
+
+def kernel(fast: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compiles the decorated function on first use, for each set of argument types, and keeps the code.
+
+    It runs without the GIL. Division by zero gives infinity, as in NumPy.
+
+    Args:
+        fast: let the compiler reorder sums; results then depend on the CPU's vector width.
+    """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": set(REORDERED) if fast else False,
+    }
+
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # "no locator available": none of Numba's folders is writable
+            folder = _private_folder()
+            if folder is None:
+                return numba.njit(**options)(function)
+            numba.config.CACHE_DIR = str(folder)
+            return numba.njit(cache=True, **options)(function)
+
+    return compiled
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a small function that kernels of the same file call; LLVM inlines it."""
+    return numba.njit(error_model="numpy", fastmath=set(REORDERED))(function)
+
+
+def _private_folder() -> Path | None:
+    """A folder that only this user can write: compiled code that is loaded from it is run."""
+    if not hasattr(os, "getuid"):
+        return None
+    folder = Path(tempfile.gettempdir()) / f"spaceport-kernels-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and found.st_mode & 0o077 == 0
+    return folder if private and os.access(folder, os.W_OK) else None
