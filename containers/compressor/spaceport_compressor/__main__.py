@@ -1,0 +1,54 @@
+"""The compression job's edge: SageMaker's folders and the environment in, an exit code out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from spaceport.errors import UserError
+from spaceport.job_program import MlTree, run_program
+from spaceport.progress import ProgressWriter
+from spaceport.stages import COMPRESSION
+from spaceport.tuning import Tuning
+
+from spaceport_compressor.compress import CompressionJob, compress
+
+JOB_NAME = "SPACEPORT_JOB_NAME"
+VIEWER_DIR = "SPACEPORT_VIEWER_DIR"
+
+
+def main() -> int:
+    """Run the job; the exit code tells the executor how it went."""
+    tree = MlTree.from_environment()
+
+    def program(progress: ProgressWriter) -> None:
+        tuning = Tuning.from_environment(os.environ)
+        job = CompressionJob(
+            colmap=tree.processing_input("colmap"),
+            training=tree.processing_input("training"),
+            compressed=tree.processing_output("compressed"),
+            gaussian=tree.processing_output("gaussian"),
+            viewer_package=_viewer_package(),
+            title=os.environ.get(JOB_NAME, "") or "3D model",
+            max_size=tuning.train_max_size,
+            seed=tuning.seed,
+        )
+        compress(job, progress)
+
+    return run_program(COMPRESSION, tree.processing_message, program)
+
+
+def _viewer_package() -> Path:
+    folder = os.environ.get(VIEWER_DIR)
+    if not folder:
+        raise UserError(
+            "no_viewer",
+            f"{VIEWER_DIR} is not set, so the viewer page can't be built.",
+            "Set it to the folder of the installed @playcanvas/supersplat-viewer.",
+        )
+    return Path(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

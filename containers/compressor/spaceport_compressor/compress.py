@@ -1,0 +1,120 @@
+"""The stage as a story: read the model, write the SOG file, judge it, build the page, report."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from spaceport.errors import UserError
+from spaceport.progress import Progress
+from spaceport.quality import (
+    QUALITY_REPORT,
+    SFM_REPORT,
+    TRAINING_REPORT,
+    QualityReport,
+    SfmReport,
+    TrainingReport,
+)
+
+from spaceport_compressor.delivery import delivery_numbers, measure_fidelity, measured_views
+from spaceport_compressor.report import assemble, read_report
+from spaceport_compressor.sog_read import read_sog
+from spaceport_compressor.sog_write import write_sog
+from spaceport_compressor.viewer_bundle import write_viewer
+from spaceport_render.gaussians import Gaussians
+from spaceport_render.ply import read_ply
+from spaceport_render.scene import read_scene
+
+MODEL = "model.ply"
+TRAINING_LOG = "training.log"
+SOG = "model.sog"
+OLDER_SOG = "model.sogs"  # the name that earlier clients ask for
+VIEWER = "viewer"
+
+
+@dataclass(frozen=True)
+class CompressionJob:
+    """Where everything is, and the knobs.
+
+    Attributes:
+        colmap: SfM's output: `sfm.json` and `dense/`.
+        training: the training job's model folder: `model.ply`, `training.log`, `metrics.json`.
+        compressed: takes the delivered files.
+        gaussian: takes a copy of the training job's files.
+        viewer_package: the installed `@playcanvas/supersplat-viewer`.
+        title: the job's name, shown above the model.
+        max_size: longer side of the renders that judge the file, pixels; training's own.
+        seed: of the palette's clustering.
+    """
+
+    colmap: Path
+    training: Path
+    compressed: Path
+    gaussian: Path
+    viewer_package: Path
+    title: str
+    max_size: int
+    seed: int
+
+
+def compress(job: CompressionJob, progress: Progress) -> QualityReport:
+    """Do the whole stage; the report is also left in `quality.json`.
+
+    Raises:
+        UserError: an input is missing or not what it should be, or the viewer is not installed.
+    """
+    progress(0.0, "Reading the trained model")
+    sfm = read_report(job.colmap / SFM_REPORT, SfmReport)
+    training = read_report(job.training / TRAINING_REPORT, TrainingReport)
+    trained = _read_model(job.training / MODEL)
+    scene = read_scene(job.colmap / "dense", job.max_size)
+    for folder in (job.compressed, job.gaussian):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    progress(0.2, "Packing the model for the web")
+    sog = job.compressed / SOG
+    write_sog(sog, trained, seed=job.seed)
+    shutil.copyfile(sog, job.compressed / OLDER_SOG)
+    decoded = read_sog(sog)
+
+    views = measured_views(scene.views, training.holdout)
+    fidelity = measure_fidelity(trained, decoded, views, _part(progress, 0.5, 0.9))
+    delivery = delivery_numbers(job.training / MODEL, sog, len(trained), fidelity)
+
+    progress(0.9, "Building the viewer page")
+    cameras = [view.camera for view in scene.views]
+    write_viewer(job.compressed / VIEWER, job.title, cameras, decoded, job.viewer_package)
+    for name in (MODEL, TRAINING_LOG, TRAINING_REPORT):
+        shutil.copyfile(job.training / name, job.gaussian / name)
+    report = assemble(sfm, training, delivery)
+    (job.compressed / QUALITY_REPORT).write_text(report.model_dump_json(indent=2))
+    progress(
+        1.0,
+        "The model is packed",
+        sog_bytes=delivery.sog_bytes,
+        decode_psnr_db=delivery.decode_psnr_db,
+        psnr_loss_db=delivery.psnr_loss_db,
+    )
+    return report
+
+
+def _read_model(path: Path) -> Gaussians:
+    try:
+        gaussians = read_ply(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            "no_model", f"Training left no {path.name}.", "Run the training stage again; it writes it."
+        ) from error
+    if len(gaussians) == 0:
+        raise UserError("empty_model", f"{path.name} holds no Gaussians.", "Train again, with more photos.")
+    return gaussians
+
+
+def _part(progress: Progress, first: float, last: float) -> Progress:
+    """`progress` for a piece of the stage that lies between the fractions `first` and `last`."""
+
+    def report(fraction: float, message: str = "", **metrics: float) -> None:
+        progress(first + fraction * (last - first), message, **metrics)
+
+    return report
