@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from spaceport_compressor.codebook import LEVELS, fit_codebook
+
+
+def squared_error(values, decoded):
+    return float(((values - decoded) ** 2).mean())
+
+
+def test_it_beats_even_steps_on_values_with_tails():
+    # Given values as log scales are: a hump with outliers
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(-3, 0.5, 20_000), rng.uniform(-10, 3, 200)])
+    # When
+    codebook = fit_codebook(values)
+    error = squared_error(values, codebook.decode(codebook.encode(values)))
+    # Then its error is well below that of 256 even steps over the range
+    step = np.ptp(values) / (LEVELS - 1)
+    even = np.rint((values - values.min()) / step) * step + values.min()
+    assert error < squared_error(values, even) / 3
+
+
+def test_each_value_takes_its_nearest_level():
+    values = np.random.default_rng(1).normal(size=5000)
+    codebook = fit_codebook(values)
+    nearest = np.abs(values[:, None] - codebook.levels).min(axis=1)
+    assert np.abs(values - codebook.decode(codebook.encode(values))) == pytest.approx(nearest, abs=1e-6)
+
+
+def test_the_outermost_values_keep_levels_of_their_own():
+    values = np.concatenate([np.zeros(100_000), [-8.0, 9.0]])
+    codebook = fit_codebook(values)
+    assert codebook.decode(codebook.encode(np.array([-8.0, 0.0, 9.0]))).tolist() == [-8.0, 0.0, 9.0]
+
+
+@pytest.mark.parametrize("values", [[0.25], [0.25, 0.25], [1.0, 2.0, 3.0]])
+def test_a_few_values_are_kept_as_they_are(values):
+    codebook = fit_codebook(np.array(values))
+    assert codebook.levels.shape == (LEVELS,)
+    assert codebook.decode(codebook.encode(np.array(values))).tolist() == values

@@ -1,0 +1,168 @@
+"""The whole job as an executor starts it: SageMaker's folders, environment, progress lines, exit code."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pycolmap
+import pytest
+from PIL import Image
+from spaceport.progress import parse_line
+from spaceport.quality import QualityReport
+
+from spaceport_compressor.sog_read import read_sog
+from spaceport_render.camera import Camera
+from spaceport_render.ply import write_ply
+from spaceport_render.render import render
+
+VIEWER = "node_modules/@playcanvas/supersplat-viewer"
+PHOTOS = 4
+SFM = {
+    "photos": {"given": 5, "refused": [], "registered": 4},
+    "sfm": {"seconds": 9.5, "cpu_seconds": 18.0, "reprojection_px": 0.4, "points": 99, "mean_track": 3.5},
+    "georef": None,
+}
+TRAINING = {
+    "seconds": 60.0,
+    "iterations": 1500,
+    "stopped_by": "max_iterations",
+    "gaussians": 2000,
+    "gaussians_initial": 99,
+    "psnr_train": 25.0,
+    "psnr_holdout": 22.0,
+    "ssim_holdout": 0.7,
+    "detail_holdout": 0.8,
+    "psnr_holdout_initial": 12.0,
+    "holdout": ["photo 1.png"],
+    "device": "cpu",
+    "rasterizer": "numba",
+    "preset": "preview",
+    "peak_memory_bytes": 10**9,
+}
+
+
+@pytest.fixture
+def root(make_gaussians, tmp_path):
+    """`/opt/ml` as SageMaker lays it out for this job: a flight over a relief, trained perfectly."""
+    model = make_gaussians(2000)
+    colmap, training = (tmp_path / "processing/input" / name for name in ("colmap", "training"))
+    write_scene(colmap / "dense", model)
+    training.mkdir(parents=True)
+    (colmap / "sfm.json").write_text(json.dumps(SFM))
+    (training / "metrics.json").write_text(json.dumps(TRAINING))
+    (training / "training.log").write_text('{"iteration": 1500}\n')
+    write_ply(training / "model.ply", model)
+    return tmp_path
+
+
+def write_scene(dense, model):
+    """Photos of `model` from above, in SfM's layout."""
+    (dense / "images").mkdir(parents=True)
+    (dense / "sparse").mkdir()
+    scene = pycolmap.Reconstruction()
+    lens = pycolmap.Camera(camera_id=1, model="PINHOLE", width=120, height=80, params=[90, 90, 60, 40])
+    scene.add_camera_with_trivial_rig(lens)
+    for index in range(PHOTOS):
+        name = f"photo {index}.png"
+        pose = np.diag([1.0, -1.0, -1.0, 1.0])
+        pose[:3, 3] = -pose[:3, :3] @ (12.0 * index - 18, 5.0, 60.0)
+        camera = Camera(name, 120, 80, 90.0, 90.0, 60.0, 40.0, pose)
+        pixels = np.rint(render(model, camera).clip(0, 1) * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(dense / "images" / name)
+        image = pycolmap.Image(name=name, camera_id=1, image_id=index + 1)
+        scene.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose[:3]))
+    scene.write(dense / "sparse")
+
+
+@pytest.fixture
+def run(root, repository):
+    """Start the program as the executor does; `run(NAME=value)` adds to its environment."""
+
+    def start(**environment):
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPACEPORT_")}
+        given = {
+            "SPACEPORT_ML_ROOT": str(root),
+            "SPACEPORT_JOB_NAME": "Brighton",
+            "SPACEPORT_VIEWER_DIR": str(repository / VIEWER),
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "spaceport_compressor"],
+            env=inherited | given | environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    if not (repository / VIEWER).is_dir():
+        pytest.skip("the viewer is not installed: run containers/compressor/fetch_viewer.py")
+    return start
+
+
+def test_a_trained_model_becomes_what_is_delivered(root, run):
+    # Given a scene and a model; When the job runs
+    done = run()
+    # Then it succeeds,
+    assert done.returncode == 0, done.stderr
+    compressed, gaussian = (root / "processing/output" / name for name in ("compressed", "gaussian"))
+    # leaves the model under both names, readable and whole,
+    assert (compressed / "model.sog").read_bytes() == (compressed / "model.sogs").read_bytes()
+    assert len(read_sog(compressed / "model.sog")) == 2000
+    # a page,
+    page = (compressed / "viewer/index.html").read_text()
+    assert "<title>Brighton</title>" in page
+    assert "photo 3.png" in json.loads((compressed / "viewer/cameras.json").read_text())["cameras"]
+    # a report that carries the earlier ones on and measures delivery on the held-out photo,
+    report = QualityReport.model_validate_json((compressed / "quality.json").read_bytes())
+    assert report.photos.given == 5
+    assert report.training.holdout == ["photo 1.png"]
+    assert report.delivery.sog_bytes == (compressed / "model.sog").stat().st_size
+    assert report.delivery.ply_bytes == (gaussian / "model.ply").stat().st_size
+    assert report.delivery.decode_psnr_db > 35
+    # the training job's files,
+    for name in ("model.ply", "training.log", "metrics.json"):
+        source = root / "processing/input/training" / name
+        assert (gaussian / name).read_bytes() == source.read_bytes()
+    # and progress that rises to the end.
+    lines = [parse_line(line) for line in done.stdout.splitlines()]
+    fractions = [line.progress for line in lines if line]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert lines[-1].metrics["sog_bytes"] == report.delivery.sog_bytes
+    assert {line.stage for line in lines if line} == {"compression"}
+
+
+def test_the_same_job_again_delivers_the_same_bytes(root, run):
+    model = root / "processing/output/compressed/model.sog"
+    run()
+    first = model.read_bytes()
+    run()
+    assert model.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "named"),
+    [
+        (lambda ml: (ml / "training/model.ply").unlink(), "no_model", "model.ply"),
+        (lambda ml: (ml / "training/model.ply").write_bytes(b"solid cube"), "bad_ply", "model.ply"),
+        (lambda ml: (ml / "training/metrics.json").unlink(), "bad_report", "metrics.json"),
+        (lambda ml: (ml / "colmap/sfm.json").write_text("{}"), "bad_report", "sfm.json"),
+        (lambda ml: (ml / "colmap/dense/sparse/images.bin").unlink(), "bad_scene", "sparse"),
+    ],
+    ids=["no model", "no ply", "no metrics", "empty sfm.json", "no poses"],
+)
+def test_what_is_missing_is_told_in_the_message_file(root, run, spoil, code, named):
+    spoil(root / "processing/input")
+    done = run()
+    assert done.returncode == 1
+    message = json.loads((root / "output/message").read_text())
+    assert message["code"] == code
+    assert named in message["message"]
+    assert message["hint"]
+
+
+def test_a_viewer_that_is_not_configured_is_told(root, run):
+    assert run(SPACEPORT_VIEWER_DIR="").returncode == 1
+    assert json.loads((root / "output/message").read_text())["code"] == "no_viewer"

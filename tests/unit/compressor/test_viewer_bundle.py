@@ -1,0 +1,151 @@
+"""The viewer's files: cameras in its axes, a title that is only text, links that work under any prefix."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from spaceport.errors import UserError
+
+from spaceport_compressor.viewer_bundle import write_viewer
+from spaceport_compressor.viewer_camera import opening_camera, photo_camera, viewing_distance
+from spaceport_render.camera import Camera
+
+
+def camera_at(name, position, rotation, **intrinsics) -> Camera:
+    """A camera whose axes (right, down, forward) are the rows of `rotation`."""
+    world_to_camera = np.eye(4)
+    world_to_camera[:3, :3] = rotation
+    world_to_camera[:3, 3] = -np.array(rotation) @ position
+    lens = {"width": 640, "height": 480, "fx": 500.0, "fy": 510.0, "cx": 330.0, "cy": 235.0} | intrinsics
+    return Camera(name, **lens, world_to_camera=world_to_camera)
+
+
+# Right, down, forward in east, north, up
+LOOKING_NORTH = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
+LOOKING_DOWN_TOP_EAST = [[0, -1, 0], [-1, 0, 0], [0, 0, -1]]
+
+
+class TestPhotoCamera:
+    def test_looking_north_is_looking_along_minus_z(self):
+        photo = photo_camera(camera_at("a", (10, 20, 30), LOOKING_NORTH), distance=7)
+        # East stays x, up becomes y, north becomes -z
+        assert photo.position == pytest.approx((10, 30, -20))
+        # The viewer's cameras look along -z with y up, so nothing is turned
+        assert np.abs(photo.rotation) == pytest.approx([0, 0, 0, 1])
+        assert photo.initial.target == pytest.approx((10, 30, -27))
+
+    def test_every_point_of_the_photo_is_seen_in_the_same_place(self):
+        # Given any camera and a point before it
+        rotation = Rotation.from_euler("xyz", [130, 20, 40], degrees=True).as_matrix()
+        camera = camera_at("a", (3, -2, 9), rotation)
+        point = camera.position + rotation.T @ [0.4, -0.7, 5.0]
+        x, y, z = camera.world_to_camera[:3] @ [*point, 1]
+        across, down = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
+        # When the viewer projects it with what cameras.json says
+        photo = photo_camera(camera, distance=1)
+        turned = np.array([point[0], point[2], -point[1]])
+        vx, vy, vz = Rotation.from_quat(photo.rotation).inv().apply(turned - photo.position)
+        left, right, bottom, top = photo.frustum
+        # Then it falls on the same pixel
+        assert vz < 0
+        assert (vx / -vz - left) / (right - left) * camera.width == pytest.approx(across)
+        assert (top - vy / -vz) / (top - bottom) * camera.height == pytest.approx(down)
+
+    def test_looking_straight_down_keeps_the_photos_top_ahead(self):
+        photo = photo_camera(camera_at("a", (0, 0, 50), LOOKING_DOWN_TOP_EAST), distance=50)
+        # 0.1° off: the viewer takes its heading from this direction
+        tilted = Rotation.from_euler("y", -1, degrees=True).as_matrix()
+        drifted = photo_camera(camera_at("a", (0, 0, 50), LOOKING_DOWN_TOP_EAST @ tilted), distance=50)
+        for initial in (photo.initial, drifted.initial):
+            direction = np.subtract(initial.target, initial.position)
+            assert direction[1] == pytest.approx(-50, abs=0.1)
+        heading = np.subtract(drifted.initial.target, drifted.initial.position)[[0, 2]]
+        assert heading[0] > 0.8  # east
+        assert heading[1] == pytest.approx(0, abs=0.02)
+
+    @pytest.mark.parametrize(("width", "height"), [(640, 480), (480, 640)])
+    def test_the_field_of_view_is_along_the_longer_side(self, width, height):
+        middle = {"fx": 320.0, "fy": 320.0, "cx": width / 2, "cy": height / 2}
+        camera = camera_at("a", (0, 0, 9), LOOKING_NORTH, width=width, height=height, **middle)
+        assert photo_camera(camera, 1).initial.fov == pytest.approx(90)
+
+
+class TestWhereToLook:
+    def test_it_opens_with_the_camera_that_sees_most(self, make_gaussians):
+        land = make_gaussians(500)
+        away = camera_at("away", (0, 300, 5), LOOKING_NORTH)
+        over = camera_at("over", (0, 0, 70), LOOKING_DOWN_TOP_EAST)
+        edge = camera_at("edge", (60, 60, 70), LOOKING_DOWN_TOP_EAST)
+        assert opening_camera([away, edge, over], land).name == "over"
+
+    def test_the_ground_is_as_far_as_it_is(self, make_gaussians):
+        over = camera_at("over", (0, 0, 70), LOOKING_DOWN_TOP_EAST)
+        assert viewing_distance(over, make_gaussians(500)) == pytest.approx(70, abs=3)
+
+    def test_a_camera_that_sees_nothing_still_has_a_distance(self, make_gaussians):
+        away = camera_at("away", (0, 300, 5), LOOKING_NORTH)
+        assert viewing_distance(away, make_gaussians(50)) > 100
+
+
+@pytest.fixture
+def package(tmp_path):
+    """The viewer as npm installs it, as far as the bundle is concerned."""
+    root = tmp_path / "supersplat-viewer"
+    for name in ("package.json", "LICENSE", "public/index.js", "public/index.css", "dist/viewer.js"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"contents of {name}")
+    return root
+
+
+@pytest.fixture
+def cameras():
+    return [
+        camera_at("flight 1/a.jpg", (0, 0, 70), LOOKING_DOWN_TOP_EAST),
+        camera_at("b.jpg", (0, 40, 5), LOOKING_NORTH),
+    ]
+
+
+@pytest.mark.parametrize("folder", ["", "dist", "public"])
+def test_the_bundle_is_complete_wherever_the_package_is_pointed_at(
+    package, cameras, make_gaussians, tmp_path, folder
+):
+    write_viewer(tmp_path / "viewer", "Beach", cameras, make_gaussians(100), package / folder)
+    names = sorted(path.name for path in (tmp_path / "viewer").iterdir())
+    assert names == ["LICENSE.txt", "cameras.json", "index.css", "index.html", "index.js", "settings.json"]
+    assert (tmp_path / "viewer/index.js").read_text() == "contents of public/index.js"
+
+
+def test_settings_open_at_a_camera_of_the_flight(package, cameras, make_gaussians, tmp_path):
+    write_viewer(tmp_path / "viewer", "Beach", cameras, make_gaussians(100), package)
+    settings = json.loads((tmp_path / "viewer/settings.json").read_text())
+    photos = json.loads((tmp_path / "viewer/cameras.json").read_text())["cameras"]
+    assert set(photos) == {"flight 1/a.jpg", "b.jpg"}
+    assert settings["cameras"] == [{"initial": photos["flight 1/a.jpg"]["initial"]}]
+    assert settings["version"] == 2
+
+
+def test_the_title_is_only_text(package, cameras, make_gaussians, tmp_path):
+    title = '</title><script>alert("x")</script> {{title}} & Ü'
+    write_viewer(tmp_path / "viewer", title, cameras, make_gaussians(100), package)
+    page = (tmp_path / "viewer/index.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;") == 2
+
+
+def test_every_link_is_relative(package, cameras, make_gaussians, tmp_path):
+    write_viewer(tmp_path / "viewer", "Beach", cameras, make_gaussians(100), package)
+    page = (tmp_path / "viewer/index.html").read_text(encoding="utf-8")
+    links = re.findall(r"""(?:href|src)="([^"]*)"|(?:load|import)\('([^']*)'\)|MODEL = '([^']*)'""", page)
+    targets = [link for groups in links for link in groups if link]
+    assert len(targets) >= 5
+    assert all(target.startswith(("./", "../", "data:")) for target in targets)
+
+
+def test_a_viewer_that_is_not_installed_is_told_with_how_to_install_it(cameras, make_gaussians, tmp_path):
+    with pytest.raises(UserError) as caught:
+        write_viewer(tmp_path / "viewer", "Beach", cameras, make_gaussians(10), tmp_path / "nowhere" / "dist")
+    assert caught.value.code == "no_viewer"
+    assert "fetch_viewer.py" in caught.value.hint
+    assert not (tmp_path / "viewer").exists()
