@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from spaceport_render.render import render
 from viewer_fidelity import LEAST_PSNR, compare, opened, screenshot_of, served
 
 from spaceport_compressor.sog_read import read_sog
@@ -10,6 +9,7 @@ from spaceport_compressor.sog_write import write_sog
 from spaceport_compressor.viewer_bundle import BACKGROUND, write_viewer
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
+from spaceport_render.render import render
 
 pytestmark = pytest.mark.browser
 

@@ -10,10 +10,10 @@ from statistics import fmean
 from spaceport.errors import UserError
 from spaceport.progress import Progress
 from spaceport.quality import DeliveryNumbers
-from spaceport_render.render import render
 
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.metrics import psnr
+from spaceport_render.render import render
 from spaceport_render.scene import View
 
 TRAINING_SUBSET = 8  # photos, as training's own fixed subset: one alone is noise, all cost time
