@@ -20,7 +20,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from spaceport.errors import UserError
 
+from spaceport_cli.cache import cache_folder
 from spaceport_cli.exits import UsageError
+from spaceport_cli.in_use import in_use
 
 ENTRY_POINTS = "spaceport.clouds"
 LOCAL = "local"
@@ -145,22 +147,25 @@ def socket_address(cloud: Cloud) -> str:
     return f"{cloud.websocket_url()}?token={quote(token, safe='')}"
 
 
-def running_cloud(stack: str | None) -> Cloud:
-    """The stack on AWS, or the local cloud if it runs.
+@contextmanager
+def running_cloud(stack: str | None) -> Iterator[Cloud]:
+    """The stack on AWS, or the local cloud if it runs; no other command takes it down meanwhile.
 
     Raises:
         UserError: `not_running` where the local cloud is down: its jobs and links sleep with it.
     """
     if stack is not None:
-        return AwsCloud(stack)
-    cloud = local_cloud()
-    if not cloud.is_running():
-        raise UserError(
-            "not_running",
-            "The local cloud is not running.",
-            "Start it with `spaceport up`, or name a stack on AWS with --stack.",
-        )
-    return cloud
+        yield AwsCloud(stack)
+        return
+    with in_use(cache_folder()):
+        cloud = local_cloud()
+        if not cloud.is_running():
+            raise UserError(
+                "not_running",
+                "The local cloud is not running.",
+                "Start it with `spaceport up`, or name a stack on AWS with --stack.",
+            )
+        yield cloud
 
 
 @dataclass
@@ -178,17 +183,23 @@ class Loan:
 
 @contextmanager
 def borrowed(stack: str | None, report: Report) -> Iterator[Loan]:
-    """The stack on AWS, or the local cloud: started where it is down, and then left down again."""
+    """The stack on AWS, or the local cloud: started where it is down, and then left down again.
+
+    It stays up where another command has begun to use it meanwhile.
+    """
     if stack is not None:
         yield Loan(AwsCloud(stack))
         return
-    cloud = local_cloud()
-    loan = Loan(cloud, started=not cloud.is_running())
-    try:
-        if loan.started:
-            report("The local cloud is down: starting it for this job.")
-            cloud.up(report)
-        yield loan
-    finally:
-        if loan.started:
-            cloud.down()
+    with in_use(cache_folder()) as use:
+        cloud = local_cloud()
+        loan = Loan(cloud, started=not cloud.is_running())
+        try:
+            if loan.started:
+                report("The local cloud is down: starting it for this job.")
+                cloud.up(report)
+            yield loan
+        finally:
+            if loan.started and not use.is_only_one() and loan.keep():
+                report("The local cloud stays up: another command is using it.")
+            if loan.started:
+                cloud.down()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
 from spaceport.job import JOB_ID_LENGTH, JOB_ID_PATTERN
 
+from spaceport_cli.cache import cache_folder
 from spaceport_cli.clouds import LOCAL
 from spaceport_cli.exits import UsageError
 
@@ -52,9 +52,8 @@ class LatestJobs:
 
 
 def users_latest_jobs() -> LatestJobs:
-    """The user's own file, where the XDG base directory specification puts it."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return LatestJobs(Path(cache) / "spaceport" / "latest-jobs.json")
+    """The user's own file."""
+    return LatestJobs(cache_folder() / "latest-jobs.json")
 
 
 def _cloud(stack: str | None) -> str:

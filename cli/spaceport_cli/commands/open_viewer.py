@@ -20,8 +20,8 @@ from spaceport_cli.watching import conclude, status_now
 def execute(args: argparse.Namespace) -> ExitCode:
     """Print the viewer's link and open it; a job without a model says how it stands instead."""
     job_id = users_latest_jobs().resolve(args.stack, args.job)
-    with presenter_for(sys.stderr, sys.stderr, as_json=False) as presenter:
-        status = status_now(running_cloud(args.stack), job_id, presenter)
+    with running_cloud(args.stack) as cloud, presenter_for(sys.stderr, sys.stderr, False) as presenter:
+        status = status_now(cloud, job_id, presenter)
     if status is None:
         raise NoSuchJobError(job_id)
     if not status.is_terminal:

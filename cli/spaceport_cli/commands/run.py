@@ -73,9 +73,9 @@ def _run(args: argparse.Namespace, photos: PhotoZip, request: JobRequest) -> Exi
         users_latest_jobs().remember(args.stack, job_id)
         try:
             status = watch_to_end(loan.cloud, job_id, presenter)
-            results = fetch_results(loan.cloud, status, args.out)
         except KeyboardInterrupt:
             return tell_interrupted(job_id, args.stack, stays_up=loan.keep())
+        results = fetch_results(loan.cloud, status, args.out)
     code = conclude(status, results, quiet=args.json)
     if loan.started and code is ExitCode.DONE:
         tell("The local cloud is down again: the viewer's link works after `spaceport up`.")

@@ -23,11 +23,11 @@ def execute(args: argparse.Namespace) -> ExitCode:
     """Follow the job and fetch its results; the exit code tells how it ended."""
     check_folder(args.out)
     job_id = users_latest_jobs().resolve(args.stack, args.job)
-    cloud = running_cloud(args.stack)
-    try:
-        with presenter_for(sys.stdout, sys.stderr, args.json) as presenter:
+    presenter = presenter_for(sys.stdout, sys.stderr, args.json)
+    with running_cloud(args.stack) as cloud, presenter:
+        try:
             status = watch_to_end(cloud, job_id, presenter, EXISTING)
-            results = fetch_results(cloud, status, args.out)
-    except KeyboardInterrupt:
-        return tell_interrupted(job_id, args.stack, stays_up=False)
+        except KeyboardInterrupt:
+            return tell_interrupted(job_id, args.stack, stays_up=False)
+        results = fetch_results(cloud, status, args.out)
     return conclude(status, results, quiet=args.json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def running(tmp_path: Path, monkeypatch) -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: file-cloud\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[spaceport.clouds]\nlocal = file_cloud:FileCloud\n")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(__import__("sys").modules, "file_cloud", raising=False)
     return tmp_path / "running"
@@ -74,6 +76,20 @@ def test_a_loan_that_is_kept_leaves_it_up(running: Path):
     assert running.exists()
 
 
+def test_a_cloud_that_another_command_uses_meanwhile_is_left_up(running: Path):
+    said: list[str] = []
+
+    with borrowed(None, said.append) as loan, ExitStack() as other:
+        other.enter_context(running_cloud(None))
+        # The first command ends while the other still uses the cloud.
+        others_use = other.pop_all()
+
+    with others_use:
+        assert running.exists()
+        assert not loan.started
+    assert said[-1] == "The local cloud stays up: another command is using it."
+
+
 def test_up_and_down_say_what_they_found(running: Path, capsys):
     assert main(["up"]) == 0
     assert running.exists()
@@ -90,8 +106,8 @@ def test_up_and_down_say_what_they_found(running: Path, capsys):
 
 
 def test_what_needs_a_running_cloud_says_how_to_start_it(running: Path):
-    with pytest.raises(UserError, match="not running") as error:
-        running_cloud(None)
+    with pytest.raises(UserError, match="not running") as error, running_cloud(None):
+        pass
     assert "spaceport up" in error.value.hint
 
 
