@@ -1,0 +1,1 @@
+"""3DGS training: an undistorted, geo-registered scene in, a trained splat with honest numbers out."""

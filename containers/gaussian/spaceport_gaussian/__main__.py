@@ -1,0 +1,60 @@
+"""The training job's program: SageMaker's folders, hyperparameters and signals on the outside."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+
+import torch
+from pydantic import ValidationError
+from spaceport.errors import UserError
+from spaceport.job_program import MlTree, run_program
+from spaceport.progress import Progress
+from spaceport.stages import TRAINING
+from spaceport.tuning import Tuning
+
+from spaceport_gaussian.job import Folders, run_job
+from spaceport_gaussian.training import Interrupted
+
+SCENE_CHANNEL = "scene"
+EXIT_INTERRUPTED = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended
+
+
+def main() -> int:
+    tree = MlTree.from_environment()
+    stop = threading.Event()
+    # SageMaker's stop and a spot interruption both start with this signal.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        return run_program(TRAINING, tree.training_failure, lambda progress: _train(tree, progress, stop))
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+
+
+def _train(tree: MlTree, progress: Progress, stop: threading.Event) -> None:
+    folders = Folders(tree.channel(SCENE_CHANNEL), tree.model, tree.checkpoints)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        run_job(folders, read_tuning(tree), progress, device=device, stop_requested=stop.is_set)
+    except Interrupted:
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def read_tuning(tree: MlTree) -> Tuning:
+    """The job's hyperparameters. Raises UserError (`bad_tuning`) naming the first that does not fit."""
+    try:
+        return Tuning.from_strings(json.loads(tree.hyperparameters.read_text()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            "bad_tuning",
+            f"The hyperparameter {name!r} can't be used: {first['msg'].lower()}.",
+            f"Hyperparameters are: {', '.join(Tuning.model_fields)}.",
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

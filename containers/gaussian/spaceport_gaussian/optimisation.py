@@ -1,0 +1,106 @@
+"""Adam over a splat whose Gaussians come and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spaceport_gaussian.splat import PARAMETERS, Splat
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Adam's rates for each kind of parameter, after Kerbl et al. 2023.
+
+    Attributes:
+        means: in scene extents an iteration; falls to `means_end` exponentially.
+        means_end: the last rate of the means, as a share of the first.
+        hold: share of the budget before that fall starts. While photos are still small the means
+            must travel (DashGaussian, Chen et al. 2025, holds it until near full resolution).
+        quats, log_scales, opacity_logits, sh_dc, sh_rest: constant.
+    """
+
+    means: float = 1.6e-4
+    means_end: float = 0.01
+    hold: float = 0.0
+    quats: float = 1e-3
+    log_scales: float = 5e-3
+    opacity_logits: float = 5e-2
+    sh_dc: float = 2.5e-3
+    sh_rest: float = 2.5e-3 / 20
+
+    def means_at(self, progress: float) -> float:
+        """The means' rate, in scene extents, when the share `progress` (0..1) of the budget is spent."""
+        falling = max(0.0, progress - self.hold) / (1.0 - self.hold)
+        return self.means * self.means_end**falling
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of the set of Gaussians.
+
+    Attributes:
+        survivors: (S,) indices of the Gaussians that stay, ascending.
+        born: the parameters of B new ones, by the names of PARAMETERS.
+    """
+
+    survivors: Tensor
+    born: dict[str, Tensor]
+
+
+class GaussianOptimiser:
+    """Adam with one group for each parameter; moments follow their Gaussians through every `Edit`.
+
+    Args:
+        splat: what is optimised; `apply` puts new tensors into it.
+        extent: of the scene, metres; scales the rate of the means.
+    """
+
+    def __init__(self, splat: Splat, rates: LearningRates, extent: float) -> None:
+        self._splat = splat
+        self._rates = rates
+        self._extent = extent
+        groups = [{"params": [getattr(splat, name)], "lr": getattr(rates, name)} for name in PARAMETERS]
+        # eps as in 3DGS: gradients of a mean loss are tiny, the default of 1e-8 would swallow them.
+        self._adam = torch.optim.Adam(groups, eps=1e-15, fused=True)
+
+    def step(self, progress: float) -> None:
+        """Take one step by the gradients of the last backward pass, and clear them."""
+        self._adam.param_groups[0]["lr"] = self._rates.means_at(progress) * self._extent
+        self._adam.step()
+        self._adam.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def apply(self, edit: Edit) -> None:
+        """Change the set of Gaussians; those that stay keep their moments, new ones start without."""
+        for name, group in zip(PARAMETERS, self._adam.param_groups, strict=True):
+            old = group["params"][0]
+            new = torch.cat([old[edit.survivors], edit.born[name]]).detach().requires_grad_(True)
+            state = self._adam.state.pop(old, {})
+            for moment in ("exp_avg", "exp_avg_sq"):
+                if moment in state:
+                    fresh = torch.zeros_like(edit.born[name])
+                    state[moment] = torch.cat([state[moment][edit.survivors], fresh])
+            group["params"] = [new]
+            if state:
+                self._adam.state[new] = state
+            setattr(self._splat, name, new)
+
+    @torch.no_grad()
+    def forget(self, name: str) -> None:
+        """Drop the moments of one parameter, after its values were set by hand."""
+        self._adam.state.pop(getattr(self._splat, name), None)
+
+    def moments(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Adam's first and second moment of a parameter, or None before its first step."""
+        state = self._adam.state.get(getattr(self._splat, name))
+        return (state["exp_avg"], state["exp_avg_sq"]) if state else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._adam.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._adam.load_state_dict(state)

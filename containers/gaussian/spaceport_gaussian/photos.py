@@ -1,0 +1,81 @@
+"""The photos that training compares against: kept in memory as bytes, at the sizes of the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from spaceport_render.camera import Camera
+from spaceport_render.scene import View
+
+MIN_SIDE = 16  # pixels; SSIM's window is 11 wide
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo at one size, with its camera as the rasterizer takes it.
+
+    Attributes:
+        camera: the view, in pixels of this size.
+        pixels: (H, W, 3) uint8.
+        world_to_camera: (4, 4) float32.
+        intrinsics: (3, 3) float32.
+    """
+
+    camera: Camera
+    pixels: Tensor
+    world_to_camera: Tensor
+    intrinsics: Tensor
+
+    @property
+    def name(self) -> str:
+        return self.camera.name
+
+    @property
+    def target(self) -> Tensor:
+        """The colours in 0..1, (H, W, 3) float32. Made on the fly: bytes take a quarter of the memory."""
+        return self.pixels.float() / 255.0
+
+    @classmethod
+    def of_view(cls, view: View, device: torch.device) -> Photo:
+        return cls(
+            camera=view.camera,
+            pixels=torch.tensor(view.pixels, device=device),
+            world_to_camera=torch.tensor(view.camera.world_to_camera, dtype=torch.float32, device=device),
+            intrinsics=torch.tensor(view.camera.intrinsics, dtype=torch.float32, device=device),
+        )
+
+
+class PhotoPyramid:
+    """A fixed, ordered set of photos; each size is made once, when it is first asked for."""
+
+    def __init__(self, views: Sequence[View], device: torch.device) -> None:
+        self._views = tuple(views)
+        self._device = device
+        self._levels: dict[float, tuple[Photo, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def at(self, scale: float) -> tuple[Photo, ...]:
+        """The photos at `scale` (1 = full size), in the order of the views."""
+        if scale not in self._levels:
+            self._levels[scale] = tuple(
+                Photo.of_view(_resized(view, scale), self._device) for view in self._views
+            )
+        return self._levels[scale]
+
+
+def _resized(view: View, scale: float) -> View:
+    if scale == 1.0:
+        return view
+    width = max(MIN_SIDE, round(view.camera.width * scale))
+    height = max(MIN_SIDE, round(view.camera.height * scale))
+    # A box filter: each pixel is the mean of the area it covers, which is what a smaller sensor sees.
+    small = Image.fromarray(view.pixels).resize((width, height), Image.Resampling.BOX)
+    return View(view.camera.resized(width, height), np.asarray(small))

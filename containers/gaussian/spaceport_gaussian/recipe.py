@@ -1,0 +1,81 @@
+"""All policies of one training run, chosen from the job's tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spaceport.tuning import Tuning
+
+from spaceport_gaussian.densification import AdaptiveDensityControl, BudgetedDensification, Densification
+from spaceport_gaussian.optimisation import LearningRates
+from spaceport_gaussian.regularisation import Regularisation
+from spaceport_gaussian.schedule import (
+    HarmonicsRamp,
+    ResolutionSchedule,
+    constant_resolution,
+    progressive_resolution,
+)
+from spaceport_gaussian.seeding import GapSeeding
+from spaceport_gaussian.stopping import StoppingRules
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: one policy for each question. Schedules are shares of `stopping.max_iterations`."""
+
+    resolution: ResolutionSchedule
+    harmonics: HarmonicsRamp
+    rates: LearningRates
+    densification: Densification
+    regularisation: Regularisation
+    stopping: StoppingRules
+    seeding: GapSeeding | None = None
+    initial_opacity: float = 0.1  # Kerbl et al. 2023
+    ssim_weight: float = 0.2  # Kerbl et al. 2023: 0.8 L1 + 0.2 (1 - SSIM)
+
+
+def recipe_for(tuning: Tuning, max_gaussians: int) -> Recipe:
+    """The recipe that `tuning` asks for.
+
+    Args:
+        max_gaussians: the tuning's, or fewer where the device has no room for them.
+    """
+    return (
+        optimised_recipe(tuning, max_gaussians)
+        if tuning.optimization_enabled
+        else plain_recipe(tuning, max_gaussians)
+    )
+
+
+def plain_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
+    """3DGS as published (Kerbl et al. 2023): full size, no early end, no regularisation; the baseline."""
+    return Recipe(
+        resolution=constant_resolution(),
+        harmonics=HarmonicsRamp(tuning.sh_degree, every=1 / 30),
+        rates=LearningRates(),
+        densification=AdaptiveDensityControl(max_gaussians),
+        regularisation=Regularisation(),
+        stopping=StoppingRules(tuning.max_iterations, target_psnr=None, patience=None),
+    )
+
+
+def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
+    """Ours: few, regularised Gaussians on a budget, coarse to fine, and no longer than it helps."""
+    return Recipe(
+        resolution=(
+            progressive_resolution(tuning.max_iterations)
+            if tuning.progressive_resolution
+            else constant_resolution()
+        ),
+        harmonics=HarmonicsRamp(tuning.sh_degree, every=0.2),
+        rates=LearningRates(),
+        densification=BudgetedDensification(max_gaussians),
+        regularisation=Regularisation(opacity=0.01, scale=0.01),
+        stopping=StoppingRules(
+            tuning.max_iterations,
+            target_psnr=tuning.target_psnr,
+            patience=tuning.plateau_patience if tuning.psnr_plateau_termination else None,
+        ),
+        seeding=GapSeeding(),
+        initial_opacity=0.5,
+    )

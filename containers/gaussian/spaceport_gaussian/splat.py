@@ -1,0 +1,109 @@
+"""The splat under training: the learnt tensors, and how they are rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spaceport_gaussian.photos import Photo
+from spaceport_render.gaussians import Gaussians
+from spaceport_render.rasterize import Rasterization, rasterize
+
+PARAMETERS = ("means", "quats", "log_scales", "opacity_logits", "sh_dc", "sh_rest")
+BACKGROUND = (0.0, 0.0, 0.0)
+
+
+@dataclass
+class Splat:
+    """N Gaussians as leaf tensors, before activation (as in `Gaussians`).
+
+    The constant colour and the view-dependent bands are apart, because they learn at different rates.
+
+    Attributes:
+        means: (N, 3) metres.
+        quats: (N, 4) w x y z.
+        log_scales: (N, 3).
+        opacity_logits: (N,).
+        sh_dc: (N, 1, 3).
+        sh_rest: (N, K - 1, 3), K = (degree + 1)².
+    """
+
+    means: Tensor
+    quats: Tensor
+    log_scales: Tensor
+    opacity_logits: Tensor
+    sh_dc: Tensor
+    sh_rest: Tensor
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Splat:
+        """A splat that learns from here on, started at `tensors` (by the names of PARAMETERS)."""
+        return cls(**{name: tensors[name].detach().clone().requires_grad_(True) for name in PARAMETERS})
+
+    @classmethod
+    def of_gaussians(cls, gaussians: Gaussians, device: torch.device) -> Splat:
+        sh = torch.tensor(gaussians.sh, device=device)
+        return cls.of(
+            {
+                "means": torch.tensor(gaussians.means, device=device),
+                "quats": torch.tensor(gaussians.quats, device=device),
+                "log_scales": torch.tensor(gaussians.log_scales, device=device),
+                "opacity_logits": torch.tensor(gaussians.opacity_logits, device=device),
+                "sh_dc": sh[:, :1],
+                "sh_rest": sh[:, 1:],
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: getattr(self, name) for name in PARAMETERS}
+
+    @property
+    def opacities(self) -> Tensor:
+        return torch.sigmoid(self.opacity_logits)
+
+    @property
+    def scales(self) -> Tensor:
+        return torch.exp(self.log_scales)
+
+    @property
+    def max_sh_degree(self) -> int:
+        return round((self.sh_rest.shape[1] + 1) ** 0.5) - 1
+
+    def render(self, photo: Photo, sh_degree: int | None = None) -> Rasterization:
+        """The splat seen by the camera of `photo`, with SH bands up to `sh_degree` (default: all)."""
+        degree = self.max_sh_degree if sh_degree is None else min(sh_degree, self.max_sh_degree)
+        # Bands above the degree are cut off, so that no time goes into their zero gradients.
+        bands = (self.sh_dc, self.sh_rest[:, : (degree + 1) ** 2 - 1]) if degree else (self.sh_dc,)
+        return rasterize(
+            self.means,
+            self.quats,
+            self.scales,
+            self.opacities,
+            torch.cat(bands, dim=1),
+            photo.world_to_camera,
+            photo.intrinsics,
+            photo.camera.width,
+            photo.camera.height,
+            sh_degree=degree,
+            background=BACKGROUND,
+        )
+
+    def to_gaussians(self) -> Gaussians:
+        """A copy as plain arrays, rotations normalised."""
+        with torch.no_grad():
+            quats = torch.nn.functional.normalize(self.quats, dim=-1)
+            sh = torch.cat([self.sh_dc, self.sh_rest], dim=1)
+            return Gaussians(
+                means=self.means.detach().cpu().numpy().copy(),
+                quats=quats.cpu().numpy(),
+                log_scales=self.log_scales.detach().cpu().numpy().copy(),
+                opacity_logits=self.opacity_logits.detach().cpu().numpy().copy(),
+                sh=sh.cpu().numpy(),
+            )

@@ -1,0 +1,207 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from spaceport_gaussian.densification import GradientStatistics
+from spaceport_gaussian.evaluation import fixed_subset, mean_psnr
+from spaceport_gaussian.optimisation import GaussianOptimiser
+from spaceport_gaussian.photos import PhotoPyramid
+from spaceport_gaussian.recipe import Recipe
+from spaceport_gaussian.splat import Splat
+from spaceport_gaussian.stopping import Plateau, StoppedBy, reason_to_stop
+from spaceport_render.ssim_loss import ssim_loss
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: someone asked for it
+    """Training was asked to stop between two iterations; its state is whole and can be saved."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration, as those who watch see it.
+
+    Attributes:
+        iterations: done so far, this one included.
+        psnr: dB, of the render of this iteration against its photo, at this iteration's size.
+        tested_psnr: dB, over the fixed subset of training photos at full size, where it was tested now.
+        scale: of the photos, 1 = full size.
+    """
+
+    iterations: int
+    loss: float
+    psnr: float
+    tested_psnr: float | None
+    gaussians: int
+    scale: float
+    sh_degree: int
+
+
+class Watcher(Protocol):
+    """Told of each iteration; must not change anything."""
+
+    def __call__(self, run: TrainingRun, step: Step) -> None: ...
+
+
+@dataclass
+class TrainingRun:
+    """Everything that changes while training: what a checkpoint holds.
+
+    Attributes:
+        initial_count: Gaussians at the start.
+        extent: of the scene, metres.
+        draw: random numbers of the densification, on the splat's device.
+        order: random numbers of the order of photos.
+        waiting: the photos (indices) still to come in this round, last first.
+        stopped_by: which rule ended training, once one has.
+    """
+
+    splat: Splat
+    optimiser: GaussianOptimiser
+    statistics: GradientStatistics
+    initial_count: int
+    extent: float
+    draw: torch.Generator
+    order: torch.Generator
+    iterations: int = 0
+    plateau: Plateau = field(default_factory=Plateau)
+    waiting: list[int] = field(default_factory=list)
+    stopped_by: StoppedBy | None = None
+
+    @classmethod
+    def start(cls, splat: Splat, recipe: Recipe, *, extent: float, seed: int) -> TrainingRun:
+        device = splat.means.device
+        return cls(
+            splat=splat,
+            optimiser=GaussianOptimiser(splat, recipe.rates, extent),
+            statistics=GradientStatistics.empty(len(splat), device),
+            initial_count=len(splat),
+            extent=extent,
+            draw=torch.Generator(device).manual_seed(seed),
+            order=torch.Generator().manual_seed(seed),
+        )
+
+    def next_photo(self, count: int) -> int:
+        """The index of the photo to learn from now: in rounds, each round in a new order."""
+        if not self.waiting:
+            self.waiting = torch.randperm(count, generator=self.order).tolist()
+        return self.waiting.pop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values and tensors; `load_state_dict` of a run started alike goes on from them."""
+        return {
+            "splat": {name: tensor.detach() for name, tensor in self.splat.tensors.items()},
+            "optimiser": self.optimiser.state_dict(),
+            "pull": self.statistics.pull,
+            "views": self.statistics.views,
+            "initial_count": self.initial_count,
+            "draw": self.draw.get_state(),
+            "order": self.order.get_state(),
+            "iterations": self.iterations,
+            "best_psnr": self.plateau.best_psnr,
+            "best_at": self.plateau.best_at,
+            "waiting": self.waiting,
+            "stopped_by": None if self.stopped_by is None else self.stopped_by.value,
+        }
+
+    @classmethod
+    def restore(
+        cls, state: dict[str, Any], recipe: Recipe, *, extent: float, device: torch.device
+    ) -> TrainingRun:
+        """The run that `state_dict` described."""
+        tensors = {name: tensor.to(device) for name, tensor in state["splat"].items()}
+        run = cls.start(Splat.of(tensors), recipe, extent=extent, seed=0)
+        run.optimiser.load_state_dict(state["optimiser"])
+        run.statistics = GradientStatistics(state["pull"].to(device), state["views"].to(device))
+        run.initial_count = state["initial_count"]
+        run.draw.set_state(state["draw"].cpu())
+        run.order.set_state(state["order"].cpu())
+        run.iterations = state["iterations"]
+        run.plateau = Plateau(state["best_psnr"], state["best_at"])
+        run.waiting = list(state["waiting"])
+        run.stopped_by = None if state["stopped_by"] is None else StoppedBy(state["stopped_by"])
+        return run
+
+
+def train(
+    run: TrainingRun,
+    photos: PhotoPyramid,
+    recipe: Recipe,
+    *,
+    watcher: Watcher,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train `run` on `photos` until a rule of the recipe stops it.
+
+    Raises:
+        Interrupted: where `stop_requested` says so; `run` can be saved and go on later.
+    """
+    budget = recipe.stopping.max_iterations
+    while run.stopped_by is None:
+        if stop_requested():
+            raise Interrupted
+        progress = run.iterations / budget
+        scale = recipe.resolution.scale_at(run.iterations)
+        degree = recipe.harmonics.degree_at(progress)
+        photo = photos.at(scale)[run.next_photo(len(photos))]
+
+        render = run.splat.render(photo, degree)
+        target = photo.target
+        l1 = (render.image - target).abs().mean()
+        structure = ssim_loss(render.image, target)
+        loss = (1 - recipe.ssim_weight) * l1 + recipe.ssim_weight * structure
+        (loss + recipe.regularisation.loss(run.splat, run.extent)).backward()
+        run.statistics.observe(render, photo)
+        run.optimiser.step(progress)
+        run.iterations += 1
+
+        if recipe.densification.is_due(run.iterations, budget):
+            densify(run, recipe)
+        tested = test_subset(run, photos, recipe, degree)
+        run.stopped_by = reason_to_stop(recipe.stopping, run.iterations, run.plateau, tested)
+        watcher(
+            run,
+            Step(
+                iterations=run.iterations,
+                loss=loss.item(),
+                psnr=_psnr(render.image.detach(), target),
+                tested_psnr=tested,
+                gaussians=len(run.splat),
+                scale=scale,
+                sh_degree=degree,
+            ),
+        )
+
+
+def densify(run: TrainingRun, recipe: Recipe) -> None:
+    """Let the recipe's policy change the set of Gaussians, and start its statistics anew."""
+    edit = recipe.densification.edit(
+        run.splat,
+        run.statistics,
+        progress=run.iterations / recipe.stopping.max_iterations,
+        initial_count=run.initial_count,
+        extent=run.extent,
+        generator=run.draw,
+    )
+    run.optimiser.apply(edit)
+    run.statistics = GradientStatistics.empty(len(run.splat), run.splat.means.device)
+
+
+def test_subset(run: TrainingRun, photos: PhotoPyramid, recipe: Recipe, sh_degree: int) -> float | None:
+    """The PSNR over the fixed subset, remembered in the run, where the stopping rules ask for it now."""
+    if not recipe.stopping.is_test_due(run.iterations, recipe.resolution.is_full(run.iterations - 1)):
+        return None
+    psnr = mean_psnr(run.splat, fixed_subset(photos.at(1.0)), sh_degree)
+    run.plateau = run.plateau.after(run.iterations, psnr, recipe.stopping.min_gain)
+    return psnr
+
+
+def _psnr(render: Tensor, target: Tensor) -> float:
+    error = torch.mean((render.clamp(0.0, 1.0) - target) ** 2).clamp(min=1e-10)
+    return float(-10.0 * torch.log10(error))

@@ -1,0 +1,110 @@
+"""What is told while training goes on: progress, log, preview and checkpoints, each at its own pace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from spaceport.progress import Progress
+
+from spaceport_gaussian.photos import Photo
+from spaceport_gaussian.splat import Splat
+from spaceport_gaussian.training import Step, TrainingRun
+from spaceport_gaussian.training_log import TrainingLog
+
+Clock = Callable[[], float]
+
+PREVIEW = "preview.jpg"
+PREVIEW_EVERY_S = 4.0  # a render and a small JPEG: under 1 % of the time
+CHECKPOINT_EVERY_S = 120.0  # what a killed machine loses at most
+LOG_SHARE = 1 / 100  # a hundred log lines, whatever the budget
+SMOOTHING = 0.05  # of the running PSNR: about one round over 20 photos
+
+
+class Watching:
+    """Passes each step of a run on to those who want to know.
+
+    Args:
+        preview_photo: the view that previews show.
+        save: saves a checkpoint of the run.
+        share: of the stage's progress bar that belongs to the loop: (from, to).
+    """
+
+    def __init__(
+        self,
+        *,
+        max_iterations: int,
+        progress: Progress,
+        log: TrainingLog,
+        preview: Path,
+        preview_photo: Photo,
+        save: Callable[[TrainingRun], None],
+        share: tuple[float, float],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._max_iterations = max_iterations
+        self._progress = progress
+        self._log = log
+        self._preview = preview
+        self._preview_photo = preview_photo
+        self._save = save
+        self._share = share
+        self._clock = clock
+        self._previewed_at = self._saved_at = self._started_at = clock()
+        self._psnr: float | None = None
+
+    def __call__(self, run: TrainingRun, step: Step) -> None:
+        before = step.psnr if self._psnr is None else self._psnr
+        self._psnr = before + SMOOTHING * (step.psnr - before)
+        self._tell(step)
+        if (
+            step.iterations % max(1, round(LOG_SHARE * self._max_iterations)) == 0
+            or step.tested_psnr is not None
+        ):
+            self._write(step)
+        now = self._clock()
+        if now - self._previewed_at >= PREVIEW_EVERY_S:
+            self._previewed_at = now
+            write_preview(self._preview, run.splat, self._preview_photo)
+        if now - self._saved_at >= CHECKPOINT_EVERY_S:
+            self._saved_at = now
+            self._save(run)
+
+    def _tell(self, step: Step) -> None:
+        first, last = self._share
+        assert self._psnr is not None
+        self._progress(
+            first + (last - first) * step.iterations / self._max_iterations,
+            f"Iteration {step.iterations} of {self._max_iterations}",
+            psnr=round(self._psnr, 2),
+            gaussians=step.gaussians,
+            iteration=step.iterations,
+        )
+
+    def _write(self, step: Step) -> None:
+        assert self._psnr is not None
+        self._log.write(
+            step.iterations,
+            "step",
+            seconds=round(self._clock() - self._started_at, 2),
+            loss=round(step.loss, 5),
+            psnr_running=round(self._psnr, 3),
+            psnr_subset=None if step.tested_psnr is None else round(step.tested_psnr, 3),
+            gaussians=step.gaussians,
+            scale=step.scale,
+            sh_degree=step.sh_degree,
+        )
+
+
+@torch.no_grad()
+def write_preview(file: Path, splat: Splat, photo: Photo) -> None:
+    """The splat as the camera of `photo` sees it, as a JPEG that is never seen half written."""
+    image = splat.render(photo).image.clamp(0.0, 1.0).cpu().numpy()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}")
+    Image.fromarray(np.round(image * 255.0).astype(np.uint8)).save(unfinished, format="JPEG", quality=85)
+    unfinished.replace(file)
