@@ -60,7 +60,8 @@ def ground_pixel(width: int) -> float:
 def look(heading: float, pitch: float, roll: float) -> NDArray[np.float64]:
     """World-to-camera rotation of a camera that looks along `heading` and `pitch` below level, radians.
 
-    The heading counts from north, clockwise. Pitch π/2 looks straight down with the photo's upper edge towards the heading.
+    The heading counts from north, clockwise. Pitch π/2 looks straight down with the photo's upper edge
+    towards the heading.
     """
     forward = np.array([np.sin(heading), np.cos(heading), 0.0])
     up = np.array([0.0, 0.0, 1.0])

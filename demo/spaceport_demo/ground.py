@@ -25,16 +25,16 @@ from spaceport_demo.terrain import (
     surface_height,
     surface_normal,
 )
-from spaceport_demo.texture import cells2, fractal2, inside, lattice, noise2, step
+from spaceport_demo.texture import cells2, fractal2, inside, lattice, noise2, specks2, step
 from spaceport_demo.trace import sunlit, trace_objects
 
 # Light arriving at the ground: a warm sun and a blue sky, in units where a white sunlit plane is about 1.
 SUNLIGHT = (0.98, 0.90, 0.76)
-SKYLIGHT = (0.20, 0.24, 0.31)
+SKYLIGHT = (0.15, 0.185, 0.25)
 
 FINE_EXTENT = 102.4  # the fine map spans ± this, metres: all that the nadir photos see
-_LIGHT_SPACING = 0.1  # of the baked sunlight, metres: as sharp as the sun's disc draws a roof's edge
-_SKY_SPACING = 0.5  # of the baked skylight, metres: it varies slowly
+_TEXELS_PER_LIGHT = 2  # the sunlight is baked this much coarser: the sun's disc blurs a roof's edge as much
+_TEXELS_PER_SKY = 10  # and the skylight this much: it varies slowly
 _CODE = 65535.0 / 1.6  # radiance up to 1.6 in 16 bits
 
 Rgb = tuple[float, float, float]
@@ -85,8 +85,8 @@ def _rows(u: float, wavelength: float, footprint: float) -> float:
 
 @njit(cache=True)
 def _meadow(tone: float, hue: float, fine: float) -> Rgb:
-    green = _mix((0.060, 0.105, 0.022), (0.150, 0.165, 0.050), step(-0.6, 0.8, hue))
-    return _scale(green, 0.95 + 0.42 * tone + 0.45 * fine)
+    green = _mix((0.058, 0.100, 0.022), (0.155, 0.165, 0.052), step(-0.7, 0.9, hue + 0.3 * fine))
+    return _scale(green, 0.95 + 0.20 * tone + 0.55 * fine)
 
 
 @njit(cache=True)
@@ -108,12 +108,14 @@ def _field(x: float, y: float, tone: float, hue: float, fine: float, footprint: 
     )
     thin = step(-0.3, 0.5, noise2(u / 0.9, v / 3.5, seed + 107) + 0.5 * patch)
     if kind == 0:
-        color = _scale((0.34, 0.255, 0.095), 0.88 + 0.20 * tone + 0.28 * fine + 0.10 * patch)
+        color = _scale((0.34, 0.255, 0.095), 0.88 + 0.12 * tone + 0.32 * fine + 0.12 * patch)
         color = _mix(color, (0.20, 0.165, 0.07), 0.35 * _rows(u, 0.6, footprint) * thin)
         color = _mix(color, (0.19, 0.14, 0.08), 0.6 * tramline)
     elif kind == 1:
-        color = _scale((0.165, 0.112, 0.072), 0.9 + 0.25 * tone + 0.40 * fine + 0.12 * patch)
-        color = _scale(color, 0.80 + 0.36 * _rows(u, 0.9, footprint) * (0.5 + 0.5 * thin))
+        color = _scale((0.165, 0.112, 0.072), 0.9 + 0.12 * tone + 0.40 * fine + 0.14 * patch)
+        color = _scale(color, 0.70 + 0.55 * _rows(u, 0.9, footprint) * (0.5 + 0.5 * thin))
+        stone, value = specks2(x, y, 0.6, 0.22, footprint, seed + 110)
+        color = _mix(color, _scale((0.36, 0.33, 0.29), 0.6 + 0.6 * value), 0.7 * stone)
     elif kind == 2:
         leaf = _scale((0.070, 0.125, 0.028), 0.9 + 0.3 * tone + 0.4 * fine)
         soil = _scale((0.170, 0.122, 0.080), 0.9 + 0.3 * fine)
@@ -122,14 +124,15 @@ def _field(x: float, y: float, tone: float, hue: float, fine: float, footprint: 
         )
         color = _mix(color, soil, 0.7 * tramline)
     elif kind == 3:
-        color = _scale((0.300, 0.250, 0.135), 0.9 + 0.25 * tone + 0.35 * fine)
+        color = _scale((0.300, 0.250, 0.135), 0.9 + 0.14 * tone + 0.40 * fine)
         color = _mix(color, (0.13, 0.14, 0.05), 0.5 * step(0.1, 0.9, patch + 0.6 * hue))
         color = _scale(color, 0.9 + 0.2 * _rows(u, 2.6, footprint) * thin)
     else:
         color = _meadow(tone, hue + 0.5 * patch, fine)
-        flower = lattice(int(np.floor(x * 4.0)), int(np.floor(y * 4.0)), kind, seed + 108)
-        if kind == 4 and flower > 0.93 - 0.08 * patch and footprint < 0.15:
-            color = _mix(color, (0.50, 0.45, 0.12) if flower > 0.96 else (0.52, 0.50, 0.50), 0.55)
+        tuft, value = specks2(x, y, 0.85, 0.45 + 0.3 * patch, footprint, seed + 108)
+        color = _mix(color, _scale((0.035, 0.070, 0.018), 0.8 + value), 0.6 * tuft)
+        flower, value = specks2(x, y, 0.55, 0.25 * step(0.1, 0.8, patch + hue), footprint, seed + 109)
+        color = _mix(color, (0.50, 0.42, 0.08) if value > 0.5 else (0.50, 0.48, 0.50), 0.6 * flower)
     verge = _scale(_meadow(tone, hue, fine), 0.85)
     return _mix(verge, _scale(color, shade), step(0.9, 1.7, margin))
 
@@ -156,12 +159,10 @@ def _garden(x: float, y: float, tone: float, hue: float, fine: float, footprint:
         color = _scale((0.36, 0.33, 0.28), 0.8 + 0.2 * tone + 0.3 * fine + 0.25 * (stone - 0.5))
     elif kind <= 3:
         lawn = _scale(_mix((0.075, 0.140, 0.030), (0.12, 0.155, 0.045), step(-0.5, 0.9, hue)), 1.0)
-        color = _scale(lawn, 0.94 + 0.24 * tone + 0.30 * fine + 0.10 * (_rows(u, 1.6, footprint) - 0.5))
-        if (
-            lattice(int(np.floor(x * 6.0)), int(np.floor(y * 6.0)), 2, seed + 207) > 0.975
-            and footprint < 0.12
-        ):
-            color = _mix(color, (0.55, 0.53, 0.45), 0.5)
+        color = _scale(lawn, 0.94 + 0.13 * tone + 0.34 * fine + 0.10 * (_rows(u, 1.6, footprint) - 0.5))
+        flower, value = specks2(x, y, 0.4, 0.16 * step(0.2, 0.9, tone + hue), footprint, seed + 207)
+        petal = _mix((0.10, 0.20, 0.05), (0.55, 0.53, 0.42), step(0.4, 0.6, value))
+        color = _mix(color, petal, 0.5 * flower)
     else:
         color = _meadow(tone, hue + 0.2, fine)
     edge = _scale((0.10, 0.12, 0.04), 0.8 + 0.5 * fine)
@@ -171,7 +172,7 @@ def _garden(x: float, y: float, tone: float, hue: float, fine: float, footprint:
 @njit(cache=True)
 def _asphalt(d: float, y: float, tone: float, hue: float, fine: float, footprint: float, seed: int) -> Rgb:
     """The road's surface at `d` metres from its centre: repairs, wheel tracks, cracks and worn paint."""
-    color = _scale((0.150, 0.148, 0.150), 0.9 + 0.16 * tone + 0.22 * fine)
+    color = _scale((0.150, 0.148, 0.150), 0.9 + 0.12 * tone + 0.24 * fine)
     stretch = int(np.floor(y / 6.5 + 0.8 * noise2(y / 9.0, d / 5.0, seed + 301)))
     side = 1 if d > 0 else 0
     if lattice(stretch, side, 0, seed + 302) > 0.78:
@@ -204,8 +205,9 @@ def _grid_value(grid: NDArray[np.float32], spacing: float, extent: float, x: flo
 def ground_reflectance(scene: Landscape, x: float, y: float, footprint: float) -> Rgb:
     """Linear reflectance of the ground or the lake at a point, averaged over `footprint` metres."""
     terrain, plan, seed = scene.terrain, scene.terrain.plan, scene.terrain.seed
-    tone = fractal2(x, y, 5.0, 4, 0.7, footprint, seed + 41)  # blotches of 5 m to 60 cm
-    fine = fractal2(x, y, 0.75, 4, 0.8, footprint, seed + 51)  # tufts and stones of 75 to 9 cm
+    tone = fractal2(x, y, 5.0, 4, 0.8, footprint, seed + 41)  # blotches of 5 m to 60 cm
+    fine = fractal2(x, y, 0.6, 4, 1.0, 0.8 * footprint, seed + 51)  # tufts and stones of 60 to 8 cm
+    fine = max(-1.2, fine)
     hue = fractal2(x, y, 17.0, 4, 0.6, footprint, seed + 61)
 
     inland = shore_x(y, plan) - x + 0.9 * tone
@@ -316,7 +318,6 @@ def _bake_radiance(
     extent: float,
     spacing: float,
     sunlight: NDArray[np.float32],
-    sun_spacing: float,
     skylight: NDArray[np.float32],
     texels: NDArray[np.uint16],
 ) -> None:
@@ -327,8 +328,8 @@ def _bake_radiance(
             color = ground_reflectance(scene, x, y, spacing)
             nx, ny, nz = surface_normal(scene.terrain, x, y)
             facing = max(0.0, nx * scene.sun[0] + ny * scene.sun[1] + nz * scene.sun[2]) / scene.sun[2]
-            sun = facing * _grid_value(sunlight, sun_spacing, extent, x, y)
-            sky = 0.15 + 0.85 * _grid_value(skylight, _SKY_SPACING, extent, x, y)
+            sun = facing * _grid_value(sunlight, _TEXELS_PER_LIGHT * spacing, extent, x, y)
+            sky = 0.15 + 0.85 * _grid_value(skylight, _TEXELS_PER_SKY * spacing, extent, x, y)
             for c in range(3):
                 radiance = color[c] * (sun * SUNLIGHT[c] + sky * SKYLIGHT[c])
                 texels[row * count + column, c] = np.uint16(min(65535.0, max(0.0, radiance * _CODE)))
@@ -358,11 +359,11 @@ def _bake_map(scene: Landscape, extent: float, spacing: float) -> GroundMap:
         counts.append(counts[-1] // 2)
     offsets = np.concatenate([[0], np.cumsum([c * c for c in counts])]).astype(np.int64)
     texels = np.empty((offsets[-1], 3), np.uint16)
-    sun_spacing = max(_LIGHT_SPACING, spacing)
-    sunlight, skylight = _light_grid(extent, sun_spacing), _light_grid(extent, _SKY_SPACING)
+    sun_spacing, sky_spacing = _TEXELS_PER_LIGHT * spacing, _TEXELS_PER_SKY * spacing
+    sunlight, skylight = _light_grid(extent, sun_spacing), _light_grid(extent, sky_spacing)
     run_in_bands(_bake_sunlight, len(sunlight), scene, extent, sun_spacing, sunlight)
-    run_in_bands(_bake_skylight, len(skylight), scene, extent, _SKY_SPACING, skylight)
-    run_in_bands(_bake_radiance, counts[0], scene, extent, spacing, sunlight, sun_spacing, skylight, texels)
+    run_in_bands(_bake_skylight, len(skylight), scene, extent, sky_spacing, skylight)
+    run_in_bands(_bake_radiance, counts[0], scene, extent, spacing, sunlight, skylight, texels)
     for level, count in enumerate(counts[1:]):
         _halve(texels, offsets[level], offsets[level + 1], count)
     return GroundMap(texels, offsets[:-1], np.array(counts, np.int64), extent, spacing)

@@ -130,7 +130,7 @@ PAINTS: tuple[Color, ...] = (
 )
 TIMBER: Color = (0.16, 0.095, 0.055)
 OLD_BOARDS: Color = (0.26, 0.23, 0.20)
-GRANITE: Color = (0.30, 0.29, 0.27)
+GRANITE: Color = (0.25, 0.24, 0.22)
 BROADLEAF: tuple[Color, ...] = (
     (0.085, 0.135, 0.030),
     (0.065, 0.115, 0.028),
@@ -206,7 +206,7 @@ def _build_houses(site: _Site) -> None:
             )
             if rng.random() < 0.35:
                 heading += np.pi / 2
-            if site.is_free(x, y, 6.5) and shore_x(y, plan) - x > 10.0:
+            if site.is_free(x, y, 7.5) and shore_x(y, plan) - x > 10.0:
                 _build_house(site, site.stand(x, y, heading), side)
             y += rng.uniform(15.0, 23.0)
 
@@ -363,9 +363,9 @@ def _park_cars(site: _Site) -> None:
 def _scatter_boulders(site: _Site) -> None:
     """Rocks on the knoll and along the shore."""
     plan, rng = site.terrain.plan, site.rng
-    for _ in range(46):
+    for _ in range(34):
         x, y = rng.normal([plan[6], plan[7]], 9.0)
-        size = float(rng.uniform(0.4, 1.9))
+        size = float(0.4 + 1.5 * rng.random() ** 2)
         tint = rng.uniform(0.75, 1.15)
         rock = Finish(Material.STONE, (GRANITE[0] * tint, GRANITE[1] * tint, GRANITE[2] * tint))
         if site.is_free(x, y, size + 1.0):
@@ -480,7 +480,7 @@ def _plant_bush(site: _Site, x: float, y: float) -> None:
 
 
 def _sort_into_cells(spheres: Vector) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Which objects may be met above each cell of the grid: (first, items); cells row by row from the south."""
+    """Which objects may be met above each cell of the grid, row by row from the south."""
     count = round(2 * GRID_EXTENT / CELL)
     cells: list[list[int]] = [[] for _ in range(count * count)]
     for item, (x, y, _, radius) in enumerate(spheres):

@@ -66,6 +66,7 @@ def face_reflectance(solids: Solids, face: int, x: float, y: float, z: float, fo
         return _tint(color, (0.95 + 0.25 * grain + 0.15 * weather) * (1.0 - 0.35 * puddle))
     if kind == _STONE:
         lump = noise3(x * 3.1, y * 3.1, z * 3.1, 17) * visible(0.32, footprint)
+        lump += noise3(x * 8.3, y * 8.3, z * 8.3, 18) * visible(0.12, 0.8 * footprint)
         lichen = step(0.35, 0.8, weather + 0.5 * grain)
         base = _tint(color, 0.9 + 0.3 * weather + 0.3 * grain + 0.22 * lump)
         return _blend(base, (0.33, 0.32, 0.20), 0.45 * lichen)
@@ -156,8 +157,8 @@ def leaf_reflectance(
     twig = noise3(x * 5.3, y * 5.3, z * 5.3, LEAF_SEED + 2) * visible(0.19, 0.7 * footprint)
     leaf = noise3(x * 10.7, y * 10.7, z * 10.7, LEAF_SEED + 3) * visible(0.093, 0.7 * footprint)
     patch = noise3(x * 0.7, y * 0.7, z * 0.7, LEAF_SEED + 4 + item)
-    openness = min(1.0, max(0.08, 0.62 + 0.75 * relief + 0.28 * twig + 0.18 * leaf))
-    bright = 1.0 + 0.25 * patch + 0.35 * twig + 0.3 * leaf
+    openness = min(1.0, max(0.08, 0.60 + 0.75 * relief + 0.40 * twig + 0.30 * leaf))
+    bright = 1.0 + 0.25 * patch + 0.45 * twig + 0.50 * leaf
     base = (crowns.colors[item, 0], crowns.colors[item, 1], crowns.colors[item, 2])
     tip = (base[0] * 1.5, base[1] * 1.25, base[2] * 1.1)
     return _tint(_blend(base, tip, step(0.1, 0.8, relief + 0.5 * twig)), max(0.15, bright)), openness

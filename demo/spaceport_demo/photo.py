@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 JPEG_QUALITY = 93
+_CONTRAST, _MIDDLE = 1.18, 0.20  # a power curve around middle grey: what cameras call "standard"
 _EXPOSURE = 2.3  # brings sunlit grass (reflectance 0.1) to the middle of the scale
 _SHOT_NOISE = 0.0045  # standard deviation at full scale, linear light: ISO 100 on a small sensor
 _READ_NOISE = 0.0006
@@ -21,6 +22,7 @@ def develop(radiance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
     light = np.maximum(0.0, light + noise * rng.standard_normal(light.shape, dtype=np.float32))
     # A shoulder that keeps white plaster from clipping: Reinhard's curve with white at 2.6.
     toned = light * (1.0 + light / 2.6**2) / (1.0 + 0.55 * light)
+    toned = toned**_CONTRAST / _MIDDLE ** (_CONTRAST - 1.0)
     coded = np.where(toned <= 0.0031308, 12.92 * toned, 1.055 * np.maximum(toned, 1e-9) ** (1 / 2.4) - 0.055)
     return np.clip(255.0 * coded + 0.5, 0, 255).astype(np.uint8)
 

@@ -1,7 +1,7 @@
 """One photo of the landscape: the light that reaches each pixel, what it shows and how far that is.
 
 Each pixel takes one ray through its centre, against textures that are band-limited to the pixel. Pixels
-where another object, a crease or a jump of brightness is next door take a 3 × 3 grid of rays instead.
+where another object, a crease or a jump of brightness is next door take a 2 × 2 grid of rays instead.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from spaceport_demo.terrain import surface_normal
 from spaceport_demo.trace import FAR, NOTHING, crown_distance, sunlit, trace_objects, trace_terrain
 
 GROUND = -1  # in a view's items
-_HAZE_DISTANCE = 1500.0  # metres at which 1 - 1/e of the light is the air's: a clear summer's day
+_HAZE_DISTANCE = 2600.0  # metres at which 1 - 1/e of the light is the air's: a clear summer's day
 _HAZE = (0.52, 0.60, 0.72)
-_FINE_GRID = 3  # rays along a side of a pixel that needs more than one
+_FINE_GRID = 2  # rays along a side of a pixel that needs more than one
 _EDGE_CONTRAST = 0.22  # of neighbouring pixels' brightness, relative to their mean: beyond, more rays
 
 

@@ -215,12 +215,12 @@ class ShapeBuilder:
         return self._add(faces, centre, (reach, 0.0), (low, high))
 
     def add_boulder(self, at: Placement, radius: float, finish: Finish, rng: np.random.Generator) -> None:
-        """A rock: a sphere of this radius (metres) that a dozen random planes cut."""
+        """A rock: a sphere of this radius (metres) that random planes cut."""
         centre = np.array([at.x, at.y, at.z + 0.2 * radius])
-        normals = np.concatenate([rng.normal(size=(11, 3)), [[0.2, 0.1, 1.0]], -np.eye(3), np.eye(3)[:2]])
+        normals = np.concatenate([rng.normal(size=(16, 3)), [[0.2, 0.1, 1.0]], -np.eye(3), np.eye(3)[:2]])
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         faces = [
-            _Face(n, centre + radius * rng.uniform(0.62, 1.0) * n, (2 * radius, 2 * radius), finish)
+            _Face(n, centre + radius * rng.uniform(0.68, 1.0) * n, (2 * radius, 2 * radius), finish)
             for n in normals
         ]
         self._add(faces, centre, (radius, radius), (-radius, radius))

@@ -34,8 +34,8 @@ def lattice(ix: int, iy: int, iz: int, seed: int) -> float:
         ^ (np.uint64(seed) * _MIX_SEED)
     )
     h = (h ^ (h >> _SHIFT_HIGH)) * _AVALANCHE
-    h = (h ^ (h >> _SHIFT_MIDDLE)) * _MIX_X
-    h = h ^ (h >> _SHIFT_HIGH)
+    h ^= h >> _SHIFT_MIDDLE
+    h *= _MIX_X
     return (h >> _SHIFT_MANTISSA) * _TO_UNIT
 
 
@@ -119,6 +119,27 @@ def cells2(x: float, y: float, seed: int) -> tuple[int, int, float]:
             elif d < second:
                 second = d
     return best_x, best_y, 0.5 * (np.sqrt(second) - np.sqrt(nearest))
+
+
+@njit(cache=True)
+def specks2(
+    x: float, y: float, cell: float, chance: float, footprint: float, seed: int
+) -> tuple[float, float]:
+    """Scattered round specks: at most one in each square of `cell` metres, there with this chance.
+
+    Returns how much of the pixel the speck covers, and a random number in [0, 1) that belongs to it.
+    """
+    fx, fy = np.floor(x / cell), np.floor(y / cell)
+    ix, iy = int(fx), int(fy)
+    if lattice(ix, iy, 0, seed) >= chance:
+        return 0.0, 0.0
+    value = lattice(ix, iy, 1, seed)
+    radius = 0.10 + 0.18 * value
+    dx = x / cell - fx - (0.3 + 0.4 * lattice(ix, iy, 2, seed))
+    dy = y / cell - fy - (0.3 + 0.4 * lattice(ix, iy, 3, seed))
+    edge = max(0.3 * radius, footprint / cell)
+    share = min(1.0, (radius * cell / (0.5 * footprint)) ** 2)  # smaller than a pixel: fainter
+    return share * (1.0 - step(radius - 0.5 * edge, radius + 0.5 * edge, np.sqrt(dx * dx + dy * dy))), value
 
 
 @njit(cache=True)

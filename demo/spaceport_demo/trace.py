@@ -67,9 +67,8 @@ def _trace_solid(
 @njit(cache=True)
 def leaf_relief(x: float, y: float, z: float) -> float:
     """How far foliage stands out here, [-1, 1] of the crown's lump size: twigs on boughs."""
-    return 0.62 * noise3(x * 1.05, y * 1.05, z * 1.05, LEAF_SEED) + 0.38 * noise3(
-        x * 2.9, y * 2.9, z * 2.9, LEAF_SEED + 1
-    )
+    boughs = noise3(x * 0.95, y * 0.95, z * 0.95, LEAF_SEED)
+    return 0.55 * boughs + 0.45 * noise3(x * 3.3, y * 3.3, z * 3.3, LEAF_SEED + 1)
 
 
 @njit(cache=True)
@@ -91,11 +90,19 @@ def _trace_crown(
 ) -> float:
     cx, cy, cz = crowns.spheres[item, 0] - ox, crowns.spheres[item, 1] - oy, crowns.spheres[item, 2] - oz
     along = cx * dx + cy * dy + cz * dz
-    rest = crowns.spheres[item, 3] ** 2 - (cx * cx + cy * cy + cz * cz - along * along)
-    if rest <= 0.0:
+    if crowns.spheres[item, 3] ** 2 < cx * cx + cy * cy + cz * cz - along * along:
         return FAR
-    half = np.sqrt(rest)
-    t, end = max(0.0, along - half), min(limit, along + half)
+    # The surface lies where the ray is within a lump of some blob.
+    t, end = FAR, 0.0
+    for k in range(crowns.first_blob[item], crowns.first_blob[item + 1]):
+        bx, by, bz = crowns.blobs[k, 0] - ox, crowns.blobs[k, 1] - oy, crowns.blobs[k, 2] - oz
+        along = bx * dx + by * dy + bz * dz
+        reach = crowns.blobs[k, 3] + 0.8 * crowns.lumps[item]  # noise all but never reaches its bound
+        rest = reach * reach - (bx * bx + by * by + bz * bz - along * along)
+        if rest > 0.0:
+            half = np.sqrt(rest)
+            t, end = min(t, along - half), max(end, along + half)
+    t, end = max(0.0, t), min(limit, end)
     for _ in range(_CROWN_STEPS):
         if t >= end:
             return FAR
