@@ -1,0 +1,93 @@
+"""The one-machine cloud as the `spaceport` command sees it: found by the entry point `spaceport.clouds`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spaceport.errors import UserError
+
+from spaceport_local.deploy import Deployment, Report
+from spaceport_local.endpoint import Endpoint
+from spaceport_local.folders import TEMPLATE, DataFolder, default_data_folder, find_project
+from spaceport_local.launcher import Launcher
+
+PORT_VARIABLE = "SPACEPORT_PORT"
+API_OUTPUT, STAGE = "WebSocketApiId", "prod"
+
+
+class LocalCloud:
+    """A cloud on this machine, its data in one folder.
+
+    Args:
+        data_dir: the folder; default `$SPACEPORT_HOME` or `.spaceport/` in the checkout.
+        project: the checkout whose template is deployed; default: found from the working folder upwards.
+        port: where the engine listens; default `$SPACEPORT_PORT`, else 4566 or the next free port.
+        options: further command-line arguments of the engine.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        *,
+        project: Path | None = None,
+        port: int | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self._project = project or find_project()
+        folder = DataFolder((data_dir or default_data_folder(self._project)).resolve())
+        self._launcher = Launcher(folder, self._project, port or _port_setting(), options or {})
+
+    def is_running(self) -> bool:
+        return self._launcher.running() is not None
+
+    def up(self, report: Report = lambda line: None) -> None:
+        """Start the engine if none runs, and deploy the template if it or the code changed.
+
+        Raises:
+            UserError: what the user can mend, from the engine (`port_in_use`) or the deployment.
+        """
+        running = self._launcher.running()
+        endpoint = running or self._launcher.start()
+        report(f"local cloud {'runs' if running else 'started'} at {endpoint.url}")
+        Deployment(endpoint, self._project / TEMPLATE).run(report)
+
+    def down(self) -> bool:
+        """Stop the engine and every job of it; whether one ran. Its data stay."""
+        return self._launcher.stop()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the running engine. Raises UserError `not_running`."""
+        return self._endpoint().client(service)
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """The stack's outputs. Raises UserError `not_running`, `not_deployed`."""
+        outputs = Deployment(self._endpoint(), self._project / TEMPLATE).outputs()
+        if not outputs:
+            raise UserError("not_deployed", "The local cloud has no stack yet.", "Run `spaceport up`.")
+        return outputs
+
+    def websocket_url(self) -> str:
+        return self._endpoint().websocket(self.outputs[API_OUTPUT], STAGE)
+
+    def web_url(self, s3_bucket: str, key: str) -> str:
+        """The address of an object in a browser."""
+        return self._endpoint().object_url(s3_bucket, key)
+
+    def _endpoint(self) -> Endpoint:
+        endpoint = self._launcher.running()
+        if endpoint is None:
+            raise UserError("not_running", "The local cloud does not run.", "Start it with `spaceport up`.")
+        return endpoint
+
+
+def _port_setting() -> int | None:
+    setting = os.environ.get(PORT_VARIABLE)
+    if setting is None:
+        return None
+    if not setting.isdigit() or not 0 < int(setting) < 65536:
+        raise UserError("bad_port", f"{PORT_VARIABLE} is {setting!r}.", "It must be a number, 1 to 65535.")
+    return int(setting)

@@ -1,0 +1,201 @@
+"""The fast path: the template straight through the engine's CloudFormation, when anything changed.
+
+No `sam build`: each function's folder is zipped as it is, and what it imports comes from the environment of
+the interpreter that runs it (`interpreters.py`). A change is an update of the stack, so that buckets and
+tables keep what is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+from spaceport.errors import UserError
+
+from spaceport_local.endpoint import Endpoint
+from spaceport_local.interpreters import Interpreter, choose_interpreter
+from spaceport_local.sagemaker.programs import MODULES, short_name, viewer_folder
+from spaceport_local.template import Document, Template, fingerprint, read_template
+
+STACK = "spaceport"
+ARTIFACTS = "spaceport-local-artifacts"
+FINGERPRINT_TAG = "spaceport:fingerprint"
+CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+VIEWER_PARAMETER, DATA_OUTPUT = "ViewerBaseUrl", "DataBucket"
+WAIT_S = 300.0
+POLL_S = 0.1
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Deploys the template of one project into one engine."""
+
+    endpoint: Endpoint
+    template_file: Path
+
+    def run(self, report: Report) -> None:
+        """Make the stack what the template says; nothing happens when it is already.
+
+        Raises:
+            UserError: `bad_template`, `missing_code`, `no_interpreter`, `no_viewer`, `deploy_failed`.
+        """
+        template = read_template(self.template_file)
+        check_programs(template)
+        for runtime in sorted(template.runtimes):
+            report(interpreter_line(runtime, choose_interpreter(runtime)))
+        self._ensure_artifacts_bucket()
+        document = template.packaged(self._store)
+        self._deploy(document, template, report)
+        # The data bucket's address is known only once there is one: the first time takes a second round.
+        self._deploy(document, template, report)
+
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs; empty when there is no stack."""
+        stack = self._stack()
+        return {item["OutputKey"]: item["OutputValue"] for item in (stack or {}).get("Outputs", [])}
+
+    def _deploy(self, document: Document, template: Template, report: Report) -> None:
+        stack = self._stack()
+        parameters = self._parameters(template, stack)
+        state = fingerprint(document, parameters)
+        if stack is not None and _tags(stack).get(FINGERPRINT_TAG) == state and _is_complete(stack):
+            return
+        if stack is not None and _never_was(stack):
+            self._delete()
+            stack = None
+        body = json.dumps(document).encode()
+        request = {
+            "StackName": STACK,
+            "TemplateURL": self._url(self._store("template.json", body)),
+            "Parameters": [
+                {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
+            ],
+            "Capabilities": CAPABILITIES,
+            "Tags": [{"Key": FINGERPRINT_TAG, "Value": state}],
+        }
+        began = time.monotonic()
+        cloudformation = self.endpoint.client("cloudformation")
+        try:
+            if stack is None:
+                cloudformation.create_stack(**request, OnFailure="DELETE")
+            else:
+                cloudformation.update_stack(**request)
+        except ClientError as error:
+            raise _failure(error.response["Error"]["Message"]) from error
+        self._wait()
+        verb = "deployed" if stack is None else "updated"
+        report(f"{verb} the stack {STACK} in {time.monotonic() - began:.1f} s")
+
+    def _parameters(self, template: Template, stack: Mapping[str, Any] | None) -> dict[str, str]:
+        """What the template's defaults can't know. Everything else keeps its default."""
+        if VIEWER_PARAMETER not in template.parameters:
+            return {}
+        outputs = {item["OutputKey"]: item["OutputValue"] for item in (stack or {}).get("Outputs", [])}
+        bucket = outputs.get(DATA_OUTPUT)
+        return {VIEWER_PARAMETER: f"{self.endpoint.url}/{bucket}" if bucket else ""}
+
+    def _stack(self) -> dict[str, Any] | None:
+        try:
+            answer = self.endpoint.client("cloudformation").describe_stacks(StackName=STACK)
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        stack: dict[str, Any] = answer["Stacks"][0]
+        return None if stack["StackStatus"] == "DELETE_COMPLETE" else stack
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            stack = self._stack()
+            if stack is None:
+                raise _failure(self._first_reason())
+            if not stack["StackStatus"].endswith("_IN_PROGRESS"):
+                if not _is_complete(stack):
+                    raise _failure(self._first_reason() or stack["StackStatus"])
+                return
+            time.sleep(POLL_S)
+        waiting = ", ".join(self._unfinished())
+        raise _failure(f"{waiting} did not get ready in {WAIT_S:.0f} s")
+
+    def _delete(self) -> None:
+        self.endpoint.client("cloudformation").delete_stack(StackName=STACK)
+        deadline = time.monotonic() + WAIT_S
+        while self._stack() is not None and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+
+    def _events(self) -> list[dict[str, Any]]:
+        try:
+            answer = self.endpoint.client("cloudformation").describe_stack_events(StackName=STACK)
+        except ClientError:
+            return []
+        return list(answer["StackEvents"])
+
+    def _first_reason(self) -> str:
+        """The oldest failure: what comes after it is clean-up."""
+        failed = [event for event in self._events() if event["ResourceStatus"].endswith("_FAILED")]
+        oldest = min(failed, key=lambda event: event["Timestamp"], default=None)
+        if oldest is None:
+            return ""
+        return f"{oldest['LogicalResourceId']}: {oldest.get('ResourceStatusReason', '')}"
+
+    def _unfinished(self) -> list[str]:
+        latest: dict[str, str] = {}
+        for event in sorted(self._events(), key=lambda event: event["Timestamp"]):
+            latest[event["LogicalResourceId"]] = event["ResourceStatus"]
+        return [name for name, status in latest.items() if status.endswith("_IN_PROGRESS") and name != STACK]
+
+    def _ensure_artifacts_bucket(self) -> None:
+        s3 = self.endpoint.client("s3")
+        try:
+            s3.head_bucket(Bucket=ARTIFACTS)
+        except ClientError:
+            s3.create_bucket(Bucket=ARTIFACTS)
+
+    def _store(self, name: str, content: bytes) -> Document:
+        """Keep `content` under a key that changes with it, so that a change of code is one of the stack."""
+        key = f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"
+        self.endpoint.client("s3").put_object(Bucket=ARTIFACTS, Key=key, Body=content)
+        return {"Bucket": ARTIFACTS, "Key": key}
+
+    def _url(self, stored: Document) -> str:
+        return self.endpoint.object_url(stored["Bucket"], stored["Key"])
+
+
+def check_programs(template: Template) -> None:
+    """Refuse before a job has run for minutes what its last stage would fail for. Raises `no_viewer`."""
+    if "compressor" in {short_name(image) for image in template.image_defaults()} & set(MODULES):
+        viewer_folder(template.folder)
+
+
+def interpreter_line(runtime: str, interpreter: Interpreter) -> str:
+    """What `up` says of the interpreter that runs the functions."""
+    line = f"functions run with Python {interpreter.version} ({interpreter.path})"
+    return line if interpreter.exact else f"{line}: no {runtime} here has their dependencies"
+
+
+def _tags(stack: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+
+
+def _is_complete(stack: Mapping[str, Any]) -> bool:
+    return stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+
+
+def _never_was(stack: Mapping[str, Any]) -> bool:
+    """A stack whose creation failed can only be deleted, and holds no data yet."""
+    return stack["StackStatus"] in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+
+
+def _failure(reason: str) -> UserError:
+    return UserError(
+        "deploy_failed", f"The stack {STACK} could not be deployed: {reason}", "Nothing that ran was changed."
+    )

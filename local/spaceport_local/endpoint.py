@@ -1,0 +1,65 @@
+"""How to talk to an engine: its address, and boto3 clients that ignore the user's own AWS settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+ACCOUNT = "000000000000"  # MiniStack's account of any access key that is not itself an account number
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A running engine's address."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def client(self, service: str, region: str = REGION, account: str = ACCOUNT) -> Any:
+        """A boto3 client of `service`, acting as `account`."""
+        return _session().client(
+            service,
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=account,
+            aws_secret_access_key="local",
+            config=Config(
+                signature_version="s3v4" if service == "s3" else None,
+                s3={"addressing_style": "path"},  # bucket names are not host names here
+                proxies={},  # a proxy can't reach this machine's loopback
+                retries={"mode": "standard", "max_attempts": 3},
+            ),
+        )
+
+    def websocket(self, api_id: str, stage: str) -> str:
+        return f"ws://{HOST}:{self.port}/_aws/execute-api/{api_id}/{stage}"
+
+    def object_url(self, bucket: str, key: str) -> str:
+        return f"{self.url}/{bucket}/{quote(key)}"
+
+
+@cache
+def _session() -> boto3.Session:
+    # No profile and no files: an AWS_PROFILE that doesn't exist, or an endpoint_url in ~/.aws/config,
+    # must not break or redirect calls to this machine.
+    nowhere = (None, None, os.devnull, None)
+    own = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": nowhere,
+            "credentials_file": nowhere,
+        }
+    )
+    return boto3.Session(botocore_session=own)

@@ -1,0 +1,250 @@
+"""The engine process: MiniStack with our plug-in and patches, on the loopback, state kept on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from spaceport.errors import UserError
+
+from spaceport_local.children import Warden, passed_on
+from spaceport_local.endpoint import HOST, REGION, Endpoint
+from spaceport_local.folders import DataFolder
+
+MINISTACK = "1.5.33"  # our patches replace private functions of exactly this version
+FIRST_PORT = 4566  # where AWS emulators usually listen
+PORTS_TRIED = 50
+LOCK_WAIT_S = 2.0  # a launcher that only looks whether an engine runs holds the lock for an instant
+STOP_WAIT_S = 1.0  # for open connections when the engine stops: a WebSocket client never closes first
+LAMBDA_SITE = Path(__file__).with_name("lambda_site")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What one engine runs with.
+
+    Attributes:
+        folder: its data.
+        project: the checkout: `node_modules` is looked for there.
+        port: where it listens; None: 4566 or the next free one.
+        checkpoint_s: seconds between two saves of its state.
+        stop_grace_s: seconds that a job gets between SIGTERM and SIGKILL.
+        programs: scripts that stand in for a job program, by the image's short name (`sfm`).
+    """
+
+    folder: DataFolder
+    project: Path
+    port: int | None = None
+    checkpoint_s: float = 3.0
+    stop_grace_s: float = 8.0
+    programs: Mapping[str, Path] = field(default_factory=dict)
+
+
+def run(settings: EngineSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then save the state and end every child.
+
+    Raises:
+        UserError: `wrong_engine_version`, `already_running`, `port_in_use`.
+    """
+    require_ministack()
+    settings.folder.root.mkdir(parents=True, exist_ok=True)
+    with _lock(settings.folder), _listener(settings.port) as listener:
+        endpoint = Endpoint(listener.getsockname()[1])
+        _prepare_environment(settings.folder, endpoint)
+        warden = Warden()
+        app = _load_app(settings, endpoint, warden)
+        write_address(settings.folder, os.getpid(), endpoint.port)
+        try:
+            asyncio.run(_serve(app, listener, settings.checkpoint_s))
+        finally:
+            settings.folder.address.unlink(missing_ok=True)
+            logging.shutdown()
+            # Not sys.exit: that would wait for threads that wait for jobs. The warden, whose pipe
+            # closes now, ends the jobs and the Lambda workers.
+            os._exit(0)
+
+
+def require_ministack() -> None:
+    """Refuse any MiniStack but ours. Raises UserError `wrong_engine_version`."""
+    try:
+        found = version("ministack")
+    except PackageNotFoundError:
+        found = "none"
+    if found != MINISTACK:
+        raise UserError(
+            "wrong_engine_version",
+            f"The local cloud needs MiniStack {MINISTACK}; {found} is installed.",
+            f"Run `make setup`, or: pip install ministack=={MINISTACK}",
+        )
+
+
+def write_address(folder: DataFolder, pid: int, port: int) -> None:
+    draft = folder.address.with_suffix(".draft")
+    draft.write_text(json.dumps({"pid": pid, "port": port}))
+    draft.replace(folder.address)
+
+
+@contextmanager
+def _lock(folder: DataFolder) -> Iterator[None]:
+    with folder.lock.open("w") as lock:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        "already_running",
+                        f"An engine already runs with the data in {folder.root}.",
+                        "Stop it with `spaceport down`, or use another folder: SPACEPORT_HOME.",
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
+@contextmanager
+def _listener(port: int | None) -> Iterator[socket.socket]:
+    """A bound socket, so that nobody takes the port between our choosing it and our listening."""
+    for candidate in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            listener.bind((HOST, candidate))
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            continue
+        with listener:
+            yield listener
+        return
+    where = f"Port {port} is" if port is not None else f"Ports {FIRST_PORT} to {candidate} are all"
+    raise UserError(
+        "port_in_use",
+        f"{where} in use on {HOST}.",
+        "Stop what listens there, or choose another port with SPACEPORT_PORT.",
+    )
+
+
+def _prepare_environment(folder: DataFolder, endpoint: Endpoint) -> None:
+    """Replace the process's environment: the user's AWS settings must reach neither engine nor functions."""
+    shutil.rmtree(folder.temporary, ignore_errors=True)
+    folder.temporary.mkdir(parents=True)
+    kept = passed_on()
+    os.environ.clear()
+    os.environ.update(
+        kept,
+        TMPDIR=str(folder.temporary),
+        BIND_HOST=HOST,
+        GATEWAY_PORT=str(endpoint.port),
+        AWS_DEFAULT_REGION=REGION,
+        PERSIST_STATE="1",
+        STATE_DIR=str(folder.state),
+        S3_PERSIST="1",
+        S3_DATA_DIR=str(folder.objects),
+        SFTP_ENABLED="0",
+        IOT_MTLS_ENABLED="0",
+        # MiniStack removes containers of "its" name when it starts: keep it from the user's Docker.
+        DOCKER_HOST=f"unix://{folder.root}/no-docker",
+        # For the functions' workers, which inherit all this:
+        PYTHONPATH=str(LAMBDA_SITE),
+        PYTHONUNBUFFERED="1",
+        SPACEPORT_ENGINE_URL=endpoint.url,
+    )
+
+
+def _load_app(settings: EngineSettings, endpoint: Endpoint, warden: Warden) -> Any:
+    """MiniStack's ASGI application with everything of ours in it. Imports MiniStack, so only once here."""
+    from ministack import app as ministack_app
+
+    from spaceport_local import patches
+    from spaceport_local.sagemaker import plugin
+    from spaceport_local.sagemaker.jobs import JobRunner
+    from spaceport_local.sagemaker.programs import Programs
+
+    patches.install()
+    runner = JobRunner(
+        folder=settings.folder.jobs,
+        programs=Programs(settings.project, settings.programs),
+        endpoint=endpoint,
+        warden=warden,
+        stop_grace_s=settings.stop_grace_s,
+    )
+    plugin.install(runner)
+    return ministack_app.app
+
+
+async def _serve(app: Any, listener: socket.socket, checkpoint_s: float) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    config = Config()
+    config.bind = [f"fd://{os.dup(listener.fileno())}"]
+    config.keep_alive_timeout = 75  # longer than boto3 keeps an idle connection
+    config.graceful_timeout = STOP_WAIT_S
+    company = asyncio.create_task(_keep_company(listener.getsockname()[1], checkpoint_s, stop))
+    await serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    await company
+
+
+async def _keep_company(port: int, checkpoint_s: float, stop: asyncio.Event) -> None:
+    """What happens beside serving: news of the last stop, then a save of the state every few seconds."""
+    from spaceport_local.patches import checkpoint, executions
+
+    await _until_served(port)
+    await asyncio.to_thread(executions.announce_interrupted)
+    pause = checkpoint_s
+    while not await _wait(stop, pause):
+        began = time.monotonic()
+        await asyncio.to_thread(checkpoint.save)
+        # A large state takes a while to write: keep that below a twentieth of the time.
+        pause = max(checkpoint_s, 20 * (time.monotonic() - began))
+
+
+async def _until_served(port: int) -> None:
+    # The socket listens before the application does: the first answer comes when it has started.
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"GET /_ministack/health HTTP/1.0\r\n\r\n")
+    await reader.read()
+    writer.close()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> bool:
+    """Whether `stop` came within the time."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def configure_logging() -> None:
+    """Plain lines on standard error, which the launcher sends to the engine's log file."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("persistence").setLevel(logging.WARNING)  # else 40 lines at each save

@@ -1,0 +1,84 @@
+"""Where things lie: the project that is deployed, and the folder that one engine keeps its data in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spaceport.errors import UserError
+
+TEMPLATE = "template.yaml"
+HOME_VARIABLE = "SPACEPORT_HOME"
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """The folder of one engine: its state, objects, jobs and log. Two engines never share one."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """One JSON file a service."""
+        return self.root / "state"
+
+    @property
+    def objects(self) -> Path:
+        """S3's objects."""
+        return self.root / "objects"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder a SageMaker job."""
+        return self.root / "jobs"
+
+    @property
+    def temporary(self) -> Path:
+        """The engine's own TMPDIR: emptied at each start, so that a killed engine leaves nothing behind."""
+        return self.root / "tmp"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "engine.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running engine: the only proof that one runs, whatever a file says."""
+        return self.root / "engine.lock"
+
+    @property
+    def address(self) -> Path:
+        """The running engine's process id and port."""
+        return self.root / "engine.json"
+
+    @property
+    def refusal(self) -> Path:
+        """Why the last engine refused to start."""
+        return self.root / "refusal.json"
+
+
+def find_project(start: Path | None = None) -> Path:
+    """The folder of `template.yaml`: `start` (the working folder) or the nearest one above it,
+    else the checkout that this package is installed from.
+
+    Raises:
+        UserError: `no_template`.
+    """
+    start = (start or Path.cwd()).resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    for folder in (start, *start.parents, checkout):
+        if (folder / TEMPLATE).is_file():
+            return folder
+    raise UserError(
+        "no_template",
+        f"There is no {TEMPLATE} in {start} or above it.",
+        "Run the command in a checkout of Spaceport.",
+    )
+
+
+def default_data_folder(project: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """`$SPACEPORT_HOME`, else `.spaceport/` in the project."""
+    home = environ.get(HOME_VARIABLE)
+    return Path(home).expanduser().resolve() if home else project / ".spaceport"

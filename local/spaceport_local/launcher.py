@@ -1,0 +1,153 @@
+"""Start, find and stop the engine process of a data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spaceport.errors import ErrorText, UserError
+
+from spaceport_local.endpoint import Endpoint
+from spaceport_local.folders import DataFolder
+
+START_TIMEOUT_S = 60.0  # it takes 1 s; a loaded two-core CI machine was seen to take 10
+STOP_TIMEOUT_S = 20.0
+POLL_S = 0.05
+LOG_LIMIT_BYTES = 10_000_000  # a longer log of earlier runs is put aside
+LOG_TAIL_LINES = 5
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts and stops the engine of one data folder. `options` are further command-line arguments."""
+
+    folder: DataFolder
+    project: Path
+    port: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def running(self) -> Endpoint | None:
+        """The address of the running engine, or None.
+
+        The lock tells whether one runs: an address file may be left over from an engine that was killed,
+        and its port may belong to another engine by now.
+        """
+        if not self._locked():
+            return None
+        try:
+            return Endpoint(json.loads(self.folder.address.read_text())["port"])
+        except (OSError, ValueError, KeyError):
+            return None  # it is just starting or stopping
+
+    def start(self) -> Endpoint:
+        """Start an engine and wait until it serves. An engine that already runs is left as it is.
+
+        Raises:
+            UserError: what the engine itself refuses (`port_in_use`, `wrong_engine_version`),
+                or `engine_failed` with the end of its log.
+        """
+        if (endpoint := self.running()) is not None:
+            return endpoint
+        self.folder.root.mkdir(parents=True, exist_ok=True)
+        self.folder.refusal.unlink(missing_ok=True)
+        process = self._spawn()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise self._why_it_failed(f"It ended with exit code {process.returncode}.")
+            endpoint = self.running()
+            if endpoint is not None and _healthy(endpoint):
+                return endpoint
+            time.sleep(POLL_S)
+        process.kill()
+        process.wait()
+        raise self._why_it_failed(f"It did not answer within {START_TIMEOUT_S:.0f} s.")
+
+    def stop(self) -> bool:
+        """Stop the engine and every job of it; return whether one ran."""
+        if not self._locked():
+            return False
+        pid = self._pid()
+        if pid is not None:
+            _signal(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while self._locked():
+            if time.monotonic() > deadline:
+                if pid is not None:
+                    _signal(pid, signal.SIGKILL)  # its warden ends the children
+                break
+            time.sleep(POLL_S)
+        return True
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "spaceport_local"]
+        command += ["--data-dir", str(self.folder.root), "--project", str(self.project)]
+        if self.port is not None:
+            command += ["--port", str(self.port)]
+        for name, value in self.options.items():
+            command += [name, value]
+        if self.folder.log.exists() and self.folder.log.stat().st_size > LOG_LIMIT_BYTES:
+            self.folder.log.replace(self.folder.log.with_suffix(".log.1"))
+        with self.folder.log.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # it outlives this command, and leads the group of its workers
+                cwd=self.folder.root,  # `-m` puts the working folder on the path: not the user's
+            )
+
+    def _locked(self) -> bool:
+        try:
+            with self.folder.lock.open("r") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def _pid(self) -> int | None:
+        try:
+            return int(json.loads(self.folder.address.read_text())["pid"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _why_it_failed(self, how: str) -> UserError:
+        try:
+            refusal = ErrorText(**json.loads(self.folder.refusal.read_text()))
+            return UserError(refusal.code, refusal.message, refusal.hint)
+        except (OSError, ValueError, TypeError):
+            tail = self.folder.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+            return UserError(
+                "engine_failed",
+                f"The local cloud's engine did not start. {how}",
+                f"Its log is {self.folder.log}; it ends with:\n" + "\n".join(tail),
+            )
+
+
+def _healthy(endpoint: Endpoint) -> bool:
+    # urllib would ask a proxy of the environment, which can't reach our loopback
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{endpoint.url}/_ministack/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -1,0 +1,42 @@
+"""Fixes to MiniStack, one module each. Each tells what MiniStack does instead and names its seams.
+
+MiniStack reads its settings when it is imported, so only the engine imports this, once they are set.
+"""
+
+from __future__ import annotations
+
+from spaceport_local.patches import (
+    checkpoint,
+    executions,
+    function_interpreter,
+    json_paths,
+    lambda_errors,
+    log_subscriptions,
+    objects,
+    resource_types,
+    seams,
+    secrets,
+    stream_mappings,
+    tables,
+)
+
+PATCHES = (
+    lambda_errors,
+    executions,
+    json_paths,
+    tables,
+    function_interpreter,
+    resource_types,
+    secrets,
+    objects,
+    log_subscriptions,
+    stream_mappings,
+)
+SEAMS = (*checkpoint.SEAMS, *(seam for patch in PATCHES for seam in patch.SEAMS))
+
+
+def install() -> None:
+    """Apply every patch. Raises UserError `engine_changed` when they were written for another MiniStack."""
+    seams.check(SEAMS)
+    for patch in PATCHES:
+        patch.install()
