@@ -1,14 +1,15 @@
 """Blends footprints into pixels, tile by tile and front to back, and gradients the way back.
 
-Each row of a tile is one or two vector registers wide: the innermost loops run over its 16 pixels
-without a branch, so that LLVM vectorises them. A pixel that takes no more light is kept at
-transmittance 0, which makes every later weight 0.
+A tile is as wide as a vector register, and its pixels lie in memory row after row. So whatever rows a
+footprint touches, they are one loop over contiguous pixels, without a branch, that LLVM vectorises,
+and sums over them stay in registers. A pixel that takes no more light is kept at transmittance 0, which
+makes every later weight 0.
 
 The rules are gsplat's: alpha = min(0.999, opacity · exp(-½ d²)), nothing where alpha is below the
 cut, and a pixel is finished before the footprint that would bring its transmittance to 10⁻⁴ or less.
 """
 
-# ruff: noqa: PLR0912, PLR0915, PLR0917 - a kernel takes its arrays one by one, and reads best in one piece
+# ruff: noqa: PLR0915, PLR0917 - a kernel takes its arrays one by one, and reads best in one piece
 
 from __future__ import annotations
 
@@ -23,14 +24,30 @@ from spaceport_render.kernel import inlined, kernel
 
 F = np.float32
 
-# Pixels along a tile's side: a row fills one AVX-512 register, or two of AVX2.
-TILE = 16
+# Pixels. The width is an AVX2 register's, which LLVM prefers to AVX-512's for most CPUs.
+TILE_WIDTH = 8
+TILE_HEIGHT = 16
+PIXELS = TILE_WIDTH * TILE_HEIGHT
+# Places in a tile are counted without sign: Numba looks whether a signed index is negative, which keeps
+# LLVM from seeing that a loop runs over contiguous pixels.
+WIDTH = np.uint64(TILE_WIDTH)
 ALPHA_MAX = F(0.999)
 OPAQUE = F(1e-4)
 # exp is taken of nothing lower; far below any cut.
 LOWEST_POWER = F(-30.0)
+# By how much an ellipse's edge may be misplaced by rounding, pixels; there the test of alpha decides.
+ROUNDING = F(0.01)
 # How many footprints are blended between two looks whether the whole tile is finished.
 LOOK_EVERY = 8
+
+# What is kept of each pixel of a tile. One array of known shape holds all of it, so that LLVM sees that
+# the planes don't overlap and need not test it before each loop.
+RED, GREEN, BLUE = 0, 1, 2
+LIGHT = 3  # transmittance in front of the next footprint; 0 once the pixel is finished
+BEHIND = 4  # forward: transmittance behind the last footprint; backward: the light from there
+COUNT = 5  # how many of the tile's footprints came before the pixel was finished
+COLUMN, ROW = 6, 7  # the pixel's place in the tile
+PLANES = 8
 
 LOG2_E = F(1.4426950408889634)
 # 2**f = 1 + P1·f + … + P5·f⁵ over -1 ≤ f ≤ 0: the polynomial of least relative error, 4.8e-8 (found by
@@ -61,13 +78,39 @@ def _exp(x):
 
 
 @inlined
-def _rows(center_y, reach_y, tile_top):
-    """The tile's rows, first and one after the last, whose pixel centres are within reach."""
-    top = center_y - reach_y - tile_top
-    bottom = center_y + reach_y - tile_top
-    first = min(max(math.ceil(top), F(0)), F(TILE))
-    end = min(max(math.floor(bottom) + F(1), F(0)), F(TILE))
-    return int(first), int(end)
+def _rows(footprint, left, top):
+    """The tile's rows, first and one after the last, that the ellipse touches.
+
+    `left` and `top` are the centre of the tile's first pixel.
+    """
+    low = max(left - footprint.x - ROUNDING, -footprint.reach_x)
+    high = min(left + F(TILE_WIDTH - 1) - footprint.x + ROUNDING, footprint.reach_x)
+    if low > high:
+        return np.uint64(0), np.uint64(0)
+    at_top = min(max(-footprint.tip, low), high)
+    at_bottom = min(max(footprint.tip, low), high)
+    reach_squared = footprint.reach_x * footprint.reach_x
+    highest = footprint.lean * at_top - footprint.spread * math.sqrt(
+        max(reach_squared - at_top * at_top, F(0))
+    )
+    lowest = footprint.lean * at_bottom + footprint.spread * math.sqrt(
+        max(reach_squared - at_bottom * at_bottom, F(0))
+    )
+    first = min(max(math.ceil(footprint.y + highest - ROUNDING - top), F(0)), F(TILE_HEIGHT))
+    end = min(max(math.floor(footprint.y + lowest + ROUNDING - top) + F(1), F(0)), F(TILE_HEIGHT))
+    return np.uint64(first), np.uint64(end)
+
+
+@inlined
+def _start(planes):
+    """Sets all planes to 0, and the pixels' places."""
+    for plane in range(PLANES):
+        for i in range(PIXELS):
+            planes[plane, i] = 0
+    for row in range(TILE_HEIGHT):
+        for column in range(TILE_WIDTH):
+            planes[COLUMN, row * TILE_WIDTH + column] = column
+            planes[ROW, row * TILE_WIDTH + column] = row
 
 
 @kernel(fast=True)
@@ -78,73 +121,68 @@ def composite(
     """Draws tiles `first` to `end`, of which there are `across` in a row.
 
     Args:
-        footprints: (N,) FOOTPRINT, front to back.
+        footprints: (N,) FOOTPRINT.
         tile_start, tile_footprints: see `tiles.Touches`.
         background: (3,).
         image, alpha: (H, W, 3) and (H, W), filled.
-        transmittance: (tiles, TILE, TILE), filled: what light is left behind the last footprint.
-        finished: (tiles, TILE, TILE) float32, filled: how many of the tile's footprints came before
-            the pixel was finished.
+        transmittance: (tiles, PIXELS), filled: what light is left behind the last footprint.
+        finished: (tiles, PIXELS) float32, filled: how many of the tile's footprints came before the
+            pixel was finished.
     """
     height, width = alpha.shape
-    # One array of known shape, so that LLVM sees that the planes don't overlap and need not test it
-    # before each row.
-    planes = np.empty((6, TILE, TILE), np.float32)
+    planes = np.empty((PLANES, PIXELS), np.float32)
     for tile in range(first, end):
-        left, top = tile % across * TILE, tile // across * TILE
-        rows, columns = min(TILE, height - top), min(TILE, width - left)
-        planes[:] = 0
+        left, top = tile % across * TILE_WIDTH, tile // across * TILE_HEIGHT
+        rows, columns = min(TILE_HEIGHT, height - top), min(TILE_WIDTH, width - left)
+        _start(planes)
         for row in range(rows):  # pixels beyond the image are finished from the start
-            for j in range(columns):
-                planes[3, row, j] = 1
-        planes[4, :, :] = 1
+            for column in range(columns):
+                planes[LIGHT, row * TILE_WIDTH + column] = 1
+                planes[BEHIND, row * TILE_WIDTH + column] = 1
         center_left, center_top = F(left) + F(0.5), F(top) + F(0.5)
-        count = tile_start[tile + 1] - tile_start[tile]
-        for k in range(count):
+        for k in range(tile_start[tile + 1] - tile_start[tile]):
             footprint = footprints[tile_footprints[tile_start[tile] + k]]
+            row_first, row_end = _rows(footprint, center_left, center_top)
             half_a, b, half_c = F(-0.5) * footprint.conic_xx, footprint.conic_xy, F(-0.5) * footprint.conic_yy
             opacity = footprint.opacity
             red, green, blue = footprint.red, footprint.green, footprint.blue
-            offset = center_left - footprint.x
+            to_left, to_top = center_left - footprint.x, center_top - footprint.y
             blended = F(k + 1)
-            row_first, row_end = _rows(footprint.y, footprint.reach_y, center_top)
-            for row in range(row_first, row_end):
-                dy = center_top + F(row) - footprint.y
-                constant, slope = half_c * dy * dy, -b * dy
-                for j in range(TILE):
-                    dx = offset + F(np.int32(j))
-                    power = (half_a * dx + slope) * dx + constant
-                    power = min(max(power, LOWEST_POWER), F(0))
-                    covering = min(ALPHA_MAX, opacity * _exp(power))
-                    covering = covering if covering >= alpha_cut else F(0)
-                    before = planes[3, row, j]
-                    weight = covering * before
-                    after = before - weight
-                    goes_on = after > OPAQUE
-                    weight = weight if goes_on else F(0)
-                    planes[0, row, j] += weight * red
-                    planes[1, row, j] += weight * green
-                    planes[2, row, j] += weight * blue
-                    planes[3, row, j] = after if goes_on else F(0)
-                    planes[4, row, j] = after if goes_on else planes[4, row, j]
-                    planes[5, row, j] = blended if goes_on else planes[5, row, j]
+            for i in range(row_first * WIDTH, row_end * WIDTH):
+                dx, dy = to_left + planes[COLUMN, i], to_top + planes[ROW, i]
+                power = (half_a * dx - b * dy) * dx + half_c * dy * dy
+                power = min(max(power, LOWEST_POWER), F(0))
+                covering = min(ALPHA_MAX, opacity * _exp(power))
+                covering = covering if covering >= alpha_cut else F(0)
+                before = planes[LIGHT, i]
+                weight = covering * before
+                after = before - weight
+                goes_on = after > OPAQUE
+                weight = weight if goes_on else F(0)
+                planes[RED, i] += weight * red
+                planes[GREEN, i] += weight * green
+                planes[BLUE, i] += weight * blue
+                planes[LIGHT, i] = after if goes_on else F(0)
+                planes[BEHIND, i] = after if goes_on else planes[BEHIND, i]
+                planes[COUNT, i] = blended if goes_on else planes[COUNT, i]
             if (k + 1) % LOOK_EVERY == 0:
                 light = F(0)
-                for row in range(TILE):
-                    for j in range(TILE):
-                        light += planes[3, row, j]
+                for i in range(PIXELS):
+                    light += planes[LIGHT, i]
                 if light == 0:
                     break
-        transmittance[tile] = planes[4]
-        finished[tile] = planes[5]
+        for i in range(PIXELS):
+            transmittance[tile, i] = planes[BEHIND, i]
+            finished[tile, i] = planes[COUNT, i]
         for row in range(rows):
-            for j in range(columns):
-                behind = planes[4, row, j]
-                for channel in range(3):
-                    image[top + row, left + j, channel] = (
-                        planes[channel, row, j] + behind * background[channel]
-                    )
-                alpha[top + row, left + j] = F(1) - behind
+            for column in range(columns):
+                i = row * TILE_WIDTH + column
+                behind = planes[BEHIND, i]
+                pixel = image[top + row, left + column]
+                pixel[0] = planes[RED, i] + behind * background[0]
+                pixel[1] = planes[GREEN, i] + behind * background[1]
+                pixel[2] = planes[BLUE, i] + behind * background[2]
+                alpha[top + row, left + column] = F(1) - behind
 
 
 @kernel(fast=True)
@@ -160,79 +198,77 @@ def composite_backward(
         slots: see `tiles.Touches`.
         transmittance, finished: as `composite` left them.
         to_image, to_alpha: (H, W, 3) and (H, W), the loss's gradient.
-        gradients: (M,) FOOTPRINT_GRADIENT, filled at this tiles' slots; zero where nothing was drawn.
+        gradients: (M,) FOOTPRINT_GRADIENT, filled at these tiles' slots; left alone where nothing was drawn.
     """
     height, width = to_alpha.shape
-    planes = np.empty((6, TILE, TILE), np.float32)
+    planes = np.empty((PLANES, PIXELS), np.float32)
     for tile in range(first, end):
-        left, top = tile % across * TILE, tile // across * TILE
-        rows, columns = min(TILE, height - top), min(TILE, width - left)
-        planes[:] = 0
-        planes[3] = transmittance[tile]
-        planes[5] = finished[tile]
+        left, top = tile % across * TILE_WIDTH, tile // across * TILE_HEIGHT
+        rows, columns = min(TILE_HEIGHT, height - top), min(TILE_WIDTH, width - left)
+        _start(planes)
         last = F(0)
         for row in range(rows):
-            for j in range(columns):
+            for column in range(columns):
+                i = row * TILE_WIDTH + column
+                gradient = to_image[top + row, left + column]
+                planes[RED, i], planes[GREEN, i], planes[BLUE, i] = gradient[0], gradient[1], gradient[2]
+                planes[LIGHT, i] = transmittance[tile, i]
+                planes[COUNT, i] = finished[tile, i]
                 # The loss's gradient along the light that comes from behind, times that light.
-                through = -to_alpha[top + row, left + j]
-                for channel in range(3):
-                    gradient = to_image[top + row, left + j, channel]
-                    planes[channel, row, j] = gradient
-                    through += gradient * background[channel]
-                planes[4, row, j] = planes[3, row, j] * through
-                last = max(last, planes[5, row, j])
+                planes[BEHIND, i] = transmittance[tile, i] * (
+                    gradient[0] * background[0]
+                    + gradient[1] * background[1]
+                    + gradient[2] * background[2]
+                    - to_alpha[top + row, left + column]
+                )
+                last = max(last, finished[tile, i])
         center_left, center_top = F(left) + F(0.5), F(top) + F(0.5)
         for k in range(int(last) - 1, -1, -1):
             pair = tile_start[tile] + k
             footprint = footprints[tile_footprints[pair]]
+            row_first, row_end = _rows(footprint, center_left, center_top)
+            if row_first >= row_end:
+                continue
             a, b, c = footprint.conic_xx, footprint.conic_xy, footprint.conic_yy
             half_a, half_c = F(-0.5) * a, F(-0.5) * c
             opacity = footprint.opacity
             red, green, blue = footprint.red, footprint.green, footprint.blue
-            offset = center_left - footprint.x
+            to_left, to_top = center_left - footprint.x, center_top - footprint.y
             at = F(k)
-            row_first, row_end = _rows(footprint.y, footprint.reach_y, center_top)
             # Sums over pixels: of the colours' gradients, and of the power's times 1, dx, dy, dx², …
             sum_red, sum_green, sum_blue = F(0), F(0), F(0)
             sum_1, sum_x, sum_y = F(0), F(0), F(0)
             sum_xx, sum_xy, sum_yy = F(0), F(0), F(0)
             abs_x, abs_y = F(0), F(0)
-            for row in range(row_first, row_end):
-                dy = center_top + F(row) - footprint.y
-                constant, slope = half_c * dy * dy, -b * dy
-                b_dy, c_dy = b * dy, c * dy
-                row_1, row_x, row_xx = F(0), F(0), F(0)
-                for j in range(TILE):
-                    dx = offset + F(np.int32(j))
-                    power = (half_a * dx + slope) * dx + constant
-                    power = min(max(power, LOWEST_POWER), F(0))
-                    unclipped = opacity * _exp(power)
-                    covering = min(ALPHA_MAX, unclipped)
-                    covering = covering if covering >= alpha_cut else F(0)
-                    covering = covering if at < planes[5, row, j] else F(0)
-                    inverse = F(1) / (F(1) - covering)
-                    before = planes[3, row, j] * inverse
-                    weight = covering * before
-                    to_red, to_green, to_blue = planes[0, row, j], planes[1, row, j], planes[2, row, j]
-                    to_color = red * to_red + green * to_green + blue * to_blue
-                    to_power = (before * to_color - planes[4, row, j] * inverse) * covering
-                    to_power = to_power if unclipped <= ALPHA_MAX else F(0)
-                    planes[4, row, j] += weight * to_color
-                    planes[3, row, j] = before
-                    sum_red += weight * to_red
-                    sum_green += weight * to_green
-                    sum_blue += weight * to_blue
-                    row_1 += to_power
-                    row_x += to_power * dx
-                    row_xx += to_power * dx * dx
-                    abs_x += abs(to_power * (a * dx + b_dy))
-                    abs_y += abs(to_power * (b * dx + c_dy))
-                sum_1 += row_1
-                sum_x += row_x
-                sum_xx += row_xx
-                sum_y += row_1 * dy
-                sum_xy += row_x * dy
-                sum_yy += row_1 * dy * dy
+            for i in range(row_first * WIDTH, row_end * WIDTH):
+                dx, dy = to_left + planes[COLUMN, i], to_top + planes[ROW, i]
+                power = (half_a * dx - b * dy) * dx + half_c * dy * dy
+                power = min(max(power, LOWEST_POWER), F(0))
+                unclipped = opacity * _exp(power)
+                covering = min(ALPHA_MAX, unclipped)
+                covering = covering if covering >= alpha_cut else F(0)
+                covering = covering if at < planes[COUNT, i] else F(0)
+                inverse = F(1) / (F(1) - covering)
+                before = planes[LIGHT, i] * inverse
+                weight = covering * before
+                to_red, to_green, to_blue = planes[RED, i], planes[GREEN, i], planes[BLUE, i]
+                to_color = red * to_red + green * to_green + blue * to_blue
+                to_power = (before * to_color - planes[BEHIND, i] * inverse) * covering
+                to_power = to_power if unclipped <= ALPHA_MAX else F(0)
+                planes[BEHIND, i] += weight * to_color
+                planes[LIGHT, i] = before
+                sum_red += weight * to_red
+                sum_green += weight * to_green
+                sum_blue += weight * to_blue
+                by_x, by_y = to_power * dx, to_power * dy
+                sum_1 += to_power
+                sum_x += by_x
+                sum_y += by_y
+                sum_xx += by_x * dx
+                sum_xy += by_x * dy
+                sum_yy += by_y * dy
+                abs_x += abs(a * by_x + b * by_y)
+                abs_y += abs(b * by_x + c * by_y)
             result = gradients[slots[pair]]
             result.x = a * sum_x + b * sum_y
             result.y = b * sum_x + c * sum_y

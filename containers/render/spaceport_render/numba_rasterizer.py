@@ -1,6 +1,6 @@
 """The CPU rasterizer on NumPy arrays: draws Gaussians and differentiates what it drew. Knows no torch.
 
-project → sort by depth → colour → find the tiles each footprint touches → composite, and back.
+project → colour → sort by depth into the tiles that each footprint touches → composite, and back.
 Two runs on one machine give the same bits, whatever the number of threads.
 """
 
@@ -14,12 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_render.compositing import TILE, composite, composite_backward, sum_by_footprint
+from spaceport_render.compositing import (
+    PIXELS,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    composite,
+    composite_backward,
+    sum_by_footprint,
+)
 from spaceport_render.gaussians import Floats
 from spaceport_render.projection import FOOTPRINT, FOOTPRINT_GRADIENT, Lens, project, project_backward
 from spaceport_render.spherical_harmonics import color, color_backward
 from spaceport_render.threads import run_over
-from spaceport_render.tiles import Touches, find_touches, front_to_back
+from spaceport_render.tiles import Touches, find_touches
 
 # Fainter is not drawn: half of what an 8-bit image could show, and gsplat's value.
 ALPHA_CUT = np.float32(1 / 255)
@@ -81,7 +88,7 @@ class Drawing:
     Attributes:
         image: (H, W, 3). alpha: (H, W), what share of the background is hidden.
         radii: (N,) int32, half sizes of the footprints, pixels; 0: not drawn.
-        drawn: (V,) the Gaussians that were drawn, front to back; `footprints` has a row for each.
+        drawn: (V,) the Gaussians that were drawn, by index; `footprints` has a row for each.
     """
 
     image: Floats
@@ -121,7 +128,7 @@ def as_kernels_take(array: NDArray[np.floating]) -> Floats:
 def draw(splats: Splats, viewpoint: Viewpoint, sh_degree: int, background: Floats) -> Drawing:
     """Renders `splats`. Gaussians that are not finite, or have a zero quaternion, are not drawn."""
     count = len(splats.means)
-    across, down = math.ceil(viewpoint.width / TILE), math.ceil(viewpoint.height / TILE)
+    across, down = math.ceil(viewpoint.width / TILE_WIDTH), math.ceil(viewpoint.height / TILE_HEIGHT)
     footprints = np.empty(count, FOOTPRINT)
     radii = np.empty(count, np.int32)
     run_over(
@@ -137,14 +144,14 @@ def draw(splats: Splats, viewpoint: Viewpoint, sh_degree: int, background: Float
         footprints,
         radii,
     )
-    drawn = front_to_back(footprints["depth"], radii)
+    drawn = np.flatnonzero(radii)
     footprints = footprints[drawn]
     run_over(len(drawn), color, drawn, splats.means, splats.sh, viewpoint.position, sh_degree, footprints)
-    touches = find_touches(footprints, across, down, TILE)
+    touches = find_touches(footprints, across, down, TILE_WIDTH, TILE_HEIGHT)
     image = np.empty((viewpoint.height, viewpoint.width, 3), np.float32)
     alpha = np.empty((viewpoint.height, viewpoint.width), np.float32)
-    transmittance = np.empty((across * down, TILE, TILE), np.float32)
-    finished = np.empty((across * down, TILE, TILE), np.float32)
+    transmittance = np.empty((across * down, PIXELS), np.float32)
+    finished = np.empty((across * down, PIXELS), np.float32)
     run_over(
         across * down,
         composite,
@@ -226,7 +233,7 @@ def _by_footprint(
 ) -> NDArray[np.void]:
     """(V,) FOOTPRINT_GRADIENT."""
     touches = drawing.touches
-    across = math.ceil(viewpoint.width / TILE)
+    across = math.ceil(viewpoint.width / TILE_WIDTH)
     # Zeros: pairs behind the point where their tile was finished are never written.
     by_slot = np.zeros(len(touches.slot), FOOTPRINT_GRADIENT)
     run_over(

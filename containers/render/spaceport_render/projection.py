@@ -31,16 +31,17 @@ FARTHEST = F(1e9)
 # A quaternion as short as this has no direction.
 SHORTEST_QUATERNION = F(1e-12)
 
-# A footprint, one row a Gaussian; 48 bytes, so that compositing reads one cache line for each.
-# The conic is the inverse covariance, pixels⁻²; reach is the half size of the box outside which alpha
-# is below the cut, pixels.
+# A footprint, one row a Gaussian. The conic is the inverse covariance, pixels⁻². The ellipse outside
+# which alpha is below the cut lies in a box of half size `reach` around the centre, pixels. At dx from the
+# centre it spans dy = lean·dx ± spread·√(reach_x² - dx²); its lowest point is at dx = tip, its highest
+# at dx = -tip.
 FOOTPRINT = np.dtype(
     {
         "names": [
             *("x", "y", "conic_xx", "conic_xy", "conic_yy", "opacity"),
-            *("red", "green", "blue", "reach_x", "reach_y", "depth"),
+            *("red", "green", "blue", "reach_x", "reach_y", "lean", "spread", "tip", "depth"),
         ],
-        "formats": [np.float32] * 12,
+        "formats": [np.float32] * 15,
     }
 )
 
@@ -173,6 +174,8 @@ def project(first, end, means, quats, scales, opacities, view, lens, alpha_cut, 
         footprint.conic_yy = xx / determinant
         footprint.opacity = opacity
         footprint.reach_x, footprint.reach_y = reach_x, reach_y
+        footprint.lean, footprint.spread = xy / xx, math.sqrt(determinant) / xx
+        footprint.tip = reach_y * xy / yy
         radii[i] = max(1, math.ceil(max(reach_x, reach_y)))
 
 

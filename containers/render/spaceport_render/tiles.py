@@ -32,25 +32,26 @@ class Touches:
     footprint_start: NDArray[np.int64]
 
 
-def front_to_back(depths: NDArray[np.float32], radii: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Indices of what is drawn (radius > 0), by depth, and by index where that is equal."""
-    drawn = np.flatnonzero(radii)
+def front_to_back(depths: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The indices of positive `depths` in rising order, and by index where depths are equal."""
     # Positive floats sort as their bits do, so one plain sort of depth and index packed in 64 bits is enough.
-    keys = depths[drawn].view(np.uint32).astype(np.uint64) << np.uint64(32) | drawn.astype(np.uint64)
+    keys = depths.view(np.uint32).astype(np.uint64) << np.uint64(32) | np.arange(len(depths), dtype=np.uint64)
     keys.sort()
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
-def find_touches(footprints: NDArray[np.void], across: int, down: int, size: int) -> Touches:
-    """The pairs for an image of `across` × `down` tiles of `size` × `size` pixels."""
+def find_touches(footprints: NDArray[np.void], across: int, down: int, width: int, height: int) -> Touches:
+    """The pairs for an image of `across` × `down` tiles of `width` × `height` pixels."""
+    order = front_to_back(np.ascontiguousarray(footprints["depth"]))
     tile_start = np.zeros(across * down + 1, np.int64)
     footprint_start = np.zeros(len(footprints) + 1, np.int64)
-    _count(footprints, across, down, size, tile_start, footprint_start)
+    _count(footprints, across, down, width, height, tile_start, footprint_start)
     np.cumsum(tile_start, out=tile_start)
     np.cumsum(footprint_start, out=footprint_start)
     footprint = np.empty(tile_start[-1], np.int32)
     slot = np.empty(tile_start[-1], np.int32)
-    _fill(footprints, across, down, size, tile_start[:-1].copy(), footprint, slot)
+    next_place = tile_start[:-1].copy()
+    _fill(footprints, order, across, down, width, height, footprint_start, next_place, footprint, slot)
     return Touches(tile_start, footprint, slot, footprint_start)
 
 
@@ -63,11 +64,11 @@ def _span(center, reach, count, size):
 
 
 @kernel()
-def _count(footprints, across, down, size, tile_start, footprint_start):
+def _count(footprints, across, down, width, height, tile_start, footprint_start):
     """Leaves each count one place late: the running sum then holds the starts."""
     for n in range(len(footprints)):
-        left, right = _span(footprints[n].x, footprints[n].reach_x, across, size)
-        top, bottom = _span(footprints[n].y, footprints[n].reach_y, down, size)
+        left, right = _span(footprints[n].x, footprints[n].reach_x, across, width)
+        top, bottom = _span(footprints[n].y, footprints[n].reach_y, down, height)
         footprint_start[n + 1] = (right - left) * (bottom - top)
         for row in range(top, bottom):
             for column in range(left, right):
@@ -75,11 +76,11 @@ def _count(footprints, across, down, size, tile_start, footprint_start):
 
 
 @kernel()
-def _fill(footprints, across, down, size, next_place, footprint, slot):
-    next_slot = 0
-    for n in range(len(footprints)):
-        left, right = _span(footprints[n].x, footprints[n].reach_x, across, size)
-        top, bottom = _span(footprints[n].y, footprints[n].reach_y, down, size)
+def _fill(footprints, order, across, down, width, height, footprint_start, next_place, footprint, slot):
+    for n in order:
+        left, right = _span(footprints[n].x, footprints[n].reach_x, across, width)
+        top, bottom = _span(footprints[n].y, footprints[n].reach_y, down, height)
+        next_slot = footprint_start[n]
         for row in range(top, bottom):
             for column in range(left, right):
                 place = next_place[row * across + column]

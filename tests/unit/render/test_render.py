@@ -25,9 +25,9 @@ def splat(count: int) -> Gaussians:
     )
 
 
-CAMERA = Camera(
-    "a.jpg", 50, 40, 45, 46, 24, 21, np.block([[np.eye(3), np.array([[0], [0], [5]])], [0, 0, 0, 1]])
-)
+WORLD_TO_CAMERA = np.eye(4)
+WORLD_TO_CAMERA[2, 3] = 5
+CAMERA = Camera("a.jpg", 50, 40, fx=45, fy=46, cx=24, cy=21, world_to_camera=WORLD_TO_CAMERA)
 
 
 def test_renders_what_training_sees():
