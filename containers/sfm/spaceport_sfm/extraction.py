@@ -1,0 +1,125 @@
+"""The zip's photos as files: nothing lands outside the folder, nothing unpacks to more than it declared."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from spaceport.archive import CONVERTIBLE_SUFFIXES, ArchivePhoto, inspect
+from spaceport.errors import UserError
+from spaceport.progress import Progress
+from spaceport.quality import RefusedPhoto
+
+from spaceport_sfm.steps import UNPACKING
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ExtractedPhoto:
+    """One file of the zip, unpacked but not yet looked at.
+
+    Attributes:
+        source: its full name in the zip.
+        name: its name in the scene, without suffix: unique, in the order of `source`.
+        file: where its bytes are.
+        sha256: of its bytes, to find duplicates.
+    """
+
+    source: str
+    name: str
+    file: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The unpacked photos in name order, and the photos of formats that can't be read."""
+
+    photos: tuple[ExtractedPhoto, ...]
+    refused: tuple[RefusedPhoto, ...]
+
+
+def extract(archive: Path, folder: Path, progress: Progress) -> Extraction:
+    """Unpack the photos of `archive` into `folder`.
+
+    A photo whose own bytes are damaged is refused by itself; the others go on.
+
+    Raises:
+        UserError: as `spaceport.archive.inspect`; `zip_bomb` where a file unpacks to more than it declares.
+    """
+    with archive.open("rb") as file:
+        contents = inspect(file, archive.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    ordered = sorted(contents.photos, key=lambda photo: _natural(photo.name))
+    names = scene_names([photo.name for photo in ordered])
+    photos: list[ExtractedPhoto] = []
+    refused = list(_unreadable_formats(contents.others))
+    with zipfile.ZipFile(archive) as opened:
+        for done, (photo, name) in enumerate(zip(ordered, names, strict=True)):
+            target = folder / name
+            try:
+                photos.append(ExtractedPhoto(photo.name, name, target, _unpack(opened, photo, target)))
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+                target.unlink(missing_ok=True)
+                refused.append(
+                    RefusedPhoto(name=photo.name, code="damaged", reason=f"is damaged in the zip: {error}")
+                )
+            UNPACKING.tell(progress, (done + 1) / len(ordered), photos=len(photos))
+    return Extraction(tuple(photos), tuple(refused))
+
+
+def scene_names(sources: list[str]) -> list[str]:
+    """A name for each photo of the zip, in the given order: its number, then what the zip calls it.
+
+    The number makes two photos of the same name in two folders different, and keeps sorted order the
+    order of `sources`, whatever characters the paths hold.
+
+    >>> scene_names(["a/DJI_0001.JPG", "b/DJI_0001.JPG"])
+    ['0001_DJI_0001', '0002_DJI_0001']
+    """
+    digits = max(4, len(str(len(sources))))
+    return [f"{number:0{digits}}_{_plain(source)}" for number, source in enumerate(sources, start=1)]
+
+
+def _plain(source: str) -> str:
+    # pycolmap's pair lists are separated by spaces, so names keep to letters, digits, dot, dash, underscore.
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", PurePosixPath(source).stem)[:80]
+
+
+def _natural(source: str) -> list[tuple[int, int, str]]:
+    """A sort key under which frame_2 comes before frame_10: neighbours in time are neighbours in order."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", source)]
+
+
+def _unpack(opened: zipfile.ZipFile, photo: ArchivePhoto, target: Path) -> str:
+    """Copy one photo to `target`, counting; return its SHA-256."""
+    digest = hashlib.sha256()
+    written = 0
+    with opened.open(photo.name) as packed, target.open("wb") as out:
+        while chunk := packed.read(CHUNK_BYTES):
+            written += len(chunk)
+            if written > photo.size:
+                raise UserError(
+                    "zip_bomb",
+                    f"{photo.name} unpacks to more than the {photo.size} bytes that the zip declares.",
+                    "Make the zip again from the photos themselves.",
+                )
+            digest.update(chunk)
+            out.write(chunk)
+    if written < photo.size:
+        raise EOFError(f"{written} of {photo.size} bytes are there")
+    return digest.hexdigest()
+
+
+def _unreadable_formats(others: tuple[str, ...]) -> Iterator[RefusedPhoto]:
+    for name in others:
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix in CONVERTIBLE_SUFFIXES:
+            reason = f"is a {suffix[1:].upper()} file, which can't be read yet: export it as JPEG"
+            yield RefusedPhoto(name=name, code="unsupported_format", reason=reason)

@@ -1,0 +1,61 @@
+"""What the program hands to its guarded child process and gets back: two JSON files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from spaceport_sfm.georegistration import GeoReference
+from spaceport_sfm.photos import Photo
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReconstructionPlan(_Frozen):
+    """The work of the child process.
+
+    Attributes:
+        photos: in name order, which fixes their ids in the model.
+        photo_folder: where the normalised photos are.
+        workspace: a folder for the database and the mapper's own files.
+        output: where `sparse/` and `dense/` go.
+        max_size: longer side that features are found at, pixels.
+        seed: of everything that draws samples.
+    """
+
+    photos: list[Photo]
+    photo_folder: Path
+    workspace: Path
+    output: Path
+    max_size: int
+    seed: int
+
+    @property
+    def outcome_file(self) -> Path:
+        return self.workspace / "outcome.json"
+
+    @property
+    def message_file(self) -> Path:
+        """Where the child leaves the text of its failure (`spaceport.errors.ErrorText`)."""
+        return self.workspace / "message"
+
+
+class ReconstructionOutcome(_Frozen):
+    """What the child process measured.
+
+    Attributes:
+        registered: names of the photos that have a pose, sorted.
+        other_models: photos in each of the models that could not be joined with the one delivered.
+        points, mean_track, reprojection_px: of the delivered points.
+        georef: None where the photos carry no usable GPS.
+    """
+
+    registered: list[str]
+    other_models: list[int]
+    points: int
+    mean_track: float
+    reprojection_px: float
+    georef: GeoReference | None
