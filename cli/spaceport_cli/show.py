@@ -77,7 +77,7 @@ class JsonLines(_Quiet):
 
 
 class PlainLines(_Quiet):
-    """Lines without control codes: one for each change of stage or status, else one in five seconds."""
+    """Lines without control codes: one for each change of stage or headline, else one in five seconds."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out, self._clock = out, clock
@@ -92,10 +92,10 @@ class PlainLines(_Quiet):
             self._line(f"Uploading: {size(sent)} of {size(total)}")
 
     def update(self, status: JobStatus) -> None:
-        state = (status.status, status.stage)
-        if state == self._shown and not status.is_terminal and self._clock() < self._due:
+        shown = (status.stage, headline(status))
+        if shown == self._shown and not status.is_terminal and self._clock() < self._due:
             return
-        self._shown = state
+        self._shown = shown
         about = live(status)
         self._line(f"{status.progress:4.0%}  {headline(status)}" + (f": {about}" if about else ""))
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from spaceport.stages import Status
+from spaceport.stages import SFM, TRAINING, Status
 
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
 
-# The live numbers that job programs tell (spaceport.progress), in the order of the pipeline.
+# The live numbers worth showing while their own stage is at work; rows keep those of the stages before it.
 _METRICS = {
-    "registered": "{:,.0f} photos placed",
-    "points": "{:,.0f} points",
-    "iteration": "iteration {:,.0f}",
-    "psnr": "{:.1f} dB",
-    "gaussians": "{:,.0f} Gaussians",
+    SFM.name: {"registered": "{:,.0f} photos placed", "points": "{:,.0f} points"},
+    TRAINING.name: {"psnr": "{:.1f} dB", "gaussians": "{:,.0f} Gaussians"},
 }
 
 
@@ -51,7 +48,8 @@ def headline(status: JobStatus) -> str:
 
 def live(status: JobStatus) -> str:
     """What the stage's program last said of its work and its live numbers; may be empty."""
-    numbers = [form.format(status.metrics[name]) for name, form in _METRICS.items() if name in status.metrics]
+    forms = _METRICS.get(status.stage, {})
+    numbers = [form.format(status.metrics[name]) for name, form in forms.items() if name in status.metrics]
     return " · ".join(part for part in (printable(status.detail), *numbers) if part)
 
 
