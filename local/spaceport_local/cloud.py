@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,11 @@ class LocalCloud:
         *,
         project: Path | None = None,
         port: int | None = None,
-        options: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self._project = project or find_project()
         folder = DataFolder((data_dir or default_data_folder(self._project)).resolve())
-        self._launcher = Launcher(folder, self._project, port or _port_setting(), options or {})
+        self._launcher = Launcher(folder, self._project, port or _port_setting(), options)
 
     def is_running(self) -> bool:
         return self._launcher.running() is not None

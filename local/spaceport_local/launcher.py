@@ -12,8 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from spaceport.errors import ErrorText, UserError
@@ -35,7 +35,7 @@ class Launcher:
     folder: DataFolder
     project: Path
     port: int | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()
 
     def running(self) -> Endpoint | None:
         """The address of the running engine, or None.
@@ -95,8 +95,7 @@ class Launcher:
         command += ["--data-dir", str(self.folder.root), "--project", str(self.project)]
         if self.port is not None:
             command += ["--port", str(self.port)]
-        for name, value in self.options.items():
-            command += [name, value]
+        command += self.options
         if self.folder.log.exists() and self.folder.log.stat().st_size > LOG_LIMIT_BYTES:
             self.folder.log.replace(self.folder.log.with_suffix(".log.1"))
         with self.folder.log.open("ab") as log:

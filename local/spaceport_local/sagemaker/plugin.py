@@ -55,7 +55,6 @@ SEAMS = (
     Seam("services.eventbridge:_put_events", "ebcda0f38061"),
 )
 TARGET_PREFIX = "SageMaker."
-JSON_TYPE = {"Content-Type": "application/x-amz-json-1.1"}
 RESTARTED = "InternalServerError: the local cloud was stopped while the job ran."
 WATCH_INTERVAL_S = 0.05
 
@@ -137,9 +136,11 @@ async def handle_request(
     operation = headers.get("x-amz-target", "").removeprefix(TARGET_PREFIX)
     try:
         answer = _running_service().call(operation, _scope(), json.loads(body or b"{}"))
+        status = 200
     except ApiError as error:
-        return 400, JSON_TYPE, json.dumps({"__type": error.code, "message": error.message}).encode()
-    return 200, JSON_TYPE, json.dumps(answer).encode()
+        status, answer = 400, {"__type": error.code, "message": error.message}
+    # A new dict for each answer: MiniStack adds to it.
+    return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
 
 def get_state() -> dict[str, Any]:

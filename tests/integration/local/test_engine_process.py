@@ -1,0 +1,181 @@
+"""The engine as a process: start, stop, restart, a kill, two at once, and plain words when it can't."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from spaceport.errors import UserError
+
+pytestmark = pytest.mark.engine
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_start_is_idempotent_and_stop_tells_whether_one_ran(new_launcher, tmp_path: Path) -> None:
+    launcher = new_launcher(tmp_path)
+    assert launcher.running() is None
+    first = launcher.start()
+    assert launcher.start() == first == launcher.running()
+    assert launcher.stop() is True
+    assert launcher.running() is None
+    assert launcher.stop() is False
+
+
+def test_data_survive_a_restart(new_launcher, bench_of, tmp_path: Path) -> None:
+    # Given an engine with an object, a row and a job that has ended
+    launcher = new_launcher(tmp_path)
+    bench = bench_of(launcher.start())
+    bench.put("kept.txt", "kept")
+    table(bench).put_item(TableName="rows", Item={"id": {"S": "1"}})
+    ended = bench.run(bench.processing("exit=4"))
+    # When it is stopped and started again
+    launcher.stop()
+    bench = bench_of(launcher.start())
+    # Then all are as they were
+    assert bench.get("kept.txt") == "kept"
+    assert table(bench).scan(TableName="rows")["Items"] == [{"id": {"S": "1"}}]
+    assert bench.describe(ended["ProcessingJobName"])["FailureReason"] == ended["FailureReason"]
+    assert bench.lines(ended["ProcessingJobName"]) == []
+
+
+def test_kill_leaves_no_children_and_keeps_the_data(new_launcher, bench_of, tmp_path: Path) -> None:
+    # Given an engine with a row, a running job with a child, and a Lambda worker in the middle of its work
+    launcher = new_launcher(tmp_path)
+    bench = bench_of(launcher.start())
+    table(bench).put_item(TableName="rows", Item={"id": {"S": "1"}})
+    name = bench.start(bench.processing("grandchild=killed sleep=600"))
+    assert bench.eventually(lambda: bench.lines(name))
+    pids = [int(pid) for pid in bench.lines(name)[0].split()[1:]]
+    pids.append(busy_worker(bench, tmp_path / "worker.pid"))
+    assert all(is_alive(pid) for pid in pids)
+    time.sleep(1.5)  # a save of the state comes every 0.5 s here
+    # When the engine is killed
+    os.kill(json.loads(launcher.folder.address.read_text())["pid"], signal.SIGKILL)
+    # Then every process of it ends
+    assert bench.eventually(lambda: not any(is_alive(pid) for pid in pids)), pids
+    assert bench.eventually(lambda: launcher.running() is None)
+    # And its data are there when it starts again; the job has failed for it
+    bench = bench_of(launcher.start())
+    assert table(bench).scan(TableName="rows")["Items"] == [{"id": {"S": "1"}}]
+    described = bench.describe(name)
+    assert described["ProcessingJobStatus"] == "Failed"
+    assert "the local cloud was stopped" in described["FailureReason"]
+
+
+def test_interrupted_execution_tells_its_end_after_a_restart(new_launcher, bench_of, tmp_path: Path) -> None:
+    # Given a queue for status events and a running execution
+    launcher = new_launcher(tmp_path)
+    bench = bench_of(launcher.start())
+    sqs, events = bench.endpoint.client("sqs"), bench.endpoint.client("events")
+    sqs.create_queue(QueueName="ends")
+    pattern = {"source": ["aws.states"], "detail": {"status": ["FAILED"]}}
+    events.put_rule(Name="ends", EventPattern=json.dumps(pattern))
+    target = {"Id": "queue", "Arn": "arn:aws:sqs:us-east-1:000000000000:ends"}
+    events.put_targets(Rule="ends", Targets=[target])
+    states = bench.endpoint.client("stepfunctions")
+    definition = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    machine = states.create_state_machine(name="w", definition=json.dumps(definition), roleArn=bench.role)
+    states.start_execution(stateMachineArn=machine["stateMachineArn"], name="interrupted")
+    # When the engine is restarted
+    launcher.stop()
+    bench = bench_of(launcher.start())
+    # Then the event comes
+    sqs = bench.endpoint.client("sqs")
+    queue = sqs.get_queue_url(QueueName="ends")["QueueUrl"]
+    messages = bench.eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    assert json.loads(messages[0]["Body"])["detail"]["name"] == "interrupted"
+
+
+def test_two_engines_run_side_by_side(new_launcher, bench_of, tmp_path: Path) -> None:
+    one, other = new_launcher(tmp_path / "one"), new_launcher(tmp_path / "other")
+    first, second = bench_of(one.start()), bench_of(other.start())
+    first.put("mine.txt", "1")
+    assert first.endpoint != second.endpoint
+    assert second.keys("") == []
+    assert other.stop()
+    assert first.get("mine.txt") == "1"
+
+
+def test_port_in_use_is_told(new_launcher, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"Port {port} is in use") as refused:
+            new_launcher(tmp_path, port).start()
+    assert refused.value.code == "port_in_use"
+    assert "SPACEPORT_PORT" in refused.value.hint
+
+
+def test_second_engine_on_the_same_data_is_refused(new_launcher, repository: Path, tmp_path: Path) -> None:
+    new_launcher(tmp_path).start()
+    command = [sys.executable, "-m", "spaceport_local", "--data-dir", str(tmp_path)]
+    second = subprocess.run(
+        [*command, "--project", str(repository)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert second.returncode == 2
+    assert "An engine already runs with the data in" in second.stderr
+
+
+def test_left_over_address_is_not_an_engine(new_launcher, tmp_path: Path) -> None:
+    # Given what a killed engine leaves, its port taken by somebody else
+    launcher = new_launcher(tmp_path)
+    tmp_path.mkdir(exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        launcher.folder.address.write_text(json.dumps({"pid": 1, "port": other.getsockname()[1]}))
+        launcher.folder.lock.touch()
+        assert launcher.running() is None
+        assert launcher.stop() is False
+
+
+def table(bench):
+    """DynamoDB with the table `rows`."""
+    dynamodb = bench.endpoint.client("dynamodb")
+    if "rows" not in dynamodb.list_tables()["TableNames"]:
+        dynamodb.create_table(
+            TableName="rows",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+    return dynamodb
+
+
+def busy_worker(bench, pid_file: Path) -> int:
+    """The process id of a function that sleeps for long."""
+    import io
+    import zipfile
+
+    source = (
+        "import os, time\n"
+        "def handler(event, context):\n"
+        f"    open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n"
+        "    time.sleep(600)\n"
+    )
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", source)
+    functions = bench.endpoint.client("lambda")
+    functions.create_function(
+        FunctionName="busy",
+        Runtime="python3.12",
+        Handler="app.handler",
+        Role=bench.role,
+        Timeout=900,
+        Code={"ZipFile": code.getvalue()},
+    )
+    functions.invoke(FunctionName="busy", InvocationType="Event", Payload=b"{}")
+    assert bench.eventually(lambda: pid_file.exists() and pid_file.read_text())
+    return int(pid_file.read_text())
