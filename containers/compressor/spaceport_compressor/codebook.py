@@ -1,4 +1,4 @@
-"""256 scalar levels fitted to the values they stand for: Lloyd–Max quantisation (Lloyd 1982)."""
+"""Up to 256 scalar levels fitted to the values they stand for: Lloyd–Max quantisation (Lloyd 1982)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = 256  # one byte a value, as SOG has it
+LISTED = 256  # levels that a SOG file lists; a code is one byte
 MAX_ITERATIONS = 100  # it settles long before on real attributes; a bound, not a tuning
-DIGITS = 6  # significant digits that meta.json carries: 1e-6 is far below half a step of any level
+DIGITS = 5  # significant digits that meta.json carries: far below half a step between 256 levels
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Codebook:
     """Levels in rising order.
 
     Attributes:
-        levels: (256,) float64, each of at most six significant digits.
+        levels: (L,) float64, L up to 256, each of at most five significant digits.
     """
 
     levels: NDArray[np.float64]
@@ -27,20 +27,27 @@ class Codebook:
         borders = (self.levels[1:] + self.levels[:-1]) / 2
         return np.searchsorted(borders, values).astype(np.uint8)
 
+    def listed(self) -> list[float]:
+        """The 256 levels for the file; those left over are zeros (few bytes), and never named."""
+        return [*self.levels.tolist(), *[0.0] * (LISTED - len(self.levels))]
+
     def decode(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The level that each of `codes` names, of the same shape."""
         return self.levels.astype(np.float32)[codes]
 
 
-def fit_codebook(values: NDArray[np.floating]) -> Codebook:
-    """The codebook with (locally) the least squared error over `values`, of any shape, at least one.
+def fit_codebook(values: NDArray[np.floating], count: int = LISTED) -> Codebook:
+    """The codebook of `count` levels with (locally) the least squared error over `values`.
+
+    Args:
+        values: at least one, of any shape.
 
     One-dimensional k-means on the sorted values: the cells are intervals, so prefix sums give each
-    cell's mean and an iteration costs 256 binary searches however many values there are.
+    cell's mean and an iteration costs a few hundred binary searches however many values there are.
     """
     ordered = np.sort(values, axis=None).astype(np.float64)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    levels = _first_levels(ordered)
+    levels = _first_levels(ordered, count)
     for _ in range(MAX_ITERATIONS):
         borders = np.searchsorted(ordered, (levels[1:] + levels[:-1]) / 2)
         edges = np.concatenate([[0], borders, [len(ordered)]])
@@ -52,8 +59,8 @@ def fit_codebook(values: NDArray[np.floating]) -> Codebook:
     return Codebook(np.array([float(f"{level:.{DIGITS}g}") for level in levels]))
 
 
-def _first_levels(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
+def _first_levels(ordered: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Half the levels follow the density, half the range: the sparse tails keep levels of their own."""
-    half = LEVELS // 2
+    half = count // 2
     quantiles = ordered[((np.arange(half) + 0.5) / half * len(ordered)).astype(np.intp)]
-    return np.sort(np.concatenate([quantiles, np.linspace(ordered[0], ordered[-1], LEVELS - half)]))
+    return np.sort(np.concatenate([quantiles, np.linspace(ordered[0], ordered[-1], count - half)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,16 @@ from spaceport.quality import (
     TrainingReport,
 )
 
-from spaceport_compressor.delivery import delivery_numbers, measure_fidelity, measured_views
+from spaceport_compressor.delivery import (
+    delivery_numbers,
+    fixed_subset,
+    measure_fidelity,
+    references_of,
+    split_views,
+)
+from spaceport_compressor.rate_choice import write_smallest
 from spaceport_compressor.report import assemble, read_report
 from spaceport_compressor.sog_read import read_sog
-from spaceport_compressor.sog_write import write_sog
 from spaceport_compressor.viewer_bundle import write_viewer
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.ply import read_ply
@@ -31,6 +38,8 @@ TRAINING_LOG = "training.log"
 SOG = "model.sog"
 OLDER_SOG = "model.sogs"  # the name that earlier clients ask for
 VIEWER = "viewer"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,18 +81,22 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
     for folder in (job.compressed, job.gaussian):
         folder.mkdir(parents=True, exist_ok=True)
 
-    progress(0.2, "Packing the model for the web")
+    cameras = [view.camera for view in scene.views]
+    trained_on, held = split_views(scene.views, training.holdout)
+    subset = references_of(trained, fixed_subset(trained_on))
     sog = job.compressed / SOG
-    write_sog(sog, trained, seed=job.seed)
+    precision = write_smallest(
+        sog, trained, cameras, subset, seed=job.seed, progress=_part(progress, 0.2, 0.8)
+    )
+    logger.info("delivered at %s", precision)
     shutil.copyfile(sog, job.compressed / OLDER_SOG)
-    decoded = read_sog(sog)
 
-    views = measured_views(scene.views, training.holdout)
-    fidelity = measure_fidelity(trained, decoded, views, _part(progress, 0.5, 0.9))
+    progress(0.8, "Comparing the delivered model with the trained one")
+    decoded = read_sog(sog)
+    fidelity = measure_fidelity(decoded, references_of(trained, held) or subset)
     delivery = delivery_numbers(job.training / MODEL, sog, len(trained), fidelity)
 
     progress(0.9, "Building the viewer page")
-    cameras = [view.camera for view in scene.views]
     write_viewer(job.compressed / VIEWER, job.title, cameras, decoded, job.viewer_package)
     for name in (MODEL, TRAINING_LOG, TRAINING_REPORT):
         shutil.copyfile(job.training / name, job.gaussian / name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_compressor.codebook import Codebook, fit_codebook
+from spaceport_compressor.codebook import LISTED, Codebook, fit_codebook
 from spaceport_compressor.sog_format import CodedMeta
-from spaceport_compressor.sog_images import Texels
+from spaceport_compressor.sog_images import Texels, to_bytes
 
 FILES = ("sh0.webp",)
 STEPS = 255
@@ -15,13 +15,23 @@ STEPS = 255
 CLAMP = 1e-6
 
 
-def pack_color(base: NDArray[np.float32], opacities: NDArray[np.float32]) -> tuple[CodedMeta, Texels]:
-    """The texels of the constant harmonics `base` (N, 3) and the `opacities` (N,), 0..1."""
-    codebook = fit_codebook(base)
+def pack_color(
+    base: NDArray[np.float32],
+    opacities: NDArray[np.float32],
+    levels: int = LISTED,
+    steps: int = STEPS,
+) -> tuple[CodedMeta, Texels]:
+    """The texels of the constant harmonics `base` (N, 3) and the `opacities` (N,), 0..1.
+
+    Args:
+        levels: of the colours' codebook, 256 at most.
+        steps: of the opacities, 255 at most.
+    """
+    codebook = fit_codebook(base, levels)
     texels = np.empty((len(base), 4), dtype=np.uint8)
     texels[:, :3] = codebook.encode(base)
-    texels[:, 3] = np.rint(opacities * STEPS).clip(0, STEPS)
-    return CodedMeta(codebook=codebook.levels.tolist(), files=FILES), texels
+    texels[:, 3] = to_bytes(opacities, steps)
+    return CodedMeta(codebook=codebook.listed(), files=FILES), texels
 
 
 def unpack_color(meta: CodedMeta, texels: Texels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaceport_compressor.codebook import Codebook, fit_codebook
-from spaceport_compressor.kmeans import build_palette
+from spaceport_compressor.kmeans import Palette, build_palette
 from spaceport_compressor.sog_format import HarmonicsMeta
 from spaceport_compressor.sog_images import OPAQUE, Picture, Texels, opaque
 
@@ -17,38 +17,45 @@ ROW = 64  # palette entries in a row of the centroids' image
 LARGEST_PALETTE = 65_536  # what a 16-bit label can name
 
 
-def palette_size(count: int) -> int:
-    """How many palette entries suit `count` Gaussians.
-
-    An entry of three bands costs about 40 bytes, so one for every 40 Gaussians adds about a byte to
-    each; more buys little (measured: 300K Gaussians, 4K entries 44.1 dB, 64K entries 46.5 dB and 9
-    bytes more a Gaussian). Whole rows of the image, and never more than the labels can name.
-    """
-    rows = math.ceil(count / 40 / ROW)
+def palette_size(count: int, gaussians_per_entry: int) -> int:
+    """How many entries a palette for `count` Gaussians has: whole rows of its picture, at least one."""
+    rows = math.ceil(count / gaussians_per_entry / ROW)
     return min(LARGEST_PALETTE, rows * ROW)
 
 
 def pack_harmonics(
-    rest: NDArray[np.float32], size: int, seed: int = 0
+    rest: NDArray[np.float32],
+    size: int,
+    metric: NDArray[np.float64],
+    weights: NDArray[np.float32],
+    seed: int = 0,
 ) -> tuple[HarmonicsMeta, tuple[Picture, Texels]]:
     """The palette's picture and the label texels of `rest` (N, C, 3), C = 3, 8 or 15 coefficients.
 
     Args:
         rest: the harmonics above the constant one.
         size: entries at most.
+        metric: (C, C) positive definite; the error of coefficients off by δ is δᵀ · metric · δ.
+        weights: (N,) how much each Gaussian's error counts.
         seed: of the clustering.
     """
     count, coefficients, _ = rest.shape
-    palette = build_palette(rest.reshape(count, -1), size, seed)
+    # With metric = L Lᵀ, the metric's distance of two vectors is the plain one of their products with L.
+    factor = np.linalg.cholesky(metric)
+    straight = np.einsum("nkc,kj->njc", rest, factor).astype(np.float32).reshape(count, -1)
+    clustered = build_palette(straight, size, weights, seed)
+    back = np.linalg.inv(factor)
+    entries = np.einsum("njc,jk->nkc", clustered.entries.reshape(-1, coefficients, 3), back)
+    palette = Palette(entries.astype(np.float32), clustered.labels)
     codebook = fit_codebook(palette.entries)
-    entries = len(palette.entries)
-    picture = np.zeros((math.ceil(entries / ROW) * ROW, coefficients, 4), dtype=np.uint8)
+    length = len(palette.entries)
+    picture = np.zeros((math.ceil(length / ROW) * ROW, coefficients, 4), dtype=np.uint8)
     picture[..., 3] = OPAQUE
-    picture[:entries, :, :3] = codebook.encode(palette.entries).reshape(entries, coefficients, 3)
+    picture[:length, :, :3] = codebook.encode(palette.entries)
     meta = HarmonicsMeta(
-        count=entries,
+        count=length,
         bands=math.isqrt(coefficients + 1) - 1,
-        codebook=codebook.levels.tolist(),
+        codebook=codebook.listed(),
         files=FILES,
     )
     labels = palette.labels.astype(np.uint16)

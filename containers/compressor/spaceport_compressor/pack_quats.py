@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaceport_compressor.sog_format import QuatsMeta
-from spaceport_compressor.sog_images import Texels
+from spaceport_compressor.sog_images import Texels, to_bytes
 
 FILES = ("quats.webp",)
 FIRST_TAG = 252
@@ -19,8 +19,12 @@ STEPS = 255
 KEPT = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 
 
-def pack_quats(quats: NDArray[np.float32]) -> tuple[QuatsMeta, Texels]:
-    """The texels of `quats` (N, 4), w x y z, of any length but zero."""
+def pack_quats(quats: NDArray[np.float32], steps: int = STEPS) -> tuple[QuatsMeta, Texels]:
+    """The texels of `quats` (N, 4), w x y z, of any length but zero.
+
+    Args:
+        steps: over the range of a component, 255 at most; fewer compress better.
+    """
     unit = quats.astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     rows = np.arange(len(unit))
@@ -28,8 +32,7 @@ def pack_quats(quats: NDArray[np.float32]) -> tuple[QuatsMeta, Texels]:
     unit *= np.where(unit[rows, largest] < 0, -1.0, 1.0)[:, None]
     kept = np.take_along_axis(unit, KEPT[largest], axis=1)
     texels = np.empty((len(unit), 4), dtype=np.uint8)
-    # Rounding, not truncating: half the error for the same bytes.
-    texels[:, :3] = np.rint((kept * np.sqrt(2) + 1) / 2 * STEPS).clip(0, STEPS)
+    texels[:, :3] = to_bytes((kept * np.sqrt(2) + 1) / 2, steps)
     texels[:, 3] = FIRST_TAG + largest
     return QuatsMeta(files=FILES), texels
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy.spatial.transform import Rotation
 
+from spaceport_compressor.viewing import camera_sees
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 
@@ -82,29 +83,19 @@ def photo_camera(camera: Camera, distance: float) -> PhotoCamera:
 
 def opening_camera(cameras: Sequence[Camera], gaussians: Gaussians) -> Camera:
     """The camera to open the model with: the one that sees most of it (the first of equals)."""
-    return max(cameras, key=lambda camera: int(_seen(camera, gaussians)[0].sum()))
+    return max(cameras, key=lambda camera: int(camera_sees(camera, gaussians.means).sum()))
 
 
 def viewing_distance(camera: Camera, gaussians: Gaussians) -> float:
     """How far ahead of `camera` the surface is, metres: the median depth of the solid Gaussians it sees."""
-    seen, depth = _seen(camera, gaussians)
+    seen = camera_sees(camera, gaussians.means)
+    depth = gaussians.means @ camera.world_to_camera[2, :3] + camera.world_to_camera[2, 3]
     solid = seen & (gaussians.opacities > SOLID)
     for chosen in (solid, seen):
         if chosen.any():
             return float(np.median(depth[chosen]))
     # It sees nothing: any point ahead will do; take one as far off as the model is.
     return float(np.linalg.norm(np.median(gaussians.means, axis=0) - camera.position)) or 1.0
-
-
-def _seen(camera: Camera, gaussians: Gaussians) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Which Gaussians' centres fall into the photo, (N,), and their depths, (N,) metres."""
-    rotation, translation = camera.world_to_camera[:3, :3], camera.world_to_camera[:3, 3]
-    x, y, depth = (gaussians.means @ rotation.T + translation).T
-    ahead = depth > 0
-    safe = np.where(ahead, depth, 1.0)
-    across, down = camera.fx * x / safe + camera.cx, camera.fy * y / safe + camera.cy
-    inside = (across >= 0) & (across < camera.width) & (down >= 0) & (down < camera.height)
-    return ahead & inside, depth
 
 
 def _level_direction(rotation: NDArray[np.float64]) -> NDArray[np.float64]:

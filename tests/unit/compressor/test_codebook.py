@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spaceport_compressor.codebook import LEVELS, fit_codebook
+from spaceport_compressor.codebook import LISTED, fit_codebook
 
 
 def squared_error(values, decoded):
@@ -16,7 +16,7 @@ def test_it_beats_even_steps_on_values_with_tails():
     codebook = fit_codebook(values)
     error = squared_error(values, codebook.decode(codebook.encode(values)))
     # Then its error is well below that of 256 even steps over the range
-    step = np.ptp(values) / (LEVELS - 1)
+    step = np.ptp(values) / (LISTED - 1)
     even = np.rint((values - values.min()) / step) * step + values.min()
     assert error < squared_error(values, even) / 3
 
@@ -37,5 +37,14 @@ def test_the_outermost_values_keep_levels_of_their_own():
 @pytest.mark.parametrize("values", [[0.25], [0.25, 0.25], [1.0, 2.0, 3.0]])
 def test_a_few_values_are_kept_as_they_are(values):
     codebook = fit_codebook(np.array(values))
-    assert codebook.levels.shape == (LEVELS,)
+    assert len(codebook.listed()) == LISTED
     assert codebook.decode(codebook.encode(np.array(values))).tolist() == values
+
+
+def test_fewer_levels_are_still_listed_as_256_and_only_they_are_named():
+    values = np.random.default_rng(2).normal(size=5000)
+    codebook = fit_codebook(values, 40)
+    codes = codebook.encode(values)
+    assert len(codebook.listed()) == LISTED
+    assert codes.max() < 40
+    assert squared_error(values, np.array(codebook.listed())[codes]) < 0.01

@@ -1,10 +1,22 @@
 """What the report says of delivery: on which photos, and that the numbers mean what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from spaceport.errors import UserError
 
-from spaceport_compressor.delivery import delivery_numbers, measure_fidelity, measured_views
+from spaceport_compressor.delivery import (
+    Fidelity,
+    delivery_numbers,
+    fixed_subset,
+    measure_fidelity,
+    references_of,
+    split_views,
+)
+from spaceport_compressor.precision import LADDER
+from spaceport_compressor.rate_choice import write_smallest
+from spaceport_compressor.sog_read import read_sog
 from spaceport_render.camera import Camera
 from spaceport_render.render import render
 from spaceport_render.scene import View
@@ -30,7 +42,7 @@ def views_of(model, count):
     ]
 
 
-class TestMeasuredViews:
+class TestViews:
     @pytest.fixture
     def views(self):
         pixels = np.zeros((64, 96, 3), np.uint8)
@@ -39,33 +51,35 @@ class TestMeasuredViews:
     def names(self, views):
         return [view.camera.name for view in views]
 
-    def test_the_held_out_photos_where_there_are_some(self, views):
-        assert self.names(measured_views(views, ["12.jpg", "04.jpg"])) == ["04.jpg", "12.jpg"]
-
-    def test_else_eight_spread_over_the_flight(self, views):
-        names = self.names(measured_views(views, []))
-        assert len(names) == 8
-        assert names[0] == "01.jpg"
-        assert names[-1] == "16.jpg"
-
-    def test_else_all_of_a_few(self, views):
-        assert self.names(measured_views(views[:3], [])) == ["00.jpg", "01.jpg", "02.jpg"]
+    def test_held_out_photos_are_told_from_the_others(self, views):
+        trained_on, held = split_views(views, ["12.jpg", "04.jpg"])
+        assert self.names(held) == ["04.jpg", "12.jpg"]
+        assert len(trained_on) == 16
+        assert not set(self.names(trained_on)) & set(self.names(held))
 
     def test_a_held_out_photo_that_is_not_in_the_scene_is_told(self, views):
         with pytest.raises(UserError, match=r"99\.jpg"):
-            measured_views(views, ["04.jpg", "99.jpg"])
+            split_views(views, ["04.jpg", "99.jpg"])
+
+    def test_the_subset_is_eight_spread_over_the_flight(self, views):
+        names = self.names(fixed_subset(views))
+        assert len(names) == 8
+        assert (names[0], names[-1]) == ("01.jpg", "16.jpg")
+
+    def test_the_subset_of_a_few_is_all_of_them(self, views):
+        assert self.names(fixed_subset(views[:3])) == ["00.jpg", "01.jpg", "02.jpg"]
 
 
 class TestFidelity:
     def test_the_same_model_loses_nothing(self, make_gaussians):
         model = make_gaussians(300)
-        fidelity = measure_fidelity(model, model, views_of(model, 2), no_progress)
+        fidelity = measure_fidelity(model, references_of(model, views_of(model, 2)))
         assert fidelity.psnr_loss_db == 0
         assert fidelity.decode_psnr_db == 100
 
     def test_a_model_gone_wrong_loses_much(self, make_gaussians):
         model, other = make_gaussians(300), make_gaussians(300, seed=1)
-        fidelity = measure_fidelity(model, other, views_of(model, 2), no_progress)
+        fidelity = measure_fidelity(other, references_of(model, views_of(model, 2)))
         assert fidelity.decode_psnr_db < 20
         assert fidelity.psnr_loss_db > 20
 
@@ -73,23 +87,40 @@ class TestFidelity:
         # Given photos of one model, and a trained model that is another
         photographed, trained = make_gaussians(300), make_gaussians(300, seed=1)
         # When what is delivered happens to be the photographed one
-        fidelity = measure_fidelity(trained, photographed, views_of(photographed, 2), no_progress)
+        fidelity = measure_fidelity(photographed, references_of(trained, views_of(photographed, 2)))
         # Then its PSNR against the photos is higher: the loss is negative
         assert fidelity.psnr_loss_db < -20
 
-    def test_progress_ends_at_one(self, make_gaussians):
-        model = make_gaussians(50)
-        told = []
-        measure_fidelity(model, model, views_of(model, 4), lambda done, message="": told.append(done))
-        assert told == [0.25, 0.5, 0.75, 1.0]
+    @pytest.mark.parametrize(
+        ("decode", "loss", "enough"), [(42, 0.05, True), (40.2, 0.0, False), (50, 0.2, False), (42, -1, True)]
+    )
+    def test_both_promises_must_hold(self, decode, loss, enough):
+        assert Fidelity(decode, loss).good_enough is enough
 
 
-def test_sizes_are_the_files(make_gaussians, tmp_path):
-    model = make_gaussians(40)
+class TestSmallestFile:
+    def write(self, path, model, views):
+        cameras = [view.camera for view in views]
+        references = references_of(model, views)
+        return write_smallest(path, model, cameras, references, seed=0, progress=no_progress)
+
+    def test_a_model_that_packs_well_takes_the_first_rung(self, make_gaussians, tmp_path):
+        # Given a model without harmonics, and photos that it does not match well anyway
+        model = make_gaussians(2000, degree=0)
+        views = [replace(view, pixels=255 - view.pixels) for view in views_of(model, 3)]
+        assert self.write(tmp_path / "m.sog", model, views) == LADDER[0]
+
+    def test_a_model_that_does_not_takes_the_last_and_stays_readable(self, make_gaussians, tmp_path):
+        # Given photos that the model matches so well that any error shows
+        model = make_gaussians(2000)
+        assert self.write(tmp_path / "m.sog", model, views_of(model, 3)) == LADDER[-1]
+        assert len(read_sog(tmp_path / "m.sog")) == 2000
+
+
+def test_sizes_are_the_files(tmp_path):
     (tmp_path / "model.ply").write_bytes(bytes(10_000))
     (tmp_path / "model.sog").write_bytes(bytes(600))
-    views = views_of(model, 1)
-    fidelity = measure_fidelity(model, model, views, no_progress)
+    fidelity = Fidelity(decode_psnr_db=44.0, psnr_loss_db=0.05)
     numbers = delivery_numbers(tmp_path / "model.ply", tmp_path / "model.sog", 40, fidelity)
     assert (numbers.ply_bytes, numbers.sog_bytes, numbers.gaussians) == (10_000, 600, 40)
     assert numbers.bytes_per_gaussian == 15

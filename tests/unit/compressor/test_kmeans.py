@@ -63,7 +63,18 @@ def test_many_equal_vectors_need_one_entry():
 
 def test_a_seed_gives_the_same_palette_again():
     vectors = clustered(500, 8, noise=0.3)
-    once, again, other = (build_palette(vectors, 128, seed) for seed in (3, 3, 4))
+    once, again, other = (build_palette(vectors, 128, seed=seed) for seed in (3, 3, 4))
     assert np.array_equal(once.entries, again.entries)
     assert np.array_equal(once.labels, again.labels)
     assert not np.array_equal(once.labels, other.labels)
+
+
+def test_heavy_vectors_are_kept_better():
+    # Given vectors of which the first hundred count a thousand times as much
+    vectors = np.random.default_rng(1).normal(size=(2000, DIMENSIONS)).astype(np.float32)
+    weights = np.where(np.arange(2000) < 100, 1000, 1).astype(np.float32)
+    # When the palette has too few entries for all
+    palette = build_palette(vectors, 128, weights)
+    # Then it is theirs
+    errors = ((vectors - palette.entries[palette.labels]) ** 2).mean(axis=1)
+    assert errors[:100].mean() < 0.5 * errors[100:].mean()
