@@ -1,0 +1,119 @@
+"""A local cloud of the tests' own, with the product's template deployed, and clients for it."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from spaceport.job import job_id_for
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from spaceport_local.cloud import LocalCloud
+
+
+@dataclass
+class Follower:
+    """A WebSocket client that follows one job and keeps every status it is sent."""
+
+    socket: ClientConnection
+    seen: list[dict[str, Any]] = field(default_factory=list)
+
+    def until(self, done: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
+        """The first status for which `done` holds. Fails the test where none comes in time."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                message = json.loads(self.socket.recv(timeout=left))
+            except (TimeoutError, ConnectionClosed):
+                break
+            if message["type"] == "status":
+                self.seen.append(message)
+                if done(message):
+                    return message
+        pytest.fail(f"not seen within {seconds:.0f} s; last was {self.seen[-1] if self.seen else 'nothing'}")
+
+    def until_ended(self, seconds: float) -> dict[str, Any]:
+        return self.until(lambda s: s["status"] in {"COMPLETED", "FAILED", "REJECTED", "STOPPED"}, seconds)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The deployed stack, with the few calls that the tests make on it."""
+
+    cloud: LocalCloud
+
+    def output(self, name: str) -> str:
+        return self.cloud.outputs[name]
+
+    def drop(self, zip_bytes: bytes, key: str, **request: Any) -> str:
+        """Drop a zip; the id of its job."""
+        put = self.cloud.client("s3").put_object(
+            Bucket=self.output("UploadsBucket"),
+            Key=key,
+            Body=zip_bytes,
+            Metadata={"spaceport": json.dumps(request)} if request else {},
+        )
+        return job_id_for(self.output("UploadsBucket"), key, put["VersionId"])
+
+    def token(self) -> str:
+        secret = self.cloud.client("secretsmanager").get_secret_value(
+            SecretId=self.output("AccessTokenSecretArn")
+        )
+        token: str = json.loads(secret["SecretString"])["token"]
+        return token
+
+    def connect(self, token: str | None = None) -> ClientConnection:
+        return connect(f"{self.cloud.websocket_url()}?token={self.token() if token is None else token}")
+
+    @contextmanager
+    def follow(self, job_id: str) -> Iterator[Follower]:
+        with self.connect() as socket:
+            socket.send(json.dumps({"action": "subscribe", "jobId": job_id}))
+            yield Follower(socket)
+
+    def last_status(self, job_id: str, seconds: float) -> dict[str, Any]:
+        """What a client that waits for the job's end sees last."""
+        with self.follow(job_id) as follower:
+            return follower.until_ended(seconds)
+
+    def executions_of(self, job_id: str) -> list[dict[str, Any]]:
+        listed = self.cloud.client("stepfunctions").list_executions(
+            stateMachineArn=self.output("StateMachineArn")
+        )
+        return [dict(e) for e in listed["executions"] if e["name"].startswith(f"{job_id}-")]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    cloud = LocalCloud(data_dir=tmp_path_factory.mktemp("cloud"))
+    cloud.up()
+    yield Stack(cloud)
+    cloud.down()
+
+
+@pytest.fixture
+def noise_zip() -> bytes:
+    """Photos that are good files, but show nothing that could be matched: SfM runs a while and fails."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i in range(4):
+            body = io.BytesIO()
+            Image.effect_noise((1600, 1200), 60 + 10 * i).convert("RGB").save(body, "JPEG")
+            archive.writestr(f"noise_{i}.jpg", body.getvalue())
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests leave what a person may want to look at."""
+    return tmp_path_factory.mktemp("evidence")
