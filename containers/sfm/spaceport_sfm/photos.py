@@ -25,7 +25,7 @@ from spaceport_sfm.extraction import ExtractedPhoto
 from spaceport_sfm.gps import Position, position_from_exif
 from spaceport_sfm.steps import CHECKING
 
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "BMP", "WEBP")  # judged by content, whatever the suffix says
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")  # judged by content, whatever the suffix says
 MIN_SIDE_PX = 256  # below, SIFT finds too few features to place a photo
 MAX_ASPECT = 4.0  # stitched panoramas are no pinhole views; at the extreme a scaled side rounds to zero
 MIN_PHOTOS = 3
