@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spaceport_compressor.axes import nearest_axes
 from spaceport_compressor.morton import morton_order
 from spaceport_compressor.pack_color import pack_color
 from spaceport_compressor.pack_harmonics import pack_harmonics, palette_size, unpack_harmonics
@@ -45,8 +47,10 @@ def write_sog(
     """
     _check(gaussians)
     ordered = gaussians.select(morton_order(gaussians.means))
+    quats, log_scales = nearest_axes(ordered.quats, ordered.log_scales)
+    ordered = replace(ordered, quats=quats, log_scales=log_scales)
     means, (low, high) = pack_means(ordered.means, precision.mean_bits)
-    quats, rotations = pack_quats(ordered.quats, precision.rotation_steps)
+    turns, rotations = pack_quats(ordered.quats, precision.rotation_steps)
     scales, sizes = pack_scales(ordered.log_scales, precision.scale_levels)
     base, harmonics, harmonics_pictures = _split_color(ordered, cameras, precision, seed)
     sh0, colors = pack_color(base, ordered.opacities, precision.color_levels, precision.opacity_steps)
@@ -54,7 +58,7 @@ def write_sog(
         means.files[0]: lay_out(low),
         means.files[1]: lay_out(high),
         scales.files[0]: lay_out(sizes),
-        quats.files[0]: lay_out(rotations),
+        turns.files[0]: lay_out(rotations),
         sh0.files[0]: lay_out(colors),
         **harmonics_pictures,
     }
@@ -63,7 +67,7 @@ def write_sog(
         count=len(ordered),
         means=means,
         scales=scales,
-        quats=quats,
+        quats=turns,
         sh0=sh0,
         harmonics=harmonics,
     )
