@@ -1,0 +1,329 @@
+"""Each patch of MiniStack: what it depends on is as it was written for, and what it promises holds."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spaceport.errors import UserError
+from websockets.sync.client import connect
+
+from spaceport_local import engine as engine_module
+from spaceport_local import patches
+from spaceport_local.deploy import Deployment
+from spaceport_local.endpoint import Endpoint
+from spaceport_local.folders import DataFolder
+from spaceport_local.interpreters import choose_interpreter
+from spaceport_local.launcher import Launcher
+from spaceport_local.patches.seams import Seam, check
+from spaceport_local.sagemaker import plugin
+
+STACK = Path(__file__).with_name("patches_stack.yaml")
+ROLE = "arn:aws:iam::000000000000:role/machine"
+
+
+# ---- what the patches depend on ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seam", [*patches.SEAMS, *plugin.SEAMS], ids=lambda seam: seam.place)
+def test_seam_is_what_the_patch_was_written_for(seam: Seam) -> None:
+    assert seam.found() == seam.digest, f"MiniStack changed {seam.place}: read its patch again"
+
+
+def test_changed_seam_is_refused() -> None:
+    with pytest.raises(UserError, match="_run_execution is not what our patch was written for") as refused:
+        check((Seam("services.stepfunctions:_run_execution", "000000000000"),))
+    assert refused.value.code == "engine_changed"
+
+
+def test_missing_seam_is_refused() -> None:
+    with pytest.raises(UserError, match="missing"):
+        check((Seam("services.stepfunctions:_no_such_thing", "000000000000"),))
+
+
+def test_other_version_of_ministack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "version", lambda name: "1.6.0")
+    with pytest.raises(UserError, match=r"needs MiniStack 1\.5\.33; 1\.6\.0 is installed") as refused:
+        engine_module.require_ministack()
+    assert refused.value.code == "wrong_engine_version"
+
+
+def test_pin_and_packaging_name_the_same_version(repository: Path) -> None:
+    assert f'"ministack=={engine_module.MINISTACK}"' in (repository / "pyproject.toml").read_text()
+
+
+# ---- what the patches promise -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The deployed `patches_stack.yaml`."""
+
+    endpoint: Endpoint
+    outputs: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        return self.endpoint.client(service)
+
+    def told(
+        self, test: Callable[[list[Any]], bool], queue: str = "Told", seconds: float = 20.0
+    ) -> list[Any]:
+        """The messages of a queue, in order, as soon as `test` holds for them."""
+        sqs, bodies, deadline = self.client("sqs"), [], time.monotonic() + seconds
+        while not test(bodies) and time.monotonic() < deadline:
+            received = sqs.receive_message(QueueUrl=self.outputs[queue], MaxNumberOfMessages=10)
+            for message in received.get("Messages", []):
+                bodies.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self.outputs[queue], ReceiptHandle=message["ReceiptHandle"])
+            time.sleep(0.02)
+        assert test(bodies), bodies
+        return bodies
+
+    def execute(self, name: str, states: dict[str, Any], given: Any = None, **machine: Any) -> dict[str, Any]:
+        """The ended execution of a machine of `states`, the first of which begins."""
+        client = self.client("stepfunctions")
+        definition = {"StartAt": next(iter(states)), "States": states, **machine}
+        made = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
+        arn = client.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(given or {}))[
+            "executionArn"
+        ]
+        deadline = time.monotonic() + 20
+        while (ended := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            assert time.monotonic() < deadline, ended
+            time.sleep(0.05)
+        return dict(ended)
+
+
+@pytest.fixture(scope="module")
+def stack(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launcher = Launcher(DataFolder(tmp_path_factory.mktemp("engine")), repository, port)
+    endpoint = launcher.start()
+    try:
+        deployment = Deployment(endpoint, STACK)
+        deployment.run(print)
+        yield Stack(endpoint, deployment.outputs())
+    finally:
+        launcher.stop()
+
+
+@pytest.mark.engine
+class TestLambdaErrors:
+    def test_error_type_is_the_exceptions_class(self, stack: Stack) -> None:
+        answer = stack.client("lambda").invoke(FunctionName=stack.outputs["Fail"])
+        assert json.loads(answer["Payload"].read())["errorType"] == "TooFewPhotosError"
+
+    def test_catch_by_the_exceptions_class(self, stack: Stack) -> None:
+        caught = [
+            {"ErrorEquals": ["TooFewPhotosError"], "Next": "Caught"},
+            {"ErrorEquals": ["States.ALL"], "Next": "Missed"},
+        ]
+        task = {"Type": "Task", "Resource": stack.outputs["Fail"], "Catch": caught, "End": True}
+        ended = stack.execute(
+            "catch",
+            {
+                "Call": task,
+                "Caught": {"Type": "Pass", "Result": "by name", "End": True},
+                "Missed": {"Type": "Pass", "Result": "by none", "End": True},
+            },
+        )
+        assert json.loads(ended["output"]) == "by name"
+
+
+@pytest.mark.engine
+class TestExecutions:
+    def test_machines_timeout_ends_it_and_skips_every_catch(self, stack: Stack) -> None:
+        wait = {"Type": "Wait", "Seconds": 5, "End": True}
+        branches = [{"StartAt": "Long", "States": {"Long": wait}}]
+        caught = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
+        ended = stack.execute(
+            "timeout",
+            {
+                "Work": {"Type": "Parallel", "Branches": branches, "Catch": caught, "End": True},
+                "Caught": {"Type": "Pass", "End": True},
+            },
+            TimeoutSeconds=1,
+        )
+        assert ended["status"] == "TIMED_OUT"
+        assert (ended["stopDate"] - ended["startDate"]).total_seconds() < 4
+
+
+@pytest.mark.engine
+class TestJsonPaths:
+    def test_format_prints_json_literals(self, stack: Stack) -> None:
+        template = "States.Format('{} {} {}', $.flag, $.nothing, $.map)"
+        ended = stack.execute(
+            "format",
+            {"Say": {"Type": "Pass", "Parameters": {"said.$": template}, "End": True}},
+            {"flag": True, "nothing": None, "map": {"a": 1}},
+        )
+        assert json.loads(ended["output"])["said"] == 'true null {"a":1}'
+
+    @pytest.mark.parametrize(
+        "field", ["$.no.such.field", "$$.Execution.NoSuchField", "States.Format('{}', $.no)"]
+    )
+    def test_path_that_finds_nothing_fails_past_every_catch(self, stack: Stack, field: str) -> None:
+        caught = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
+        ended = stack.execute(
+            f"path-{abs(hash(field))}",
+            {
+                "Call": {
+                    "Type": "Task",
+                    "Resource": stack.outputs["Fail"],
+                    "Parameters": {"x.$": field},
+                    "Catch": caught,
+                    "End": True,
+                },
+                "Caught": {"Type": "Pass", "End": True},
+            },
+        )
+        assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
+        assert "could not be found in the input" in ended["cause"]
+
+    def test_maps_lists_and_null_pass(self, stack: Stack) -> None:
+        given = {"map": {"A": "1"}, "list": [1, {"b": 2}], "null": None}
+        parameters = {
+            "map.$": "$.map",
+            "in": [{"list.$": "$.list"}],
+            "null.$": "$.null",
+            "first.$": "$.list[0]",
+        }
+        ended = stack.execute("maps", {"P": {"Type": "Pass", "Parameters": parameters, "End": True}}, given)
+        assert json.loads(ended["output"]) == {
+            "map": {"A": "1"},
+            "in": [{"list": [1, {"b": 2}]}],
+            "null": None,
+            "first": 1,
+        }
+
+
+@pytest.mark.engine
+class TestCloudFormation:
+    def test_table_has_its_ttl_and_its_recovery(self, stack: Stack) -> None:
+        dynamodb, name = stack.client("dynamodb"), stack.outputs["Table"]
+        ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+        assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
+        recovery = backups["PointInTimeRecoveryDescription"]
+        assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
+
+    def test_ref_of_a_secret_is_its_arn_and_its_password_obeys(self, stack: Stack) -> None:
+        arn = stack.outputs["Secret"]
+        secret = stack.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+        assert arn.startswith("arn:aws:secretsmanager:")
+        token = json.loads(secret)["token"]
+        assert len(token) == 60
+        assert token.isalnum()
+
+    def test_harmless_type_is_recorded(self, stack: Stack) -> None:
+        found = stack.client("cloudformation").describe_stack_resource(
+            StackName="spaceport", LogicalResourceId="Budget"
+        )
+        assert found["StackResourceDetail"]["ResourceStatus"] == "CREATE_COMPLETE"
+
+
+@pytest.mark.engine
+class TestFunctionInterpreter:
+    def test_functions_run_with_the_chosen_python(self, stack: Stack) -> None:
+        answer = stack.client("lambda").invoke(FunctionName=stack.outputs["Tell"], Payload=b'{"n": 1}')
+        python = json.loads(answer["Payload"].read())["python"]
+        stack.told(lambda told: {"n": 1} in told)
+        assert Path(python) == choose_interpreter("python3.12").path
+
+
+@pytest.mark.engine
+class TestObjects:
+    def test_created_event_tells_the_version(self, stack: Stack) -> None:
+        put = stack.client("s3").put_object(Bucket="patches-uploads", Key="a b/ü.zip", Body=b"0123456789")
+        events = stack.told(lambda told: any("detail" in event for event in told))
+        found = next(event["detail"]["object"] for event in events if "detail" in event)
+        assert (found["key"], found["size"]) == ("a b/ü.zip", 10)
+        assert found["version-id"] == put["VersionId"]
+
+    def test_ranged_get_of_a_version_is_ranged(self, stack: Stack) -> None:
+        s3, where = stack.client("s3"), {"Bucket": "patches-uploads", "Key": "ranged.bin"}
+        old = s3.put_object(**where, Body=b"0123456789")["VersionId"]
+        s3.put_object(**where, Body=b"abcdefghij")
+        got = s3.get_object(**where, VersionId=old, Range="bytes=2-4")
+        assert (got["Body"].read(), got["ContentRange"]) == (b"234", "bytes 2-4/10")
+        assert got["ResponseMetadata"]["HTTPStatusCode"] == 206
+        assert s3.get_object(**where, VersionId=old, Range="bytes=-3")["Body"].read() == b"789"
+        with pytest.raises(s3.exceptions.ClientError, match="InvalidRange"):
+            s3.get_object(**where, VersionId=old, Range="bytes=10-")
+        stack.told(lambda told: len(told) >= 2)
+
+
+@pytest.mark.engine
+class TestLogSubscriptions:
+    def test_lines_that_match_come_in_order_and_in_batches(self, stack: Stack) -> None:
+        # Given a slow subscriber to lines of { $.spaceport = 1 }
+        logs, where = stack.client("logs"), {"logGroupName": "/patches/lines", "logStreamName": "job/algo-1"}
+        logs.create_log_stream(**where)
+        # When matching and other lines come, a batch each
+        for n in range(40):
+            lines = [{"spaceport": 1, "n": n}, {"spaceport": "1", "n": -1}, {"other": 1, "n": -1}]
+            events = [{"timestamp": int(time.time() * 1000), "message": json.dumps(line)} for line in lines]
+            logs.put_log_events(**where, logEvents=[*events, {"timestamp": 0, "message": "plain"}])
+        # Then it gets those that match, all of them, in order
+        batches = stack.told(lambda told: sum(len(batch) for batch in told) >= 40)
+        assert [n for batch in batches for n in batch] == list(range(40))
+        assert len(batches) < 40
+
+    def test_pattern_that_cant_be_read_is_refused(self, stack: Stack) -> None:
+        logs = stack.client("logs")
+        with pytest.raises(logs.exceptions.InvalidParameterException):
+            logs.put_subscription_filter(
+                logGroupName="/patches/lines",
+                filterName="bad",
+                filterPattern="{ $.a = }",
+                destinationArn=stack.outputs["Fail"],
+            )
+
+
+@pytest.mark.engine
+class TestStreamMappings:
+    @staticmethod
+    def put(stack: Stack, *ids: str) -> None:
+        for name in ids:
+            stack.client("dynamodb").put_item(TableName=stack.outputs["Table"], Item={"id": {"S": name}})
+
+    def test_window_gathers_a_batch(self, stack: Stack) -> None:
+        self.put(stack, "w1", "w2", "w3")
+        assert stack.told(lambda told: len(told) >= 1) == [["w1", "w2", "w3"]]
+
+    def test_bad_record_is_tried_again_and_given_up_alone(self, stack: Stack) -> None:
+        # Given a record that its function reports as failed, between good ones
+        self.put(stack, "before", "bad", "after")
+        # Then what is before it is done once, it is tried twice, and what is after it still comes
+        batches = stack.told(lambda told: ["after"] in told)
+        assert [batch for batch in batches if "before" in batch] == [["before", "bad", "after"]]
+        assert batches.count(["bad"]) == 2
+        given_up = stack.told(lambda told: len(told) == 1, queue="GivenUp")
+        assert given_up[0]["requestContext"]["condition"] == "RetryAttemptsExhausted"
+        assert given_up[0]["DDBStreamBatchInfo"]["batchSize"] == 1
+
+    def test_crash_is_bisected(self, stack: Stack) -> None:
+        self.put(stack, "c1", "c2", "c3", "crash")
+        stack.told(lambda told: len(told) == 1, queue="GivenUp")
+        batches = stack.told(lambda told: ["crash"] in told)
+        assert batches[:2] == [["c1", "c2", "c3", "crash"], ["c1", "c2"]]
+        # The first half is through; the shard goes on.
+        self.put(stack, "next")
+        stack.told(lambda told: ["next"] in told)
+
+
+@pytest.mark.engine
+class TestLambdaSite:
+    def test_function_posts_to_a_client_at_awss_address(self, stack: Stack) -> None:
+        url = stack.endpoint.websocket(stack.outputs["WebSocketApiId"], "prod")
+        with connect(url) as client:
+            client.send(json.dumps({"action": "echo"}))
+            assert client.recv(timeout=10) == "echoed"
