@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from spaceport_demo.bands import run_in_bands
+from spaceport_demo.kernels import kernel, run_in_bands
 from spaceport_demo.landscape import YARD_SPACING, Landscape
 from spaceport_demo.terrain import (
     EXTENT,
@@ -65,31 +64,31 @@ class Ground(NamedTuple):
     coarse: GroundMap
 
 
-@njit(cache=True)
+@kernel
 def _mix(a: Rgb, b: Rgb, share: float) -> Rgb:
     rest = 1.0 - share
     return a[0] * rest + b[0] * share, a[1] * rest + b[1] * share, a[2] * rest + b[2] * share
 
 
-@njit(cache=True)
+@kernel
 def _scale(a: Rgb, factor: float) -> Rgb:
     return a[0] * factor, a[1] * factor, a[2] * factor
 
 
-@njit(cache=True)
+@kernel
 def _rows(u: float, wavelength: float, footprint: float) -> float:
     """Rows of a crop across `u` (metres): 1 on the row, 0 between; their mean where too fine to see."""
     shown = min(1.0, max(0.0, wavelength / (2.0 * footprint) - 1.0))
     return 0.5 + 0.5 * shown * np.sin(2.0 * np.pi * u / wavelength)
 
 
-@njit(cache=True)
+@kernel
 def _meadow(tone: float, hue: float, fine: float) -> Rgb:
     green = _mix((0.058, 0.100, 0.022), (0.155, 0.165, 0.052), step(-0.7, 0.9, hue + 0.3 * fine))
     return _scale(green, 0.95 + 0.20 * tone + 0.55 * fine)
 
 
-@njit(cache=True)
+@kernel
 def _field(x: float, y: float, tone: float, hue: float, fine: float, footprint: float, seed: int) -> Rgb:
     """A patchwork of fields: each Voronoi cell of about 40 m has its own crop, row direction and shade."""
     wx = x + 5.0 * noise2(x / 31.0, y / 31.0, seed + 101)
@@ -137,7 +136,7 @@ def _field(x: float, y: float, tone: float, hue: float, fine: float, footprint: 
     return _mix(verge, _scale(color, shade), step(0.9, 1.7, margin))
 
 
-@njit(cache=True)
+@kernel
 def _garden(x: float, y: float, tone: float, hue: float, fine: float, footprint: float, seed: int) -> Rgb:
     """Gardens of the hamlet: lawns, beds, gravel and rough grass in patches of about 8 m."""
     wx = x + 1.5 * noise2(x / 5.0, y / 5.0, seed + 201)
@@ -169,7 +168,7 @@ def _garden(x: float, y: float, tone: float, hue: float, fine: float, footprint:
     return _mix(edge, color, step(0.05, 0.35, border * 9.0 + 0.2 * tone))
 
 
-@njit(cache=True)
+@kernel
 def _asphalt(d: float, y: float, tone: float, hue: float, fine: float, footprint: float, seed: int) -> Rgb:
     """The road's surface at `d` metres from its centre: repairs, wheel tracks, cracks and worn paint."""
     color = _scale((0.150, 0.148, 0.150), 0.9 + 0.12 * tone + 0.24 * fine)
@@ -188,7 +187,7 @@ def _asphalt(d: float, y: float, tone: float, hue: float, fine: float, footprint
     return _mix(color, (0.55, 0.55, 0.52), min(1.0, paint) * worn * 0.85)
 
 
-@njit(cache=True)
+@kernel
 def _grid_value(grid: NDArray[np.float32], spacing: float, extent: float, x: float, y: float) -> float:
     """A bilinear look-up in a grid over ± extent, held at its rim."""
     last = grid.shape[0] - 1.001
@@ -201,7 +200,7 @@ def _grid_value(grid: NDArray[np.float32], spacing: float, extent: float, x: flo
     return low * (1.0 - v) + high * v
 
 
-@njit(cache=True)
+@kernel
 def ground_reflectance(scene: Landscape, x: float, y: float, footprint: float) -> Rgb:
     """Linear reflectance of the ground or the lake at a point, averaged over `footprint` metres."""
     terrain, plan, seed = scene.terrain, scene.terrain.plan, scene.terrain.seed
@@ -264,7 +263,7 @@ def ground_reflectance(scene: Landscape, x: float, y: float, footprint: float) -
     return color
 
 
-@njit(cache=True)
+@kernel
 def _lake(x: float, y: float, depth: float, tone: float, fine: float, footprint: float, seed: int) -> Rgb:
     """Clear water: the bed shows near the shore, weeds further out, ripples everywhere."""
     bed = _scale((0.20, 0.18, 0.12), 0.8 + 0.35 * tone + 0.4 * fine)
@@ -278,7 +277,7 @@ def _lake(x: float, y: float, depth: float, tone: float, fine: float, footprint:
     return _mix(color, (0.22, 0.27, 0.31), 0.16 * glint)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bake_sunlight(
     first: int, end: int, scene: Landscape, extent: float, spacing: float, light: NDArray[np.float32]
 ) -> None:
@@ -290,7 +289,7 @@ def _bake_sunlight(
             light[row, column] = sunlit(scene, x, y, z)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bake_skylight(
     first: int, end: int, scene: Landscape, extent: float, spacing: float, light: NDArray[np.float32]
 ) -> None:
@@ -310,7 +309,7 @@ def _bake_skylight(
             light[row, column] = seen
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bake_radiance(
     first: int,
     end: int,
@@ -335,7 +334,7 @@ def _bake_radiance(
                 texels[row * count + column, c] = np.uint16(min(65535.0, max(0.0, radiance * _CODE)))
 
 
-@njit(cache=True)
+@kernel
 def _halve(texels: NDArray[np.uint16], source: int, target: int, count: int) -> None:
     """The next mip level: each texel of the `count`² at `target` is the mean of four at `source`."""
     for row in range(count):
@@ -379,7 +378,7 @@ def bake_ground(scene: Landscape, pixel_size: float) -> Ground:
     )
 
 
-@njit(cache=True)
+@kernel
 def _map_level(level_map: GroundMap, level: int, x: float, y: float) -> Rgb:
     count = level_map.counts[level]
     scale = count / (2.0 * level_map.extent)
@@ -400,7 +399,7 @@ def _map_level(level_map: GroundMap, level: int, x: float, y: float) -> Rgb:
     )
 
 
-@njit(cache=True)
+@kernel
 def ground_radiance(ground: Ground, x: float, y: float, footprint: float) -> Rgb:
     """Radiance of the lit ground, averaged over `footprint` metres (trilinear)."""
     chosen = ground.fine

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from spaceport_demo.bands import run_in_bands
+from spaceport_demo.kernels import kernel, run_in_bands
 from spaceport_demo.shapes import Color, Crowns, Finish, Material, Placement, ShapeBuilder, Solids, Vector
 from spaceport_demo.terrain import (
     EXTENT,
@@ -49,13 +48,25 @@ class Yards(NamedTuple):
     drives: NDArray[np.float32]
 
 
+class Cells(NamedTuple):
+    """A flat grid over ± GRID_EXTENT that finds the objects near a ray; cells row by row from the south.
+
+    Attributes:
+        first: (C·C + 1,) items of cell i are items[first[i] : first[i + 1]].
+        items: indices of solids, then (from len(solids.spheres) on) of crowns.
+        tops: (C·C,) the height that nothing in the cell exceeds, metres.
+    """
+
+    first: NDArray[np.int32]
+    items: NDArray[np.int32]
+    tops: Vector
+
+
 class Landscape(NamedTuple):
     """Everything a ray can meet.
 
     Attributes:
-        terrain, yards, solids, crowns: the parts.
-        cell_first: (C·C + 1,) items of grid cell i are cell_items[cell_first[i] : cell_first[i + 1]].
-        cell_items: indices of solids, then (from len(solids.spheres) on) of crowns.
+        terrain, yards, solids, crowns, cells: the parts.
         top: the height that nothing exceeds, metres.
         sun: unit vector towards the sun.
         chapel_tower: the solid whose flat top the tests take as a landmark.
@@ -65,8 +76,7 @@ class Landscape(NamedTuple):
     yards: Yards
     solids: Solids
     crowns: Crowns
-    cell_first: NDArray[np.int32]
-    cell_items: NDArray[np.int32]
+    cells: Cells
     top: float
     sun: NDArray[np.float64]
     chapel_tower: int
@@ -155,11 +165,11 @@ def make_landscape(seed: int) -> Landscape:
     _plant_hedges(site)
     _plant_trees(site)
     solids, crowns = site.shapes.solids(), site.shapes.crowns()
-    cell_first, cell_items = _sort_into_cells(np.concatenate([solids.spheres, crowns.spheres]))
     spheres = np.concatenate([solids.spheres, crowns.spheres])
-    top = max(float((spheres[:, 2] + spheres[:, 3]).max()), float(terrain.heights.max()))
+    cells = _sort_into_cells(spheres)
+    top = max(float(cells.tops.max()), float(terrain.heights.max()))
     yards = Yards(_yard_distances(_rectangles(site.buildings)), _yard_distances(_rectangles(site.drives)))
-    return Landscape(terrain, yards, solids, crowns, cell_first, cell_items, top, SUN, tower)
+    return Landscape(terrain, yards, solids, crowns, cells, top, SUN, tower)
 
 
 def _build_chapel(site: _Site) -> int:
@@ -479,18 +489,20 @@ def _plant_bush(site: _Site, x: float, y: float) -> None:
     site.shapes.add_crown(np.array(blobs), 0.35, _tinted(BROADLEAF[rng.integers(5)], rng))
 
 
-def _sort_into_cells(spheres: Vector) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Which objects may be met above each cell of the grid, row by row from the south."""
+def _sort_into_cells(spheres: Vector) -> Cells:
+    """Which objects, given by their bounding spheres, may be met above each cell of the grid."""
     count = round(2 * GRID_EXTENT / CELL)
     cells: list[list[int]] = [[] for _ in range(count * count)]
-    for item, (x, y, _, radius) in enumerate(spheres):
+    tops = np.full(count * count, -np.inf)
+    for item, (x, y, z, radius) in enumerate(spheres):
         low_x, high_x = (int(np.clip((x + d + GRID_EXTENT) // CELL, 0, count - 1)) for d in (-radius, radius))
         low_y, high_y = (int(np.clip((y + d + GRID_EXTENT) // CELL, 0, count - 1)) for d in (-radius, radius))
         for row in range(low_y, high_y + 1):
             for column in range(low_x, high_x + 1):
                 cells[row * count + column].append(item)
+                tops[row * count + column] = max(tops[row * count + column], z + radius)
     first = np.concatenate([[0], np.cumsum([len(c) for c in cells])]).astype(np.int32)
-    return first, np.array([item for cell in cells for item in cell], dtype=np.int32)
+    return Cells(first, np.array([item for cell in cells for item in cell], dtype=np.int32), tops)
 
 
 def _rectangle_distance(plot: _Plot, x: float, y: float) -> float:
@@ -514,7 +526,7 @@ def _yard_distances(rectangles: NDArray[np.float64]) -> NDArray[np.float32]:
     return distances
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_yard_distances(
     first_row: int, end_row: int, rectangles: NDArray[np.float64], distances: NDArray[np.float32]
 ) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from spaceport_demo.ground import Rgb
+from spaceport_demo.kernels import kernel
 from spaceport_demo.shapes import Crowns, Material, Solids
 from spaceport_demo.texture import fractal2, inside, lattice, noise2, noise3, step, visible
 from spaceport_demo.trace import LEAF_SEED, leaf_relief
@@ -19,24 +19,24 @@ _STOREY = 2.75  # metres
 _WINDOW_PITCH = 2.5  # metres from window to window
 
 
-@njit(cache=True)
+@kernel
 def _tint(color: Rgb, factor: float) -> Rgb:
     return color[0] * factor, color[1] * factor, color[2] * factor
 
 
-@njit(cache=True)
+@kernel
 def _blend(a: Rgb, b: Rgb, share: float) -> Rgb:
     rest = 1.0 - share
     return a[0] * rest + b[0] * share, a[1] * rest + b[1] * share, a[2] * rest + b[2] * share
 
 
-@njit(cache=True)
+@kernel
 def face_reflectance(solids: Solids, face: int, x: float, y: float, z: float, footprint: float) -> Rgb:
     """The colour of a solid's face at a point of the world that lies on it."""
-    frame = solids.frames[face]
-    px, py, pz = x - frame[0, 0], y - frame[0, 1], z - frame[0, 2]
-    u = px * frame[1, 0] + py * frame[1, 1] + pz * frame[1, 2]
-    v = px * frame[2, 0] + py * frame[2, 1] + pz * frame[2, 2]
+    frames = solids.frames
+    px, py, pz = x - frames[face, 0, 0], y - frames[face, 0, 1], z - frames[face, 0, 2]
+    u = px * frames[face, 1, 0] + py * frames[face, 1, 1] + pz * frames[face, 1, 2]
+    v = px * frames[face, 2, 0] + py * frames[face, 2, 1] + pz * frames[face, 2, 2]
     color = (solids.colors[face, 0], solids.colors[face, 1], solids.colors[face, 2])
     width, height = solids.sizes[face, 0], solids.sizes[face, 1]
     kind = solids.materials[face]
@@ -75,7 +75,7 @@ def face_reflectance(solids: Solids, face: int, x: float, y: float, z: float, fo
     return _tint(color, 1.0 + 0.07 * weather + 0.05 * grain)
 
 
-@njit(cache=True)
+@kernel
 def _tiles(color: Rgb, u: float, v: float, face: int, weather: float, grain: float, footprint: float) -> Rgb:
     """Roof tiles in staggered courses: each its own shade, mossy patches, shadow lines between courses."""
     course = int(np.floor(v / 0.34))
@@ -93,7 +93,7 @@ def _tiles(color: Rgb, u: float, v: float, face: int, weather: float, grain: flo
     return _blend(base, (0.095, 0.105, 0.045), 0.6 * moss)
 
 
-@njit(cache=True)
+@kernel
 def _facade(
     color: Rgb,
     u: float,
@@ -145,7 +145,7 @@ def _facade(
     return wall
 
 
-@njit(cache=True)
+@kernel
 def leaf_reflectance(
     crowns: Crowns, item: int, x: float, y: float, z: float, footprint: float
 ) -> tuple[Rgb, float]:

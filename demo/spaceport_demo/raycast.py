@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from spaceport_demo.bands import run_in_bands
 from spaceport_demo.ground import SKYLIGHT, SUNLIGHT, Ground, Rgb, ground_radiance
+from spaceport_demo.kernels import kernel, run_in_bands
 from spaceport_demo.landscape import Landscape
 from spaceport_demo.materials import face_reflectance, leaf_reflectance
 from spaceport_demo.terrain import surface_normal
@@ -59,7 +58,7 @@ class Pinhole(NamedTuple):
     height: int
 
 
-@njit(cache=True)
+@kernel
 def _light(color: Rgb, sun: float, sky: float) -> Rgb:
     return (
         color[0] * (sun * SUNLIGHT[0] + sky * SKYLIGHT[0]),
@@ -68,23 +67,20 @@ def _light(color: Rgb, sun: float, sky: float) -> Rgb:
     )
 
 
-@njit(cache=True)
+@kernel
 def _shade_face(scene: Landscape, face: int, x: float, y: float, z: float, footprint: float) -> Rgb:
-    plane = scene.solids.planes[face]
-    facing = plane[0] * scene.sun[0] + plane[1] * scene.sun[1] + plane[2] * scene.sun[2]
+    planes = scene.solids.planes
+    nx, ny, nz = planes[face, 0], planes[face, 1], planes[face, 2]
+    facing = nx * scene.sun[0] + ny * scene.sun[1] + nz * scene.sun[2]
     sun = 0.0
     if facing > 0.0:
-        sun = (
-            facing
-            / scene.sun[2]
-            * sunlit(scene, x + 0.02 * plane[0], y + 0.02 * plane[1], z + 0.02 * plane[2])
-        )
+        sun = facing / scene.sun[2] * sunlit(scene, x + 0.02 * nx, y + 0.02 * ny, z + 0.02 * nz)
     # A wall sees half the sky, and the sunlit ground lights it from below.
-    sky = 0.75 + 0.35 * plane[2]
+    sky = 0.75 + 0.35 * nz
     return _light(face_reflectance(scene.solids, face, x, y, z, footprint), sun, sky)
 
 
-@njit(cache=True)
+@kernel
 def _shade_crown(scene: Landscape, crown: int, x: float, y: float, z: float, footprint: float) -> Rgb:
     crowns = scene.crowns
     color, openness = leaf_reflectance(crowns, crown, x, y, z, footprint)
@@ -110,7 +106,7 @@ def _shade_crown(scene: Landscape, crown: int, x: float, y: float, z: float, foo
     return _light(color, 1.15 * (0.12 + sun) * (0.35 + 0.65 * openness), openness * (0.65 + 0.35 * nz))
 
 
-@njit(cache=True)
+@kernel
 def _cast(
     scene: Landscape, ground: Ground, camera: Pinhole, px: float, py: float
 ) -> tuple[Rgb, int, int, float]:
@@ -139,8 +135,8 @@ def _cast(
         # The geometric mean of the pixel's two extents on the ground.
         color = ground_radiance(ground, x, y, t / (camera.focal * stretch) / np.sqrt(slant))
     elif face != NOTHING:
-        plane = scene.solids.planes[face]
-        slant = max(0.15, -(plane[0] * dx + plane[1] * dy + plane[2] * dz))
+        planes = scene.solids.planes
+        slant = max(0.15, -(planes[face, 0] * dx + planes[face, 1] * dy + planes[face, 2] * dz))
         color = _shade_face(scene, face, x, y, z, pixel / np.sqrt(slant))
     else:
         color = _shade_crown(scene, item - scene.solids.spheres.shape[0], x, y, z, pixel)
@@ -153,7 +149,7 @@ def _cast(
     return color, item, face, t
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cast_centres(
     first: int,
     end: int,
@@ -173,7 +169,7 @@ def _cast_centres(
             items[row, column], faces[row, column], distance[row, column] = item, face, t
 
 
-@njit(cache=True)
+@kernel
 def _needs_more(
     radiance: NDArray[np.float32], items: NDArray[np.int32], faces: NDArray[np.int32], row: int, column: int
 ) -> bool:
@@ -190,7 +186,7 @@ def _needs_more(
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _refine(
     first: int,
     end: int,

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from spaceport_demo.bands import run_in_bands
+from spaceport_demo.kernels import kernel, run_in_bands
 from spaceport_demo.texture import fractal2, step
 
 EXTENT = 256.0  # the height grid spans ± this, metres: further than an oblique photo sees
@@ -36,39 +35,39 @@ class Terrain(NamedTuple):
     seed: int
 
 
-@njit(cache=True)
+@kernel
 def shore_x(y: float, plan: NDArray[np.float64]) -> float:
     """Where the lake begins, metres east."""
     return 40.0 + 9.0 * np.sin(y / 33.0 + plan[0]) + 3.5 * np.sin(y / 11.0 + plan[1])
 
 
-@njit(cache=True)
+@kernel
 def road_x(y: float, plan: NDArray[np.float64]) -> float:
     """The road's centre line, metres east: it runs from south to north."""
     return -6.0 + 8.0 * np.sin(y / 41.0 + plan[2]) + 2.0 * np.sin(y / 17.0 + plan[3])
 
 
-@njit(cache=True)
+@kernel
 def road_distance(x: float, y: float, plan: NDArray[np.float64]) -> float:
     """Signed distance from the road's centre line, metres, east positive (first order in its slope)."""
     slope = (road_x(y + 0.5, plan) - road_x(y - 0.5, plan)) / 1.0
     return (x - road_x(y, plan)) / np.sqrt(1.0 + slope * slope)
 
 
-@njit(cache=True)
+@kernel
 def lane_y(x: float, plan: NDArray[np.float64]) -> float:
     """The lane's centre line, metres north: it runs from the western fields to the lake."""
     return plan[4] + 6.0 * np.sin(x / 29.0 + plan[5]) + 0.10 * x
 
 
-@njit(cache=True)
+@kernel
 def lane_distance(x: float, y: float, plan: NDArray[np.float64]) -> float:
     """Signed distance from the lane's centre line, metres, north positive."""
     slope = (lane_y(x + 0.5, plan) - lane_y(x - 0.5, plan)) / 1.0
     return (y - lane_y(x, plan)) / np.sqrt(1.0 + slope * slope)
 
 
-@njit(cache=True)
+@kernel
 def _land_height(x: float, y: float, plan: NDArray[np.float64], seed: int) -> float:
     inland = shore_x(y, plan) - x
     if inland < 0.0:
@@ -83,7 +82,7 @@ def _land_height(x: float, y: float, plan: NDArray[np.float64], seed: int) -> fl
     return rise + (knoll + rolling + rough) * step(0.0, 25.0, inland)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_heights(
     first: int, end: int, plan: NDArray[np.float64], seed: int, heights: NDArray[np.float32]
 ) -> None:
@@ -107,7 +106,7 @@ def make_terrain(seed: int) -> Terrain:
     return Terrain(plan, heights, 1.25 * float(np.hypot(dx, dy).max()), seed)
 
 
-@njit(cache=True)
+@kernel
 def bed_height(terrain: Terrain, x: float, y: float) -> float:
     """Height of the land, or of the lake's bed where it is below 0, metres (bilinear; held at the rim)."""
     heights = terrain.heights
@@ -121,13 +120,13 @@ def bed_height(terrain: Terrain, x: float, y: float) -> float:
     return low * (1.0 - v) + high * v
 
 
-@njit(cache=True)
+@kernel
 def surface_height(terrain: Terrain, x: float, y: float) -> float:
     """Height of what a photo sees, metres: the land, or the lake's surface."""
     return max(0.0, bed_height(terrain, x, y))
 
 
-@njit(cache=True)
+@kernel
 def surface_normal(terrain: Terrain, x: float, y: float) -> tuple[float, float, float]:
     """The unit normal of the surface, from differences over the grid's spacing."""
     dx = (surface_height(terrain, x + SPACING, y) - surface_height(terrain, x - SPACING, y)) / (2 * SPACING)

@@ -7,7 +7,8 @@ what is finer than that, as a mip-map would; so a texture does not shimmer from 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from spaceport_demo.kernels import kernel
 
 # Odd 64-bit constants of SplitMix64 and xxHash: they spread neighbouring lattice points over all bits.
 _MIX_X = np.uint64(0x9E3779B97F4A7C15)
@@ -24,7 +25,7 @@ _TO_UNIT = 1.0 / (1 << 24)
 _TURN_COS, _TURN_SIN = 0.8, 0.6
 
 
-@njit(cache=True)
+@kernel
 def lattice(ix: int, iy: int, iz: int, seed: int) -> float:
     """A random number in [0, 1) that belongs to an integer point."""
     h = (
@@ -39,13 +40,13 @@ def lattice(ix: int, iy: int, iz: int, seed: int) -> float:
     return (h >> _SHIFT_MANTISSA) * _TO_UNIT
 
 
-@njit(cache=True)
+@kernel
 def _fade(t: float) -> float:
     """Perlin's quintic: first and second derivatives vanish at the lattice points."""
     return t * t * t * (t * (t * 6.0 - 15.0) + 10.0)
 
 
-@njit(cache=True)
+@kernel
 def noise2(x: float, y: float, seed: int) -> float:
     """Smooth noise in [-1, 1], one feature per unit."""
     fx, fy = np.floor(x), np.floor(y)
@@ -57,7 +58,7 @@ def noise2(x: float, y: float, seed: int) -> float:
     return 2.0 * (low + (high - low) * v) - 1.0
 
 
-@njit(cache=True)
+@kernel
 def noise3(x: float, y: float, z: float, seed: int) -> float:
     """Smooth noise in [-1, 1] in space, one feature per unit."""
     fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
@@ -72,13 +73,13 @@ def noise3(x: float, y: float, z: float, seed: int) -> float:
     return 2.0 * total - 1.0
 
 
-@njit(cache=True)
+@kernel
 def visible(wavelength: float, footprint: float) -> float:
     """How much of a wavelength (metres) a pixel of this footprint shows: 0 below 2 pixels, 1 above 4."""
     return min(1.0, max(0.0, wavelength / (2.0 * footprint) - 1.0))
 
 
-@njit(cache=True)
+@kernel
 def fractal2(
     x: float, y: float, wavelength: float, octaves: int, gain: float, footprint: float, seed: int
 ) -> float:
@@ -98,7 +99,7 @@ def fractal2(
     return 1.4 * total / np.sqrt(norm)
 
 
-@njit(cache=True)
+@kernel
 def cells2(x: float, y: float, seed: int) -> tuple[int, int, float]:
     """The Voronoi cell that a point lies in, about one cell per unit square.
 
@@ -121,7 +122,7 @@ def cells2(x: float, y: float, seed: int) -> tuple[int, int, float]:
     return best_x, best_y, 0.5 * (np.sqrt(second) - np.sqrt(nearest))
 
 
-@njit(cache=True)
+@kernel
 def specks2(
     x: float, y: float, cell: float, chance: float, footprint: float, seed: int
 ) -> tuple[float, float]:
@@ -142,14 +143,14 @@ def specks2(
     return share * (1.0 - step(radius - 0.5 * edge, radius + 0.5 * edge, np.sqrt(dx * dx + dy * dy))), value
 
 
-@njit(cache=True)
+@kernel
 def step(low: float, high: float, value: float) -> float:
     """A smooth step: 0 below `low`, 1 above `high`."""
     t = min(1.0, max(0.0, (value - low) / (high - low)))
     return t * t * (3.0 - 2.0 * t)
 
 
-@njit(cache=True)
+@kernel
 def inside(value: float, low: float, high: float, footprint: float) -> float:
     """The share of a pixel of this footprint, centred at `value`, that lies between `low` and `high`."""
     left = max(low, value - 0.5 * footprint)

@@ -8,8 +8,9 @@ with a half-space test for solids and sphere tracing for crowns.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
+from spaceport_demo.kernels import kernel
 from spaceport_demo.landscape import CELL, GRID_EXTENT, Landscape
 from spaceport_demo.shapes import Crowns, Solids
 from spaceport_demo.terrain import Terrain, surface_height
@@ -22,7 +23,7 @@ _CROWN_TOUCH = 0.02  # metres: under half a pixel of a photo
 LEAF_SEED = 71
 
 
-@njit(cache=True)
+@kernel
 def trace_terrain(
     terrain: Terrain, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, top: float
 ) -> float:
@@ -39,14 +40,25 @@ def trace_terrain(
     return t
 
 
-@njit(cache=True)
+@kernel
+def _passes(
+    spheres: NDArray[np.float64], item: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+) -> bool:
+    """Whether the line of a unit ray passes a sphere (centre, radius) without touching it."""
+    cx, cy, cz = spheres[item, 0] - ox, spheres[item, 1] - oy, spheres[item, 2] - oz
+    along = cx * dx + cy * dy + cz * dz
+    return cx * cx + cy * cy + cz * cz - along * along > spheres[item, 3] ** 2
+
+
+@kernel
 def _trace_solid(
     solids: Solids, item: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> tuple[float, int]:
     """Distance to a convex solid and the face that the ray enters by; FAR where it misses or is inside."""
+    planes = solids.planes
     enter, leave, face = 0.0, FAR, NOTHING
     for k in range(solids.first_face[item], solids.first_face[item + 1]):
-        nx, ny, nz, d = solids.planes[k, 0], solids.planes[k, 1], solids.planes[k, 2], solids.planes[k, 3]
+        nx, ny, nz, d = planes[k, 0], planes[k, 1], planes[k, 2], planes[k, 3]
         speed = nx * dx + ny * dy + nz * dz
         outside = nx * ox + ny * oy + nz * oz - d
         if speed < -1e-12:
@@ -64,40 +76,36 @@ def _trace_solid(
     return enter, face
 
 
-@njit(cache=True)
+@kernel
 def leaf_relief(x: float, y: float, z: float) -> float:
     """How far foliage stands out here, [-1, 1] of the crown's lump size: twigs on boughs."""
     boughs = noise3(x * 0.95, y * 0.95, z * 0.95, LEAF_SEED)
     return 0.55 * boughs + 0.45 * noise3(x * 3.3, y * 3.3, z * 3.3, LEAF_SEED + 1)
 
 
-@njit(cache=True)
+@kernel
 def crown_distance(crowns: Crowns, item: int, x: float, y: float, z: float, near: float) -> float:
     """Metres from a point to a crown's surface (a bound; exact lumps only within `near`); negative inside."""
-    distance = FAR
+    distance, blobs = FAR, crowns.blobs
     for k in range(crowns.first_blob[item], crowns.first_blob[item + 1]):
-        bx, by, bz = x - crowns.blobs[k, 0], y - crowns.blobs[k, 1], z - crowns.blobs[k, 2]
-        distance = min(distance, np.sqrt(bx * bx + by * by + bz * bz) - crowns.blobs[k, 3])
+        bx, by, bz = x - blobs[k, 0], y - blobs[k, 1], z - blobs[k, 2]
+        distance = min(distance, np.sqrt(bx * bx + by * by + bz * bz) - blobs[k, 3])
     lumps = crowns.lumps[item]
     if distance > lumps + near:
         return distance - lumps
     return distance - lumps * leaf_relief(x, y, z)
 
 
-@njit(cache=True)
+@kernel
 def _trace_crown(
     crowns: Crowns, item: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, limit: float
 ) -> float:
-    cx, cy, cz = crowns.spheres[item, 0] - ox, crowns.spheres[item, 1] - oy, crowns.spheres[item, 2] - oz
-    along = cx * dx + cy * dy + cz * dz
-    if crowns.spheres[item, 3] ** 2 < cx * cx + cy * cy + cz * cz - along * along:
-        return FAR
     # The surface lies where the ray is within a lump of some blob.
-    t, end = FAR, 0.0
+    t, end, blobs = FAR, 0.0, crowns.blobs
     for k in range(crowns.first_blob[item], crowns.first_blob[item + 1]):
-        bx, by, bz = crowns.blobs[k, 0] - ox, crowns.blobs[k, 1] - oy, crowns.blobs[k, 2] - oz
+        bx, by, bz = blobs[k, 0] - ox, blobs[k, 1] - oy, blobs[k, 2] - oz
         along = bx * dx + by * dy + bz * dz
-        reach = crowns.blobs[k, 3] + 0.8 * crowns.lumps[item]  # noise all but never reaches its bound
+        reach = blobs[k, 3] + 0.8 * crowns.lumps[item]  # noise all but never reaches its bound
         rest = reach * reach - (bx * bx + by * by + bz * bz - along * along)
         if rest > 0.0:
             half = np.sqrt(rest)
@@ -113,7 +121,7 @@ def _trace_crown(
     return FAR
 
 
-@njit(cache=True)
+@kernel
 def trace_objects(
     scene: Landscape, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, limit: float
 ) -> tuple[float, int, int]:
@@ -137,39 +145,39 @@ def trace_objects(
     edge_y = (row + (1 if dy > 0.0 else 0)) * CELL - GRID_EXTENT
     next_x = begin + abs(edge_x - x) / max(1e-12, abs(dx))
     next_y = begin + abs(edge_y - y) / max(1e-12, abs(dy))
+    # Taken out of their tuples here: the loop would count references to each of them.
+    first, items, tops = scene.cells.first, scene.cells.items, scene.cells.tops
+    solid_spheres, crown_spheres = solids.spheres, crowns.spheres
     nearest, hit, hit_face = limit, NOTHING, NOTHING
     t = begin
     while t < nearest:
-        if 0 <= column < count and 0 <= row < count:
-            cell = row * count + column
-            for k in range(scene.cell_first[cell], scene.cell_first[cell + 1]):
-                item = scene.cell_items[k]
-                if item < solids.spheres.shape[0]:
-                    cx, cy, cz = (
-                        solids.spheres[item, 0] - ox,
-                        solids.spheres[item, 1] - oy,
-                        solids.spheres[item, 2] - oz,
-                    )
-                    along = cx * dx + cy * dy + cz * dz
-                    radius = solids.spheres[item, 3]
-                    if cx * cx + cy * cy + cz * cz - along * along > radius * radius:
+        leave = min(next_x, next_y)
+        lowest = oz + (leave if dz < 0.0 else t) * dz
+        cell = row * count + column
+        if 0 <= column < count and 0 <= row < count and lowest < tops[cell]:
+            for k in range(first[cell], first[cell + 1]):
+                item = items[k]
+                if item < solid_spheres.shape[0]:
+                    if _passes(solid_spheres, item, ox, oy, oz, dx, dy, dz):
                         continue
                     distance, face = _trace_solid(solids, item, ox, oy, oz, dx, dy, dz)
-                    if distance < nearest:
-                        nearest, hit, hit_face = distance, item, face
                 else:
-                    crown = item - solids.spheres.shape[0]
+                    crown = item - solid_spheres.shape[0]
+                    if _passes(crown_spheres, crown, ox, oy, oz, dx, dy, dz):
+                        continue
                     distance = _trace_crown(crowns, crown, ox, oy, oz, dx, dy, dz, nearest)
-                    if distance < nearest:
-                        nearest, hit, hit_face = distance, item, NOTHING
+                    face = NOTHING
+                if distance < nearest:
+                    nearest, hit, hit_face = distance, item, face
+        t = leave
         if next_x < next_y:
-            t, next_x, column = next_x, next_x + pace_x, column + step_x
+            next_x, column = next_x + pace_x, column + step_x
         else:
-            t, next_y, row = next_y, next_y + pace_y, row + step_y
+            next_y, row = next_y + pace_y, row + step_y
     return nearest, hit, hit_face
 
 
-@njit(cache=True)
+@kernel
 def sunlit(scene: Landscape, x: float, y: float, z: float) -> float:
     """1 where the sun reaches a point, 0 in the shadow of an object."""
     _, item, _ = trace_objects(scene, x, y, z, scene.sun[0], scene.sun[1], scene.sun[2], 120.0)
