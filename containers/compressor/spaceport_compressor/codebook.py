@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 LISTED = 256  # levels that a SOG file lists; a code is one byte
 MAX_ITERATIONS = 100  # it settles long before on real attributes; a bound, not a tuning
-DIGITS = 5  # significant digits that meta.json carries: far below half a step between 256 levels
+DIGITS = 4  # significant digits that meta.json carries: a hundredth of a step between 256 levels
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Codebook:
     """Levels in rising order.
 
     Attributes:
-        levels: (L,) float64, L up to 256, each of at most five significant digits.
+        levels: (L,) float64, L up to 256, each of at most four significant digits.
     """
 
     levels: NDArray[np.float64]
