@@ -8,6 +8,7 @@ tables keep what is in them.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ ARTIFACTS = "spaceport-local-artifacts"
 FINGERPRINT_TAG = "spaceport:fingerprint"
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 VIEWER_PARAMETER, DATA_OUTPUT = "ViewerBaseUrl", "DataBucket"
+BEGINNINGS = ((STACK, "CREATE_IN_PROGRESS"), (STACK, "UPDATE_IN_PROGRESS"))
 WAIT_S = 300.0
 POLL_S = 0.1
 
@@ -66,30 +68,35 @@ class Deployment:
         stack = self._stack()
         parameters = self._parameters(template, stack)
         state = fingerprint(document, parameters)
-        if stack is not None and _tags(stack).get(FINGERPRINT_TAG) == state and _is_complete(stack):
+        if stack is not None and _tags(stack).get(FINGERPRINT_TAG) == state and _holds_its_tags(stack):
             return
         if stack is not None and _never_was(stack):
             self._delete()
             stack = None
         body = json.dumps(document).encode()
-        request = {
+        request: dict[str, Any] = {
             "StackName": STACK,
             "TemplateURL": self._url(self._store("template.json", body)),
             "Parameters": [
                 {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
             ],
             "Capabilities": CAPABILITIES,
+            # A bucket that a failed attempt made is empty; kept, it would be in the next attempt's way.
+            "RetainExceptOnCreate": True,
             "Tags": [{"Key": FINGERPRINT_TAG, "Value": state}],
         }
         began = time.monotonic()
         cloudformation = self.endpoint.client("cloudformation")
         try:
             if stack is None:
-                cloudformation.create_stack(**request, OnFailure="DELETE")
+                cloudformation.create_stack(**request)
             else:
                 cloudformation.update_stack(**request)
         except ClientError as error:
-            raise _failure(error.response["Error"]["Message"]) from error
+            reason = error.response["Error"]["Message"]
+            if reason.startswith("No updates are to be performed"):
+                return
+            raise _failure(reason) from error
         self._wait()
         verb = "deployed" if stack is None else "updated"
         report(f"{verb} the stack {STACK} in {time.monotonic() - began:.1f} s")
@@ -117,10 +124,10 @@ class Deployment:
         while time.monotonic() < deadline:
             stack = self._stack()
             if stack is None:
-                raise _failure(self._first_reason())
+                raise _failure("it was deleted while it was made")
             if not stack["StackStatus"].endswith("_IN_PROGRESS"):
                 if not _is_complete(stack):
-                    raise _failure(self._first_reason() or stack["StackStatus"])
+                    raise _failure(self._why() or stack["StackStatus"])
                 return
             time.sleep(POLL_S)
         waiting = ", ".join(self._unfinished())
@@ -132,26 +139,36 @@ class Deployment:
         while self._stack() is not None and time.monotonic() < deadline:
             time.sleep(POLL_S)
 
-    def _events(self) -> list[dict[str, Any]]:
+    def _last_attempt(self) -> list[dict[str, Any]]:
+        """What happened to the stack's resources since the last create or update began, oldest first."""
         try:
             answer = self.endpoint.client("cloudformation").describe_stack_events(StackName=STACK)
         except ClientError:
             return []
-        return list(answer["StackEvents"])
+        attempt = itertools.takewhile(
+            lambda event: (event["LogicalResourceId"], event["ResourceStatus"]) not in BEGINNINGS,
+            answer["StackEvents"],
+        )
+        return [event for event in reversed(list(attempt)) if event["LogicalResourceId"] != STACK]
 
-    def _first_reason(self) -> str:
-        """The oldest failure: what comes after it is clean-up."""
-        failed = [event for event in self._events() if event["ResourceStatus"].endswith("_FAILED")]
-        oldest = min(failed, key=lambda event: event["Timestamp"], default=None)
-        if oldest is None:
-            return ""
-        return f"{oldest['LogicalResourceId']}: {oldest.get('ResourceStatusReason', '')}"
+    def _why(self) -> str:
+        """Why the last attempt failed: its first failure, for what comes after that is clean-up."""
+        for event in self._last_attempt():
+            if event["ResourceStatus"].endswith("_FAILED"):
+                return f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}"
+        return self._why_refused()
+
+    def _why_refused(self) -> str:
+        """What was found wrong before any resource was touched, such as a name that is taken."""
+        events = self.endpoint.client("cloudformation").describe_events(StackName=STACK)["OperationEvents"]
+        refused = (event for event in events if "ValidationStatusReason" in event)
+        return next(
+            (f"{event['LogicalResourceId']}: {event['ValidationStatusReason']}" for event in refused), ""
+        )
 
     def _unfinished(self) -> list[str]:
-        latest: dict[str, str] = {}
-        for event in sorted(self._events(), key=lambda event: event["Timestamp"]):
-            latest[event["LogicalResourceId"]] = event["ResourceStatus"]
-        return [name for name, status in latest.items() if status.endswith("_IN_PROGRESS") and name != STACK]
+        latest = {event["LogicalResourceId"]: event["ResourceStatus"] for event in self._last_attempt()}
+        return [name for name, status in latest.items() if status.endswith("_IN_PROGRESS")]
 
     def _ensure_artifacts_bucket(self) -> None:
         s3 = self.endpoint.client("s3")
@@ -190,6 +207,11 @@ def _is_complete(stack: Mapping[str, Any]) -> bool:
     return stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
+def _holds_its_tags(stack: Mapping[str, Any]) -> bool:
+    """Whether the stack is what its tags say; an update that was rolled back has got its old tags back."""
+    return _is_complete(stack) or stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+
+
 def _never_was(stack: Mapping[str, Any]) -> bool:
     """A stack whose creation failed can only be deleted, and holds no data yet."""
     return stack["StackStatus"] in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
@@ -197,5 +219,7 @@ def _never_was(stack: Mapping[str, Any]) -> bool:
 
 def _failure(reason: str) -> UserError:
     return UserError(
-        "deploy_failed", f"The stack {STACK} could not be deployed: {reason}", "Nothing that ran was changed."
+        "deploy_failed",
+        f"The stack {STACK} could not be deployed: {reason}",
+        "Nothing that ran was changed; mend it and run `spaceport up` again.",
     )
