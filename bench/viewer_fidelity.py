@@ -34,13 +34,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, Request, sync_playwright
 from scipy.spatial.transform import Rotation
-from spaceport_render.render import render
 
 from spaceport_compressor.sog_read import read_sog
 from spaceport_compressor.viewer_bundle import BACKGROUND
 from spaceport_compressor.viewer_camera import COLMAP_TO_OPENGL, WORLD_TO_VIEWER, PhotoCamera
 from spaceport_render.camera import Camera
 from spaceport_render.metrics import psnr
+from spaceport_render.render import render
 
 LEAST_PSNR = 22.0
 LONGER_SIDE = 800  # pixels: software rendering takes seconds a frame for more

@@ -55,7 +55,7 @@ def build_palette(vectors: Vectors, size: int, weights: Weights | None = None, s
     errors = weights * ((vectors - coarse.entries[coarse.labels]) ** 2).sum(axis=1)
     shares = _shares(size, [len(m) for m in members], [float(errors[m].sum()) for m in members])
 
-    entries: list[Vectors] = []
+    cells: list[Vectors] = []
     labels = np.empty(len(vectors), dtype=np.int64)
     used = 0
     for cell, share in zip(members, shares, strict=True):
@@ -63,10 +63,10 @@ def build_palette(vectors: Vectors, size: int, weights: Weights | None = None, s
             continue
         start = vectors[cell[rng.choice(len(cell), share, replace=False)]]
         fine = _lloyd(vectors[cell], weights[cell], start)
-        entries.append(fine.entries)
+        cells.append(fine.entries)
         labels[cell] = used + fine.labels
         used += share
-    palette = Palette(np.concatenate(entries), labels)
+    palette = Palette(np.concatenate(cells), labels)
     if vectors.size * len(palette.entries) <= FINISHING_WORK:
         palette = _lloyd(vectors, weights, palette.entries, FINISHING_PASSES)
     return _drop_unused(palette)
