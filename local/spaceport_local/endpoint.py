@@ -29,7 +29,8 @@ class Endpoint:
 
     def client(self, service: str, region: str = REGION, account: str = ACCOUNT) -> Any:
         """A boto3 client of `service`, acting as `account`."""
-        return _session().client(
+        session: Any = _session()  # its typed stubs want each service's name as a literal
+        return session.client(
             service,
             endpoint_url=self.url,
             region_name=region,

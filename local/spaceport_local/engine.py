@@ -207,7 +207,7 @@ async def _serve(app: Any, listener: socket.socket, checkpoint_s: float) -> None
     config.keep_alive_timeout = 75  # longer than boto3 keeps an idle connection
     config.graceful_timeout = STOP_WAIT_S
     company = asyncio.create_task(_keep_company(listener.getsockname()[1], checkpoint_s, stop))
-    await serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    await serve(app, config, shutdown_trigger=stop.wait)
     await company
 
 

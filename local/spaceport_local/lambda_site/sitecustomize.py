@@ -22,7 +22,7 @@ def local_url(url: str, engine: str) -> str:
     return f"{engine}/_aws/execute-api/{found['api']}/{found['stage']}{url[found.end() :]}"
 
 
-def _redirect(params: dict, **_: object) -> None:
+def _redirect(params: dict[str, str], **_: object) -> None:
     params["url"] = local_url(params["url"], _ENGINE or "")
 
 

@@ -15,7 +15,8 @@ def install() -> None:
 
     def detect_for_version(runtime: str) -> tuple[str, str]:
         if not runtime.startswith("python"):
-            return detect(runtime)
+            binary, script = detect(runtime)
+            return binary, script
         return str(choose_interpreter(runtime).path), lambda_runtime._PYTHON_WORKER_SCRIPT
 
     lambda_runtime._detect_runtime_binary = detect_for_version

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from spaceport_local.sagemaker.record import KINDS, Job, JobTable, Kind, Scope
@@ -40,10 +41,10 @@ class SageMaker:
         }
         for kind in KINDS:
             self._operations |= {
-                f"Create{kind.name}Job": lambda scope, p, k=kind: {k.arn_field: self.create(k, scope, p).arn},
-                f"Describe{kind.name}Job": lambda scope, p, k=kind: self._find(k, scope, p).describe(),
-                f"Stop{kind.name}Job": lambda scope, p, k=kind: self._stop_job(k, scope, p),
-                f"List{kind.name}Jobs": lambda scope, p, k=kind: self._list(k, scope, p),
+                f"Create{kind.name}Job": partial(self._create, kind),
+                f"Describe{kind.name}Job": partial(self._describe, kind),
+                f"Stop{kind.name}Job": partial(self._stop, kind),
+                f"List{kind.name}Jobs": partial(self._list, kind),
             }
 
     def call(self, operation: str, scope: Scope, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +81,13 @@ class SageMaker:
             raise ApiError("ValidationException", "Requested resource not found.")
         return job
 
-    def _stop_job(self, kind: Kind, scope: Scope, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _create(self, kind: Kind, scope: Scope, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {kind.arn_field: self.create(kind, scope, request).arn}
+
+    def _describe(self, kind: Kind, scope: Scope, request: Mapping[str, Any]) -> dict[str, Any]:
+        return self._find(kind, scope, request).describe()
+
+    def _stop(self, kind: Kind, scope: Scope, request: Mapping[str, Any]) -> dict[str, Any]:
         self._find(kind, scope, request).request_stop()
         return {}
 

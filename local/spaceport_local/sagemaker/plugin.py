@@ -87,7 +87,7 @@ def install(runner: JobRunner) -> None:
 
     module = sys.modules[__name__]
     sys.modules["ministack.services.sagemaker"] = module
-    ministack.services.sagemaker = module  # type: ignore[attr-defined]
+    ministack.services.sagemaker = module
     app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}
     app.SERVICE_HANDLERS["sagemaker"] = app._lazy_handler("sagemaker")
     app._state_map["sagemaker"] = "sagemaker"

@@ -25,6 +25,8 @@ def sagemaker_model() -> ServiceModel:
 def violations(operation: str, request: Mapping[str, Any]) -> list[str]:
     """Everything that SageMaker would refuse in `request`, in words; empty when it is well-formed."""
     shape = sagemaker_model().operation_model(operation).input_shape
+    if shape is None:
+        raise ValueError(f"{operation} takes no input")
     report = ParamValidator().validate(dict(request), shape)
     if report.has_errors():
         return [report.generate_report()]
