@@ -22,6 +22,7 @@ from typing import IO, Any
 PASSED_ON = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ"),
     *("LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "TORCH_CUDA_ARCH_LIST"),
+    *("TORCH_EXTENSIONS_DIR", "XDG_CACHE_HOME", "CC", "CXX", "MAX_JOBS"),  # gsplat compiles when first used
     *("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "SSL_CERT_FILE"),
 )
 WARDEN = Path(__file__).with_name("warden.py")

@@ -29,7 +29,7 @@ from spaceport_local.folders import DataFolder
 MINISTACK = "1.5.33"  # our patches replace private functions of exactly this version
 FIRST_PORT = 4566  # where AWS emulators usually listen
 PORTS_TRIED = 50
-LOCK_WAIT_S = 2.0  # a launcher that only looks whether an engine runs holds the lock for an instant
+LOCK_WAIT_S = 0.5  # a launcher that only looks whether an engine runs holds the lock for an instant
 STOP_WAIT_S = 1.0  # for open connections when the engine stops: a WebSocket client never closes first
 LAMBDA_SITE = Path(__file__).with_name("lambda_site")
 
@@ -66,6 +66,7 @@ def run(settings: EngineSettings) -> None:
     require_ministack()
     settings.folder.root.mkdir(parents=True, exist_ok=True)
     with _lock(settings.folder), _listener(settings.port) as listener:
+        settings.folder.address.unlink(missing_ok=True)  # a killed engine's: its process id may be reused
         endpoint = Endpoint(listener.getsockname()[1])
         _prepare_environment(settings.folder, endpoint)
         warden = Warden()
@@ -190,6 +191,7 @@ def _load_app(settings: EngineSettings, endpoint: Endpoint, warden: Warden) -> A
         warden=warden,
         stop_grace_s=settings.stop_grace_s,
     )
+    runner.tidy()
     plugin.install(runner)
     return ministack_app.app
 

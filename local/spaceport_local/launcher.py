@@ -64,7 +64,8 @@ class Launcher:
         process = self._spawn()
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            if process.poll() is not None:
+            # Where somebody else's engine of this data was quicker, that one is waited for.
+            if process.poll() is not None and not self._locked():
                 raise self._why_it_failed(f"It ended with exit code {process.returncode}.")
             endpoint = self.running()
             if endpoint is not None and _healthy(endpoint):
@@ -78,14 +79,16 @@ class Launcher:
         """Stop the engine and every job of it; return whether one ran."""
         if not self._locked():
             return False
-        pid = self._pid()
-        if pid is not None:
-            _signal(pid, signal.SIGTERM)
+        asked: set[int] = set()
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while self._locked():
-            if time.monotonic() > deadline:
-                if pid is not None:
-                    _signal(pid, signal.SIGKILL)  # its warden ends the children
+            # Read again each time: one that is just starting has not told its process id yet.
+            pid = self._pid()
+            if pid is not None and pid not in asked:
+                _signal(pid, signal.SIGTERM)
+                asked.add(pid)
+            elif pid is not None and time.monotonic() > deadline:
+                _signal(pid, signal.SIGKILL)  # its warden ends the children
                 break
             time.sleep(POLL_S)
         return True

@@ -93,6 +93,11 @@ class JobRunner:
     warden: Warden
     stop_grace_s: float
 
+    def tidy(self) -> None:
+        """Remove the folder trees of earlier jobs. Those that failed are kept for a look until now."""
+        for folder in self.folder.glob("*/*"):
+            Place(folder).remove_tree()
+
     def run(self, job: Job) -> None:
         """Run `job` to its end. Every failure ends in the job's description, none in an exception."""
         place = Place(self.folder / job.kind.name.lower() / job.name)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,13 @@ def test_start_is_idempotent_and_stop_tells_whether_one_ran(new_launcher, tmp_pa
     assert launcher.stop() is False
 
 
+def test_starts_at_the_same_time_are_one_engine(new_launcher, tmp_path: Path) -> None:
+    launchers = [new_launcher(tmp_path) for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        endpoints = list(pool.map(lambda launcher: launcher.start(), launchers))
+    assert len(set(endpoints)) == 1
+
+
 def test_data_survive_a_restart(new_launcher, bench_of, tmp_path: Path) -> None:
     # Given an engine with an object, a row and a job that has ended
     launcher = new_launcher(tmp_path)
@@ -42,6 +50,8 @@ def test_data_survive_a_restart(new_launcher, bench_of, tmp_path: Path) -> None:
     bench.put("kept.txt", "kept")
     table(bench).put_item(TableName="rows", Item={"id": {"S": "1"}})
     ended = bench.run(bench.processing("exit=4"))
+    tree = launcher.folder.jobs / "processing" / ended["ProcessingJobName"] / "opt"
+    assert tree.exists()
     # When it is stopped and started again
     launcher.stop()
     bench = bench_of(launcher.start())
@@ -49,7 +59,8 @@ def test_data_survive_a_restart(new_launcher, bench_of, tmp_path: Path) -> None:
     assert bench.get("kept.txt") == "kept"
     assert table(bench).scan(TableName="rows")["Items"] == [{"id": {"S": "1"}}]
     assert bench.describe(ended["ProcessingJobName"])["FailureReason"] == ended["FailureReason"]
-    assert bench.lines(ended["ProcessingJobName"]) == []
+    # But the failed job's files, which were kept for a look, are gone
+    assert not tree.exists()
 
 
 def test_kill_leaves_no_children_and_keeps_the_data(new_launcher, bench_of, tmp_path: Path) -> None:
