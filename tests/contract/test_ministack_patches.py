@@ -332,6 +332,8 @@ class TestStreamMappings:
             before = Stack(launcher.start(), deployment.outputs())
             self.put(before, "b1", "b2", "b3")
             before.told(lambda told: len(told) >= 1)
+            self.put(before, "b4")  # comes only when the first batch is counted
+            before.told(lambda told: len(told) >= 1)
             # When it is stopped and started again
             launcher.stop()
             after = Stack(launcher.start(), before.outputs)
