@@ -334,12 +334,13 @@ class TestStreamMappings:
             before.told(lambda told: len(told) >= 1)
             self.put(before, "b4")  # comes only when the first batch is counted
             before.told(lambda told: len(told) >= 1)
-            # When it is stopped and started again
+            # When it is stopped with a record that still waits for its window, and started again
+            self.put(before, "waiting")
             launcher.stop()
             after = Stack(launcher.start(), before.outputs)
             self.put(after, "a1")
-            # Then a new record is delivered, although fewer have come than before
-            assert after.told(lambda told: len(told) >= 1) == [["a1"]]
+            # Then that record and a new one are delivered, although fewer have come than before
+            after.told(lambda told: {"waiting", "a1"} == {name for batch in told for name in batch})
         finally:
             launcher.stop()
 

@@ -4,6 +4,9 @@ MiniStack ignores the batching window, partial-batch responses, bisecting, the r
 destination for what failed: one bad record blocks its shard for ever, or is lost. It also serves all
 mappings in one thread, so that a slow function delays every other. Here each mapping works for itself,
 one batch at a time, as a shard does on AWS.
+
+MiniStack also saves each mapping's position in its stream, but not the stream: after a restart nothing is
+delivered until as many records have come as before. Here what is not yet delivered is saved too.
 """
 
 from __future__ import annotations
@@ -31,9 +34,14 @@ SEAMS = (
     Seam("services.lambda_svc:_execute_function", "3ceb16d6480a"),
     Seam("services.dynamodb:stream_records_since", "aed31a353fda"),
     Seam("services.dynamodb:stream_start_position", "3b822e76fbb1"),
+    Seam("services.lambda_svc:get_state", "fbae0860de48"),
+    Seam("services.lambda_svc:load_persisted_state", "140113ddcd36"),
+    Seam("services.dynamodb:get_state", "ce90690a6033"),
+    Seam("services.dynamodb:load_persisted_state", "6f58d9dc1e6e"),
     Seam("services.dynamodb:stream_end_position", "d0483912696d"),
 )
 RETRY_WAIT_S = 1.0
+BACKLOGS = "spaceport_stream_backlogs"  # in the saved state of DynamoDB
 EVERYTHING = -1  # the API's value for "no limit"
 
 logger = logging.getLogger(__name__)
@@ -109,6 +117,70 @@ def first_failure(
 def install() -> None:
     lambda_svc._poll_dynamodb_streams = _Poller().poll
 
+    get_tables, load_tables = dynamodb.get_state, dynamodb.load_persisted_state
+    load_functions = lambda_svc.load_persisted_state
+
+    def get_tables_and_backlogs() -> dict[str, Any]:
+        return {**get_tables(), BACKLOGS: _backlogs()}
+
+    def load_tables_and_backlogs(state: dict[str, Any]) -> None:
+        load_tables(state)
+        for account, region, table, position, records in state.get(BACKLOGS, []):
+            dynamodb._stream_trimmed.set_scoped(account, region, table, position)
+            dynamodb._stream_records.set_scoped(account, region, table, records)
+
+    def load_functions_and_positions(state: dict[str, Any]) -> None:
+        load_functions(state)  # after the tables: MiniStack's registry has DynamoDB before Lambda
+        _hold_positions_to_their_streams()
+
+    dynamodb.get_state = get_tables_and_backlogs
+    dynamodb.load_persisted_state = load_tables_and_backlogs
+    lambda_svc.load_persisted_state = load_functions_and_positions
+
+
+def _backlogs() -> list[tuple[str, str, str, int, list[dict[str, Any]]]]:
+    """For each stream (account, region, table): the position that every mapping has reached, and the records
+    from there on."""
+    reached: dict[tuple[str, str, str], int] = {}
+    for account, region, mapping in lambda_svc._iter_all_esms():
+        table = _table_of(mapping)
+        if table is None:
+            continue
+        end = dynamodb.stream_end_position(table, account_id=account, region=region)
+        first = 0 if mapping.get("StartingPosition") == "TRIM_HORIZON" else end
+        with lambda_svc._dynamodb_stream_positions_lock:
+            position = lambda_svc._dynamodb_stream_positions._data.get(
+                (account, region, mapping["UUID"]), first
+            )
+        stream = (account, region, table)
+        reached[stream] = min(position, reached.get(stream, end))
+    backlogs = []
+    for (account, region, table), position in reached.items():
+        oldest = dynamodb.stream_start_position(table, account_id=account, region=region)
+        records = dynamodb.stream_live_records(table, account_id=account, region=region)
+        since = max(position, oldest)
+        backlogs.append((account, region, table, since, records[since - oldest :]))
+    return backlogs
+
+
+def _hold_positions_to_their_streams() -> None:
+    """After a kill the two saves may be of different moments: no position may lie beyond its stream's end."""
+    for account, region, mapping in lambda_svc._iter_all_esms():
+        table, key = _table_of(mapping), (account, region, mapping["UUID"])
+        positions = lambda_svc._dynamodb_stream_positions._data
+        if table is not None and key in positions:
+            end = dynamodb.stream_end_position(table, account_id=account, region=region)
+            positions[key] = min(positions[key], end)
+
+
+def _table_of(mapping: Mapping[str, Any]) -> str | None:
+    """The table whose stream a mapping reads; None for another source."""
+    stream = mapping.get("EventSourceArn", "")
+    if ":dynamodb:" not in stream:
+        return None
+    found = lambda_svc._dynamodb_stream_table_from_arn_spec(lambda_svc.parse_arn(stream))
+    return str(found[0]) if found else None
+
 
 @dataclass
 class _Poller:
@@ -168,12 +240,10 @@ class _Batch:
 
 def _read(mapping: dict[str, Any], shard: Shard) -> _Batch | None:
     """The mapping's next batch, when there is one and its window is over."""
-    stream, identity, now = mapping.get("EventSourceArn", ""), mapping["UUID"], time.time()
-    if not mapping.get("Enabled", True) or ":dynamodb:" not in stream:
+    identity, now, table = mapping["UUID"], time.time(), _table_of(mapping)
+    if not mapping.get("Enabled", True) or table is None:
         return None
-    found = lambda_svc._dynamodb_stream_table_from_arn_spec(lambda_svc.parse_arn(stream))
-    table = found[0] if found else ""
-    if (dynamodb._tables.get(table) or {}).get("LatestStreamArn") != stream:
+    if (dynamodb._tables.get(table) or {}).get("LatestStreamArn") != mapping["EventSourceArn"]:
         return None
     function, _ = lambda_svc._get_func_record_for_qualifier(mapping["FunctionName"], mapping.get("Qualifier"))
     if function is None or lambda_svc._esm_backoff_until.get(identity, 0) > now:
