@@ -36,6 +36,10 @@ def main() -> int:
 def _train(tree: MlTree, progress: Progress, stop: threading.Event) -> None:
     folders = Folders(tree.channel(SCENE_CHANNEL), tree.model, tree.checkpoints)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        # torch's OpenMP threads spin while they wait, which takes the cores from the rasterizer's own
+        # threads: seen 19 times slower on two busy cores. What torch does here is small anyway.
+        torch.set_num_threads(1)
     try:
         run_job(folders, read_tuning(tree), progress, device=device, stop_requested=stop.is_set)
     except Interrupted:

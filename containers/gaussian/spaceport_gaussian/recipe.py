@@ -70,12 +70,12 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         harmonics=HarmonicsRamp(tuning.sh_degree, every=0.2),
         rates=LearningRates(),
         densification=BudgetedDensification(max_gaussians),
-        regularisation=Regularisation(opacity=0.01, scale=0.01),
+        regularisation=Regularisation(opacity=0.01, scale=0.01),  # Kheradmand et al. 2024
         stopping=StoppingRules(
             tuning.max_iterations,
             target_psnr=tuning.target_psnr,
             patience=tuning.plateau_patience if tuning.psnr_plateau_termination else None,
         ),
         seeding=GapSeeding(),
-        initial_opacity=0.5,
+        initial_opacity=0.5,  # Kheradmand et al. 2024: seeds cover the photos, little lies behind them
     )

@@ -14,31 +14,29 @@ from spaceport_gaussian.splat import Splat
 class Regularisation:
     """Weights of the terms added to the loss; 0 switches a term off.
 
-    Opacity and scale after 3DGS as Markov Chain Monte Carlo (Kheradmand et al., NeurIPS 2024): what no
-    photo needs fades and shrinks. Needles after PhysGaussian (Xie et al., CVPR 2024), on the two longest
-    axes: a flat disc is a surface, a needle is an error seen from the side.
+    After 3DGS as Markov Chain Monte Carlo (Kheradmand et al., NeurIPS 2024): what no photo needs fades
+    and shrinks, and is then taken away. A penalty on needles changed nothing that could be measured.
 
     Attributes:
         opacity: of the mean opacity.
         scale: of the mean standard deviation, in scene extents.
-        needle: of the mean excess of log(longest / second axis) over log(max_ratio).
-        max_ratio: up to which an elongated Gaussian is free.
     """
 
     opacity: float = 0.0
     scale: float = 0.0
-    needle: float = 0.0
-    max_ratio: float = 4.0
 
-    def loss(self, splat: Splat, extent: float) -> Tensor:
-        """The sum of the terms, a scalar; `extent` in metres."""
+    def loss(self, splat: Splat, is_seen: Tensor, extent: float) -> Tensor:
+        """The sum of the terms, a scalar.
+
+        Args:
+            is_seen: (N,) which Gaussians the photo of this iteration shows. Only these are held back:
+                Adam turns any steady pull into full steps, and what no photo contradicts would vanish.
+            extent: of the scene, metres.
+        """
+        share = is_seen.float() / len(splat)
         total = torch.zeros((), device=splat.means.device)
         if self.opacity:
-            total = total + self.opacity * splat.opacities.mean()
+            total = total + self.opacity * (splat.opacities * share).sum()
         if self.scale:
-            total = total + self.scale * splat.scales.mean() / extent
-        if self.needle:
-            longest, second = splat.log_scales.topk(2, dim=1).values.unbind(1)
-            excess = longest - second - torch.tensor(self.max_ratio).log().item()
-            total = total + self.needle * excess.clamp(min=0.0).mean()
+            total = total + self.scale * (splat.scales.mean(dim=1) * share).sum() / extent
         return total

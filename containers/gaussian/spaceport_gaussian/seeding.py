@@ -3,102 +3,149 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from spaceport_gaussian.plane_sweep import Floats, PlaneSweep, SweepView
 from spaceport_render.camera import Camera
 from spaceport_render.scene import View
 
-Floats = NDArray[np.float64]
-
 # Nearest points in the image whose depths a gap borrows; a few more than 3, so that one stray counts little.
-NEIGHBOURS = 8
+LENDERS = 8
 # Nearer than this share of the median depth is a stray point before the lens, not the scene.
 NEAREST_DEPTH = 0.05
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Points (M, 3) in metres with their colours (M, 3) in 0..255."""
+
+    points: Floats
+    colors: Floats
 
 
 @dataclass(frozen=True)
 class GapSeeding:
     """Lays a coarse grid over each photo and puts a seed into every cell that no point falls into.
 
-    A seed takes its colour from the photo and its depth from the SfM points around it. It is wrong by as
-    much as the canopy rises over the ground, but near enough for training to move it; without it the
-    gap is filled by stretching the Gaussians at its rim. Ours; akin to the error-driven sampling along
-    rays in Bulò et al. 2024 (Revising Densification) and to Taming 3DGS.
+    A seed takes its colour from the photo and its depth from a plane sweep; where the sweep is unsure,
+    from the points around. Without seeds a gap is filled by stretching the Gaussians at its rim, and a
+    canopy is painted onto the ground below it.
 
     Attributes:
         cells: of the grid, along the photo's longer side.
+        margin: how far a second round reaches beyond the photos' edges, as a share of their sides. At
+            the rim of a survey a viewer sees ground that no photo shows; a guess by the blurred colours
+            at the edge is less of an error than a black hole.
+        sweep: how depths are found.
     """
 
     cells: int = 48
+    margin: float = 0.2
+    sweep: PlaneSweep = field(default_factory=PlaneSweep)
 
     def seed(
         self, views: Sequence[View], points: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """New points (M, 3), metres, and their colours (M, 3); each view sees those of the views before."""
-        known = points.astype(np.float64)
-        seeds, colors = [np.empty((0, 3))], [np.empty((0, 3), dtype=np.uint8)]
+        swept = self.sweep.prepare(views)
+        known = Seeds(points.astype(np.float64), np.empty((0, 3)))
+        for index, view in enumerate(views):
+            known = _joined(known, self._fill(view, swept, index, known.points))
         for view in views:
-            made, painted = self._fill(view, known, len(points))
-            known = np.concatenate([known, made])
-            seeds.append(made)
-            colors.append(painted)
-        return np.concatenate(seeds).astype(np.float32), np.concatenate(colors)
+            known = _joined(known, self._surround(view, known.points))
+        colors = np.clip(np.round(known.colors), 0, 255).astype(np.uint8)
+        return known.points[len(points) :].astype(np.float32), colors
 
-    def _fill(self, view: View, known: Floats, measured: int) -> tuple[Floats, NDArray[np.uint8]]:
-        """The seeds of one view; the first `measured` of the `known` points have a trusted depth."""
-        grid = self._grid(view)
-        camera = view.camera.resized(*grid.size)  # a pixel of this camera is a cell
-        pixels, depths, inside = _project(camera, known)
-        trusted = inside[:measured]
-        if trusted.sum() < NEIGHBOURS:  # nothing to borrow a depth from
-            return np.empty((0, 3)), np.empty((0, 3), dtype=np.uint8)
-        is_empty = np.ones((camera.height, camera.width), dtype=bool)
-        columns, rows = np.floor(pixels[inside]).astype(int).T
-        is_empty[rows, columns] = False
-        rows, columns = np.nonzero(is_empty)
-        cells = np.column_stack([columns, rows]) + 0.5
-        depth = _borrowed_depth(cells, pixels[:measured][trusted], depths[:measured][trusted])
-        return _unproject(camera, cells, depth), np.asarray(grid)[rows, columns]
+    def _fill(self, view: View, swept: Sequence[SweepView], index: int, known: Floats) -> Seeds:
+        """Seeds for what the photo shows."""
+        colors = self._grid(view)
+        camera = view.camera.resized(colors.shape[1], colors.shape[0])  # a pixel of this camera is a cell
+        pixels, depths = project(camera, known)
+        cells = _empty_cells(camera, pixels)
+        if len(pixels) < LENDERS:  # nothing tells how far away things are
+            return Seeds(np.empty((0, 3)), np.empty((0, 3)))
+        near, far = np.percentile(depths, [2, 98])  # without strays
+        small = swept[index].camera
+        in_sweep = cells * [small.width / camera.width, small.height / camera.height]
+        found, is_sure = self.sweep.depths(swept, index, in_sweep, near, far)
+        lent = borrowed_depth(
+            cells, np.concatenate([pixels, cells[is_sure]]), np.concatenate([depths, found[is_sure]])
+        )
+        columns, rows = cells.astype(int).T
+        return Seeds(unproject(camera, cells, np.where(is_sure, found, lent)), colors[rows, columns])
 
-    def _grid(self, view: View) -> Image.Image:
-        """The photo with one pixel for each cell, the mean of its colours."""
-        longer = max(view.camera.width, view.camera.height)
-        width = max(1, round(view.camera.width * self.cells / longer))
-        height = max(1, round(view.camera.height * self.cells / longer))
-        return Image.fromarray(view.pixels).resize((width, height), Image.Resampling.BOX)
+    def _surround(self, view: View, known: Floats) -> Seeds:
+        """Seeds for what lies around the photo, where no other photo shows it."""
+        colors = self._grid(view)
+        height, width, _ = colors.shape
+        down, across = round(self.margin * height), round(self.margin * width)
+        camera = view.camera.resized(width, height)
+        camera = replace(
+            camera,
+            width=width + 2 * across,
+            height=height + 2 * down,
+            cx=camera.cx + across,
+            cy=camera.cy + down,
+        )
+        pixels, depths = project(camera, known)
+        cells = _empty_cells(camera, pixels)
+        if len(pixels) < LENDERS:
+            return Seeds(np.empty((0, 3)), np.empty((0, 3)))
+        beyond = np.pad(colors, ((down, down), (across, across), (0, 0)), mode="edge")
+        blurred = gaussian_filter(beyond, sigma=(down, across, 0))
+        columns, rows = cells.astype(int).T
+        return Seeds(unproject(camera, cells, borrowed_depth(cells, pixels, depths)), blurred[rows, columns])
+
+    def _grid(self, view: View) -> Floats:
+        """The mean colour of each cell, (rows, columns, 3)."""
+        shrink = self.cells / max(view.camera.width, view.camera.height)
+        size = (max(1, round(view.camera.width * shrink)), max(1, round(view.camera.height * shrink)))
+        small = Image.fromarray(view.pixels).resize(size, Image.Resampling.BOX)
+        return np.asarray(small, dtype=np.float64)
 
 
-def _project(camera: Camera, points: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Pixels (N, 2), depths (N,) in metres, and which of the points are in the picture."""
+def project(camera: Camera, points: Floats) -> tuple[Floats, Floats]:
+    """Pixels (M, 2) and depths (M,) in metres of those of `points` (N, 3) that are in the picture."""
     seen = points @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]
-    depths = seen[:, 2]
-    in_front = depths > 0
-    typical = np.median(depths[in_front]) if in_front.any() else 0.0
-    in_front &= depths > NEAREST_DEPTH * typical
-    image = np.where(in_front[:, None], seen, 1.0) @ camera.intrinsics.T
+    seen = seen[seen[:, 2] > 0]
+    seen = seen[seen[:, 2] > NEAREST_DEPTH * np.median(seen[:, 2])] if len(seen) else seen
+    image = seen @ camera.intrinsics.T
     pixels = image[:, :2] / image[:, 2:]
-    inside = in_front & (pixels >= 0).all(axis=1) & (pixels < [camera.width, camera.height]).all(axis=1)
-    return pixels, depths, inside
+    inside = (pixels >= 0).all(axis=1) & (pixels < [camera.width, camera.height]).all(axis=1)
+    return pixels[inside], seen[inside, 2]
 
 
-def _borrowed_depth(cells: Floats, pixels: Floats, depths: Floats) -> Floats:
-    """For each of `cells` the depth of the points around it, nearer ones weighing more.
+def borrowed_depth(cells: Floats, pixels: Floats, depths: Floats) -> Floats:
+    """For each of `cells` (P, 2) the depth of the points around it, nearer ones weighing more.
 
     Inverse depths are averaged, for they are what is linear over the image of a plane.
     """
-    distances, nearest = cKDTree(pixels).query(cells, k=NEIGHBOURS)
+    distances, nearest = cKDTree(pixels).query(cells, k=LENDERS)
     weights = 1.0 / np.maximum(distances, 1e-3)
     return weights.sum(axis=1) / (weights / depths[nearest]).sum(axis=1)
 
 
-def _unproject(camera: Camera, pixels: Floats, depths: Floats) -> Floats:
-    rays = np.column_stack(
-        [(pixels[:, 0] - camera.cx) / camera.fx, (pixels[:, 1] - camera.cy) / camera.fy, np.ones(len(pixels))]
-    )
-    in_camera = rays * depths[:, None]
+def unproject(camera: Camera, pixels: Floats, depths: Floats) -> Floats:
+    """World points (P, 3) that `camera` sees at `pixels` (P, 2), `depths` (P,) metres away."""
+    homogeneous = np.column_stack([pixels, np.ones(len(pixels))])
+    in_camera = homogeneous @ np.linalg.inv(camera.intrinsics).T * depths[:, None]
     return (in_camera - camera.world_to_camera[:3, 3]) @ camera.world_to_camera[:3, :3]
+
+
+def _empty_cells(camera: Camera, pixels: Floats) -> Floats:
+    """The centres (P, 2) of the cells of `camera` that none of `pixels` falls into."""
+    is_empty = np.ones((camera.height, camera.width), dtype=bool)
+    columns, rows = np.floor(pixels).astype(int).T
+    is_empty[rows, columns] = False
+    rows, columns = np.nonzero(is_empty)
+    return np.column_stack([columns, rows]) + 0.5
+
+
+def _joined(first: Seeds, second: Seeds) -> Seeds:
+    return Seeds(np.concatenate([first.points, second.points]), np.concatenate([first.colors, second.colors]))

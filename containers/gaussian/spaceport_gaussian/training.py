@@ -156,7 +156,7 @@ def train(
         l1 = (render.image - target).abs().mean()
         structure = ssim_loss(render.image, target)
         loss = (1 - recipe.ssim_weight) * l1 + recipe.ssim_weight * structure
-        (loss + recipe.regularisation.loss(run.splat, run.extent)).backward()
+        (loss + recipe.regularisation.loss(run.splat, render.radii > 0, run.extent)).backward()
         run.statistics.observe(render, photo)
         run.optimiser.step(progress)
         run.iterations += 1
