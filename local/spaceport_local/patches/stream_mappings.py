@@ -253,9 +253,6 @@ def _read(mapping: dict[str, Any], shard: Shard) -> _Batch | None:
     with lambda_svc._dynamodb_stream_positions_lock:
         first = oldest if from_start else end
         position = max(lambda_svc._dynamodb_stream_positions.setdefault(identity, first), oldest)
-        if position > end:
-            # Positions outlive the engine, the records that they count don't: after a restart, begin anew.
-            position = lambda_svc._dynamodb_stream_positions[identity] = oldest
     if position >= end:
         return None
     size = int(mapping.get("BatchSize", 100))
