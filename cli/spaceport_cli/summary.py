@@ -39,10 +39,11 @@ def _measured(quality: QualityReport) -> Iterator[tuple[str, str]]:
         f"{size(delivery.sog_bytes)}, {counted(delivery.gaussians, 'Gaussian')}"
         f" of {delivery.bytes_per_gaussian:.1f} bytes (the PLY: {size(delivery.ply_bytes)})",
     )
+    loss = round(delivery.psnr_loss_db, 2) + 0.0  # a rounded nothing has no sign
     yield (
         "loss",
         f"decoded file against trained model {delivery.decode_psnr_db:.1f} dB;"
-        f" {delivery.psnr_loss_db:.2f} dB of PSNR lost against the photos",
+        f" {loss:.2f} dB of PSNR lost against the photos",
     )
 
 
