@@ -374,7 +374,7 @@ def bake_ground(scene: Landscape, pixel_size: float) -> Ground:
     fine = 2 ** round(np.log2(2 * FINE_EXTENT / pixel_size))
     return Ground(
         _bake_map(scene, FINE_EXTENT, 2 * FINE_EXTENT / fine),
-        _bake_map(scene, EXTENT, 2 * EXTENT / min(2048, fine)),
+        _bake_map(scene, EXTENT, 2 * EXTENT / min(2048, fine // 2)),
     )
 
 

@@ -42,37 +42,37 @@ def face_reflectance(solids: Solids, face: int, x: float, y: float, z: float, fo
     kind = solids.materials[face]
     weather = fractal2(u + 1.7 * face, v, 2.2, 4, 0.7, footprint, face)
     grain = fractal2(u, v - 3.1 * face, 0.5, 3, 0.8, footprint, face + 5000)
-    if kind == _FACADE:
-        return _facade(color, u, v, width, height, face, weather, grain, footprint)
-    if kind == _GABLE:
-        return _facade(color, u, v, width, height + 1.9, face, weather, grain, footprint)
-    if kind == _TILES:
-        return _tiles(color, u, v, face, weather, grain, footprint)
-    if kind == _BOARDS:
+    if kind in (_FACADE, _GABLE):
+        attic = 1.9 if kind == _GABLE else 0.0  # a gable has room for a window under the roof
+        color = _facade(color, u, v, width, height + attic, face, weather, grain, footprint)
+    elif kind == _TILES:
+        color = _tiles(color, u, v, face, weather, grain, footprint)
+    elif kind == _BOARDS:
         board = int(np.floor(u / 0.22))
         shade = 0.78 + 0.45 * lattice(board, face, 0, 11) * visible(0.22, 0.5 * footprint)
         gap = inside(u - 0.22 * board, 0.0, 0.03, footprint)
         streak = noise2(u / 0.15, v / 1.4, face + 7000) * visible(0.15, 0.5 * footprint)
-        return _tint(color, shade * (1.0 - 0.6 * gap) * (1.0 + 0.22 * weather + 0.18 * grain + 0.15 * streak))
-    if kind == _METAL:
+        stain = 1.0 + 0.22 * weather + 0.18 * grain + 0.15 * streak
+        color = _tint(color, shade * (1.0 - 0.6 * gap) * stain)
+    elif kind == _METAL:
         sheet = int(np.floor(u / 1.1))
         shade = 0.9 + 0.2 * lattice(sheet, int(np.floor(v / 3.3)), face, 13)
         seam = inside(u - 0.55 * np.floor(u / 0.55), 0.0, 0.06, footprint)
-        rust = step(0.25, 0.9, weather + 0.4 * grain)
         base = _tint(color, shade * (1.0 - 0.35 * seam) * (1.0 + 0.16 * weather + 0.14 * grain))
-        return _blend(base, (0.21, 0.11, 0.065), 0.7 * rust)
-    if kind == _FLAT_ROOF:
+        color = _blend(base, (0.21, 0.11, 0.065), 0.7 * step(0.25, 0.9, weather + 0.4 * grain))  # rust
+    elif kind == _FLAT_ROOF:
         puddle = step(0.2, 0.7, weather)
-        return _tint(color, (0.95 + 0.25 * grain + 0.15 * weather) * (1.0 - 0.35 * puddle))
-    if kind == _STONE:
+        color = _tint(color, (0.95 + 0.25 * grain + 0.15 * weather) * (1.0 - 0.35 * puddle))
+    elif kind == _STONE:
         lump = noise3(x * 3.1, y * 3.1, z * 3.1, 17) * visible(0.32, footprint)
         lump += noise3(x * 8.3, y * 8.3, z * 8.3, 18) * visible(0.12, 0.8 * footprint)
-        lichen = step(0.35, 0.8, weather + 0.5 * grain)
         base = _tint(color, 0.9 + 0.3 * weather + 0.3 * grain + 0.22 * lump)
-        return _blend(base, (0.33, 0.32, 0.20), 0.45 * lichen)
-    if kind == _GLASS:
-        return _tint(color, 1.0 + 0.3 * weather)
-    return _tint(color, 1.0 + 0.07 * weather + 0.05 * grain)
+        color = _blend(base, (0.33, 0.32, 0.20), 0.45 * step(0.35, 0.8, weather + 0.5 * grain))  # lichen
+    elif kind == _GLASS:
+        color = _tint(color, 1.0 + 0.3 * weather)
+    else:  # paint
+        color = _tint(color, 1.0 + 0.07 * weather + 0.05 * grain)
+    return color
 
 
 @kernel

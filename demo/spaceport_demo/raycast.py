@@ -22,7 +22,7 @@ GROUND = -1  # in a view's items
 _HAZE_DISTANCE = 2600.0  # metres at which 1 - 1/e of the light is the air's: a clear summer's day
 _HAZE = (0.52, 0.60, 0.72)
 _FINE_GRID = 2  # rays along a side of a pixel that needs more than one
-_EDGE_CONTRAST = 0.22  # of neighbouring pixels' brightness, relative to their mean: beyond, more rays
+_EDGE_CONTRAST = 0.30  # of neighbouring pixels' brightness, relative to their mean: beyond, more rays
 
 
 class View(NamedTuple):
