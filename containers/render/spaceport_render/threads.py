@@ -1,7 +1,7 @@
 """Threads for compiled kernels: as many as there are cores to run them, and no more.
 
 Kernels release the GIL and take a range of their work, so plain Python threads run them in parallel.
-Numba's own `parallel=True` is not used: it compiles several times longer, its fallback scheduler ends
+Numba's own `parallel=True` is not used: it compiles longer, its fallback scheduler ends
 the process when two threads launch kernels at once, and its OpenMP threads spin against torch's.
 """
 
