@@ -14,6 +14,9 @@ from spaceport_sfm.photos import MIN_PHOTOS
 # Initial points of a splat: seen by three photos at least, within two pixels.
 MIN_TRACK = 3
 MAX_ERROR_PX = 2.0
+# Ceres adds up in the order its threads finish, so larger problems than this (it has a default of 50,000
+# residuals) would differ from run to run. Mapping is single-core in any case.
+RESIDUALS_FOR_THREADS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def refine(model: pycolmap.Reconstruction) -> None:
     """A last global bundle adjustment in place, then only the points worth starting a splat from."""
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False
+    options.ceres.min_num_residuals_for_cpu_multi_threading = RESIDUALS_FOR_THREADS
     pycolmap.bundle_adjustment(model, options)
     model.update_point_3d_errors()
     weak = [
@@ -87,6 +91,7 @@ def _options(seed: int) -> pycolmap.IncrementalPipelineOptions:
     """COLMAP's defaults with a relaxed bundle adjustment: half the time, the same accuracy (measured)."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = seed
+    options.ba_min_num_residuals_for_cpu_multi_threading = RESIDUALS_FOR_THREADS
     options.min_model_size = MIN_PHOTOS
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4  # default 1.1: adjusts too often
     options.ba_global_max_refinements = 2

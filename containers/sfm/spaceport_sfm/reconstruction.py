@@ -31,7 +31,7 @@ from spaceport_sfm.upright import upright_frame
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("spaceport_sfm.reconstruction")  # run as __main__
 
 
 def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionOutcome:

@@ -33,7 +33,7 @@ def flight(count: int, spacing_m: float, located: bool = True) -> list[Photo]:
 
 @pytest.mark.parametrize(
     "photos",
-    [flight(40, 20.0), flight(40, 20.0, located=False), flight(100, 2.0)],
+    [flight(12, 20.0), flight(40, 20.0, located=False), flight(100, 2.0)],
     ids=["few", "few without GPS", "dense"],
 )
 def test_few_or_dense_photos_are_all_compared(photos):
