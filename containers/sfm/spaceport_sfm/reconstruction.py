@@ -84,13 +84,16 @@ def _match_and_map(plan: ReconstructionPlan, database: Path, progress: Progress)
     best: MappedScene | None = None
     for attempt, pairs in enumerate(filter(None, (pair_plan.pairs, pair_plan.wider))):
         logger.info("%s matching, try %d: %d pairs", pair_plan.strategy, attempt + 1, len(pairs))
-        total = len(pairs)
+
+        def matched(done: int, total: int = len(pairs)) -> None:
+            MATCHING.tell(progress, done / total)
+
         match(
             database,
             plan.workspace / f"pairs{attempt}.txt",
             pairs,
             plan.seed,
-            lambda done, total=total: MATCHING.tell(progress, done / total),
+            matched,
         )
         scene = map_scene(
             database,
