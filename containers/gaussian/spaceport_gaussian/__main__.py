@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import sys
@@ -25,7 +26,9 @@ EXIT_INTERRUPTED = 128 + signal.SIGTERM  # what a shell reports for a process th
 def main() -> int:
     tree = MlTree.from_environment()
     stop = threading.Event()
-    # SageMaker's stop and a spot interruption both start with this signal.
+    # SageMaker's stop and a spot interruption both start with this signal. pycolmap, which reads the scene,
+    # takes it for a crash once imported; so it is imported first and loses the signal to us.
+    importlib.import_module("pycolmap")
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
         return run_program(TRAINING, tree.training_failure, lambda progress: _train(tree, progress, stop))

@@ -60,6 +60,10 @@ class Densification(Protocol):
         """Whether to edit after this many iterations."""
         ...
 
+    def opacity_ceiling(self, iterations_done: int, max_iterations: int) -> float | None:
+        """What all opacities are to be lowered to after this many iterations; None: they stay."""
+        ...
+
     def edit(
         self,
         splat: Splat,
@@ -89,6 +93,9 @@ class NoDensification:
 
     def is_due(self, iterations_done: int, max_iterations: int) -> bool:
         return False
+
+    def opacity_ceiling(self, iterations_done: int, max_iterations: int) -> None:
+        return None
 
     def edit(self, splat: Splat, statistics: GradientStatistics, **_: object) -> Edit:
         raise AssertionError("never due")
@@ -121,6 +128,9 @@ class BudgetedDensification:
 
     def is_due(self, iterations_done: int, max_iterations: int) -> bool:
         return _is_due(self, iterations_done, max_iterations)
+
+    def opacity_ceiling(self, iterations_done: int, max_iterations: int) -> None:
+        return None
 
     def target_count(self, progress: float, initial_count: int) -> int:
         """How many Gaussians there are to be when the share `progress` of the budget is spent."""
@@ -174,6 +184,11 @@ class AdaptiveDensityControl:
 
     def is_due(self, iterations_done: int, max_iterations: int) -> bool:
         return _is_due(self, iterations_done, max_iterations)
+
+    def opacity_ceiling(self, iterations_done: int, max_iterations: int) -> float | None:
+        interval = max(self.min_every, round(self.reset_every * max_iterations))
+        is_due = iterations_done % interval == 0 and iterations_done <= self.stop * max_iterations
+        return self.reset_opacity if is_due else None
 
     @torch.no_grad()
     def edit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,9 +91,11 @@ class GaussianOptimiser:
             setattr(self._splat, name, new)
 
     @torch.no_grad()
-    def forget(self, name: str) -> None:
-        """Drop the moments of one parameter, after its values were set by hand."""
-        self._adam.state.pop(getattr(self._splat, name), None)
+    def lower_opacities(self, ceiling: float) -> None:
+        """Let no opacity be above `ceiling`, and forget where they were going."""
+        logits = self._splat.opacity_logits
+        logits.clamp_(max=math.log(ceiling / (1 - ceiling)))
+        self._adam.state.pop(logits, None)
 
     def moments(self, name: str) -> tuple[Tensor, Tensor] | None:
         """Adam's first and second moment of a parameter, or None before its first step."""

@@ -163,6 +163,9 @@ def train(
 
         if recipe.densification.is_due(run.iterations, budget):
             densify(run, recipe)
+        ceiling = recipe.densification.opacity_ceiling(run.iterations, budget)
+        if ceiling is not None:
+            run.optimiser.lower_opacities(ceiling)
         tested = test_subset(run, photos, recipe, degree)
         run.stopped_by = reason_to_stop(recipe.stopping, run.iterations, run.plateau, tested)
         watcher(

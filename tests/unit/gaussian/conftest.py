@@ -1,0 +1,89 @@
+"""A survey so small that training it takes seconds: a patch of coloured ground seen from above."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import pytest
+import torch
+from PIL import Image
+
+from spaceport_render.camera import Camera
+from spaceport_render.gaussians import Gaussians
+from spaceport_render.render import render
+from spaceport_render.scene import Scene, View
+
+WIDTH, HEIGHT, FOCAL = 96, 64, 80.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread():
+    torch.set_num_threads(1)  # as the program does
+
+
+@pytest.fixture(scope="session")
+def survey() -> Scene:
+    """Nine photos of 96 × 64 pixels, 20 m above a ground of 800 blobs; every second one is an SfM point."""
+    random = np.random.default_rng(7)
+    count = 800
+    means = np.column_stack(
+        [random.uniform(-16, 16, count), random.uniform(-12, 12, count), random.uniform(-0.5, 0.5, count)]
+    ).astype(np.float32)
+    waves = 0.5 + 0.25 * np.sin(means[:, :1] * [0.5, 0.8, 1.1] + means[:, 1:2] * [0.9, 0.4, 0.7])
+    colors = (waves + random.uniform(-0.15, 0.15, (count, 3))).astype(np.float32)
+    ground = Gaussians(
+        means=means,
+        quats=np.tile(np.float32([1, 0, 0, 0]), (count, 1)),
+        log_scales=np.full((count, 3), np.log(0.9), np.float32),
+        opacity_logits=np.full(count, 3.0, np.float32),
+        sh=((colors - 0.5) / 0.28209479)[:, None],
+    )
+    grid = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
+    cameras = [camera_above(f"{row + 1}{column + 1}.png", 4.0 * column, 3.0 * row) for row, column in grid]
+    views = tuple(
+        View(camera, np.round(np.clip(render(ground, camera), 0, 1) * 255).astype(np.uint8))
+        for camera in cameras
+    )
+    return Scene(views, means[::2], np.round(colors[::2] * 255).astype(np.uint8))
+
+
+def camera_above(name: str, x: float, y: float) -> Camera:
+    """A camera 20 m above (x, y) that looks straight down."""
+    world_to_camera = np.diag([1.0, -1.0, -1.0, 1.0])
+    world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ [x, y, 20.0]
+    return Camera(name, WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2, world_to_camera)
+
+
+@pytest.fixture(scope="session")
+def dense_folder(survey: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The survey as SfM hands it over."""
+    return write_dense(survey, tmp_path_factory.mktemp("dense"))
+
+
+def write_dense(scene: Scene, folder: Path) -> Path:
+    """Writes `images/` and `sparse/` (by way of COLMAP's text format)."""
+    (folder / "images").mkdir()
+    (folder / "sparse").mkdir()
+    text = folder / "text"
+    text.mkdir()
+    cameras, images = [], []
+    for number, view in enumerate(scene.views, 1):
+        camera = view.camera
+        Image.fromarray(view.pixels).save(folder / "images" / camera.name)
+        lens = f"{camera.fx} {camera.fy} {camera.cx} {camera.cy}"
+        cameras.append(f"{number} PINHOLE {camera.width} {camera.height} {lens}\n")
+        pose = pycolmap.Rigid3d(camera.world_to_camera[:3])
+        x, y, z, w = pose.rotation.quat
+        shift = " ".join(map(str, pose.translation))
+        images.append(f"{number} {w} {x} {y} {z} {shift} {number} {camera.name}\n\n")
+    points = [
+        f"{number} {' '.join(map(str, point))} {' '.join(map(str, color))} 0\n"
+        for number, (point, color) in enumerate(zip(scene.points, scene.colors, strict=True), 1)
+    ]
+    (text / "cameras.txt").write_text("".join(cameras))
+    (text / "images.txt").write_text("".join(images))
+    (text / "points3D.txt").write_text("".join(points))
+    pycolmap.Reconstruction(text).write(folder / "sparse")
+    return folder

@@ -1,0 +1,195 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from spaceport_gaussian.densification import (
+    AdaptiveDensityControl,
+    BudgetedDensification,
+    GradientStatistics,
+    halves,
+    rotation_matrices,
+)
+from spaceport_gaussian.optimisation import Edit, GaussianOptimiser, LearningRates
+from spaceport_gaussian.photos import Photo
+from spaceport_gaussian.splat import PARAMETERS, Splat
+
+EXTENT = 10.0
+
+
+def splat_of(count: int, seed: int = 0) -> Splat:
+    random = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=random)
+
+    return Splat.of(
+        {
+            "means": normal(count, 3),
+            "quats": normal(count, 4),
+            "log_scales": 0.3 * normal(count, 3) - 2,
+            "opacity_logits": normal(count),
+            "sh_dc": normal(count, 1, 3),
+            "sh_rest": normal(count, 3, 3),
+        }
+    )
+
+
+def pulled(pull: list[float]) -> GradientStatistics:
+    return GradientStatistics(torch.tensor(pull), torch.ones(len(pull)))
+
+
+def edit_of(policy, splat, statistics, progress=0.5) -> Edit:
+    return policy.edit(
+        splat,
+        statistics,
+        progress=progress,
+        initial_count=len(splat),
+        extent=EXTENT,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def test_the_count_follows_a_straight_line_to_the_budget():
+    policy = BudgetedDensification(max_gaussians=300, start=0.1, stop=0.6)
+    splat = splat_of(100)
+    optimiser = GaussianOptimiser(splat, LearningRates(), EXTENT)
+
+    counts = []
+    for progress in (0.1, 0.35, 0.6, 0.9):
+        statistics = GradientStatistics(torch.ones(len(splat)), torch.ones(len(splat)))
+        edit = policy.edit(
+            splat,
+            statistics,
+            progress=progress,
+            initial_count=100,
+            extent=EXTENT,
+            generator=torch.Generator().manual_seed(1),
+        )
+        optimiser.apply(edit)
+        counts.append(len(splat))
+
+    assert counts == [100, 200, 300, 300]
+
+
+def test_what_is_pulled_hardest_is_cut_and_what_is_not_pulled_is_left():
+    pull = [0.0] * 50
+    pull[7] = pull[30] = 1.0
+
+    edit = edit_of(BudgetedDensification(max_gaussians=200), splat_of(50), pulled(pull))
+
+    assert sorted(set(range(50)) - set(edit.survivors.tolist())) == [7, 30]
+    assert len(edit.born["means"]) == 4
+
+
+def test_faint_and_huge_gaussians_are_taken_away():
+    splat = splat_of(20)
+    with torch.no_grad():
+        splat.opacity_logits[3] = -8.0  # 0.0003
+        splat.log_scales[5, 1] = np.log(0.2 * EXTENT)
+
+    edit = edit_of(BudgetedDensification(max_gaussians=20), splat, pulled([0.0] * 20))
+
+    assert sorted(set(range(20)) - set(edit.survivors.tolist())) == [3, 5]
+
+
+def test_halves_keep_mean_covariance_and_mass():
+    splat = splat_of(8)
+
+    born = halves(splat, torch.arange(8))
+
+    def covariance(quats: torch.Tensor, log_scales: torch.Tensor) -> torch.Tensor:
+        axes = rotation_matrices(quats) * log_scales.exp()[:, None]
+        return axes @ axes.transpose(1, 2)
+
+    offsets = (born["means"] - splat.means.detach().repeat(2, 1))[..., None]
+    within = covariance(born["quats"], born["log_scales"])
+    total = (within + offsets @ offsets.transpose(1, 2)).reshape(2, 8, 3, 3).mean(0)
+    torch.testing.assert_close(born["means"].reshape(2, 8, 3).mean(0), splat.means.detach())
+    torch.testing.assert_close(total, covariance(splat.quats, splat.log_scales).detach())
+    volumes = born["log_scales"].sum(1).exp().reshape(2, 8).sum(0)
+    torch.testing.assert_close(volumes, splat.log_scales.detach().sum(1).exp())
+
+
+def test_optimiser_moments_follow_their_gaussians():
+    splat = splat_of(6)
+    optimiser = GaussianOptimiser(splat, LearningRates(), EXTENT)
+    sum((tensor**2).sum() for tensor in splat.tensors.values()).backward()
+    optimiser.step(0.0)
+    before = {name: optimiser.moments(name)[1].clone() for name in PARAMETERS}
+    born = {name: tensor.detach()[:2] for name, tensor in splat.tensors.items()}
+
+    optimiser.apply(Edit(torch.tensor([1, 3, 4]), born))
+
+    assert len(splat) == 5
+    for name in PARAMETERS:
+        kept = optimiser.moments(name)[1]
+        torch.testing.assert_close(kept[:3], before[name][[1, 3, 4]])
+        assert not kept[3:].any()
+    # and the new tensors are what is optimised from now on
+    old = splat.means.detach().clone()
+    splat.means.sum().backward()
+    optimiser.step(0.0)
+    assert (splat.means != old).all()
+
+
+def test_the_pull_means_the_same_at_every_size_of_the_photos():
+    def statistics_at(width: int, height: int) -> GradientStatistics:
+        # half the pixels: a shift by one of them is twice the way, so the gradient by it doubles
+        gradient = torch.tensor([[0.2, 0.1], [0.0, 0.0]]) * (100 / width)
+        render = SimpleNamespace(
+            mean_gradients=lambda: SimpleNamespace(absolute=gradient), radii=torch.tensor([3, 0])
+        )
+        photo = Photo(SimpleNamespace(width=width, height=height), *[torch.empty(0)] * 3)
+        statistics = GradientStatistics.empty(2, torch.device("cpu"))
+        statistics.observe(render, photo)
+        return statistics
+
+    full, half = statistics_at(100, 60), statistics_at(50, 30)
+
+    torch.testing.assert_close(full.mean_pull(), half.mean_pull())
+    assert full.views.tolist() == [1, 0]
+
+
+def test_the_plain_recipe_clones_small_and_splits_large_gaussians():
+    splat = splat_of(3)
+    with torch.no_grad():
+        splat.log_scales[0] = np.log(0.005 * EXTENT)
+        splat.log_scales[1] = np.log(0.05 * EXTENT)
+
+    edit = edit_of(
+        AdaptiveDensityControl(max_gaussians=100), splat, pulled([1e-3, 1e-3, 1e-5]), progress=0.05
+    )
+
+    assert edit.survivors.tolist() == [0, 2]  # the large one makes way for its two parts
+    assert len(edit.born["means"]) == 3
+    torch.testing.assert_close(edit.born["means"][0], splat.means.detach()[0])
+    torch.testing.assert_close(
+        edit.born["log_scales"][1], splat.log_scales.detach()[1] - np.log(1.6).astype("f")
+    )
+
+
+def test_the_plain_recipe_lowers_opacities_now_and_then_and_they_rise_again():
+    splat = splat_of(4)
+    optimiser = GaussianOptimiser(splat, LearningRates(), EXTENT)
+    policy = AdaptiveDensityControl(max_gaussians=100)
+    assert [done for done in range(1, 30_001) if policy.opacity_ceiling(done, 30_000)] == [
+        3_000,
+        6_000,
+        9_000,
+        12_000,
+        15_000,
+    ]
+
+    optimiser.lower_opacities(0.01)
+    assert splat.opacities.max() <= 0.0101
+
+    (-splat.opacities.sum()).backward()
+    optimiser.step(0.5)
+    assert splat.opacities.max() > 0.0101
+
+
+@pytest.mark.parametrize("policy", [BudgetedDensification(500), AdaptiveDensityControl(500)])
+def test_fifty_iterations_are_enough_to_see_edits(policy):
+    assert sum(policy.is_due(done, 50) for done in range(1, 51)) >= 2
