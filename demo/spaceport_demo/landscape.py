@@ -468,8 +468,8 @@ def _plant_conifer(site: _Site, x: float, y: float) -> None:
     ground = float(surface_height(site.terrain, x, y))
     height, width = rng.uniform(6.0, 11.0), rng.uniform(1.5, 2.2)
     blobs = []
-    for level in np.linspace(0.12, 0.97, 7):
-        size = width * (1.05 - level) * rng.uniform(0.85, 1.1) + 0.12
+    for level in np.linspace(0.12, 0.93, 12):  # close enough that the lumps leave no tip hanging in the air
+        size = width * (1.0 - level) * rng.uniform(0.85, 1.1) + 0.30
         blobs.append((x + rng.normal(0, 0.1), y + rng.normal(0, 0.1), ground + level * height, size))
     site.shapes.add_crown(np.array(blobs), 0.38, _tinted(CONIFER, rng))
 
