@@ -7,7 +7,7 @@ DEMO := build/demo
 ZIP ?= $(DEMO)/demo-flight.zip
 PRESET ?= preview
 
-.PHONY: help setup demo test lint bench down clean
+.PHONY: help setup demo test lint lock down clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -45,3 +45,10 @@ $(DEMO)/demo-flight.zip: | $(STAMPS)/python
 $(STAMPS)/npm: package.json package-lock.json $(STAMPS)/python
 	$(BIN)/python containers/compressor/fetch_viewer.py
 	@mkdir -p $(STAMPS) && touch $@
+
+lock:  ## write requirements.lock anew from pyproject.toml
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --editable '.[functions,jobs,local,dev]'
+	(sed -n 1p requirements.lock; build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//') > build/requirements.lock
+	mv build/requirements.lock requirements.lock
+	rm -r build/lock

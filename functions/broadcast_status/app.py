@@ -13,6 +13,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
+
 from spaceport.connections import Connections
 from spaceport.environment import Environment
 from spaceport.job import JobRecord

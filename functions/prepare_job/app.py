@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from spaceport.environment import Environment
 from spaceport.errors import UserError
 from spaceport.failure import RefusedError

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from spaceport.environment import Environment
 from spaceport.failure import explain
 from spaceport.job import JobRecord, empty_stages, execution_name, now_iso

@@ -12,6 +12,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import CloudWatchLogsEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from spaceport.environment import Environment
 from spaceport.job import now_iso, parse_sagemaker_name
 from spaceport.jobs import Jobs

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from spaceport.errors import UserError
-
 from spaceport_local import engine
 from spaceport_local.folders import DataFolder, default_data_folder, find_project
 

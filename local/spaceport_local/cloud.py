@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from spaceport.errors import UserError
-
 from spaceport_local.deploy import Deployment, Report
 from spaceport_local.endpoint import Endpoint
 from spaceport_local.folders import TEMPLATE, DataFolder, default_data_folder, find_project

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_local.endpoint import Endpoint
 from spaceport_local.interpreters import Interpreter, choose_interpreter
 from spaceport_local.sagemaker.programs import MODULES, short_name, viewer_folder

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from spaceport.errors import UserError
-
 from spaceport_local.children import Warden, passed_on
 from spaceport_local.endpoint import HOST, REGION, Endpoint
 from spaceport_local.folders import DataFolder

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaceport.errors import ErrorText, UserError
-
 from spaceport_local.endpoint import Endpoint
 from spaceport_local.folders import DataFolder
 

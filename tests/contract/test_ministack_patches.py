@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spaceport.errors import UserError
 from websockets.sync.client import connect
 
+from spaceport.errors import UserError
 from spaceport_local import engine as engine_module
 from spaceport_local import patches
 from spaceport_local.deploy import Deployment

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from spaceport.job import JobInput
 from spaceport.plan import Plan
 from spaceport.stages import ACTIVE, JOB_STAGES, STAGES

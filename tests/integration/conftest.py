@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from spaceport.job import job_id_for
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from spaceport.job import job_id_for
 from spaceport_local.cloud import LocalCloud
 
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import psutil
 import pytest
+from websockets.exceptions import InvalidStatus
+
 from spaceport.quality import QualityReport
 from spaceport.stages import JOB_STAGES, STAGES
-from websockets.exceptions import InvalidStatus
 
 pytestmark = pytest.mark.engine
 

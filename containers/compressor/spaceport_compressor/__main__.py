@@ -11,7 +11,6 @@ from spaceport.job_program import MlTree, run_program
 from spaceport.progress import ProgressWriter
 from spaceport.stages import COMPRESSION
 from spaceport.tuning import Tuning
-
 from spaceport_compressor.compress import CompressionJob, compress
 
 JOB_NAME = "SPACEPORT_JOB_NAME"

@@ -17,7 +17,6 @@ from spaceport.quality import (
     SfmReport,
     TrainingReport,
 )
-
 from spaceport_compressor.delivery import (
     delivery_numbers,
     fixed_subset,

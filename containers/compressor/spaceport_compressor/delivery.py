@@ -9,7 +9,6 @@ from statistics import fmean
 
 from spaceport.errors import UserError
 from spaceport.quality import DeliveryNumbers
-
 from spaceport_render.gaussians import Floats, Gaussians
 from spaceport_render.metrics import psnr
 from spaceport_render.render import render

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spaceport.progress import Progress
-
 from spaceport_compressor.delivery import Reference, measure_fidelity
 from spaceport_compressor.precision import LADDER, Precision
 from spaceport_compressor.sog_read import read_sog

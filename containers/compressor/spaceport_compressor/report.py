@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+
 from spaceport.errors import UserError
 from spaceport.quality import DeliveryNumbers, QualityReport, SfmReport, TrainingReport
 

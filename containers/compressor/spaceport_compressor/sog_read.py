@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_compressor.pack_color import unpack_color
 from spaceport_compressor.pack_harmonics import unpack_harmonics
 from spaceport_compressor.pack_means import unpack_means

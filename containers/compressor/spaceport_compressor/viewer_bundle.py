@@ -14,7 +14,6 @@ from importlib import resources
 from pathlib import Path
 
 from spaceport.errors import UserError
-
 from spaceport_compressor.viewer_camera import (
     InitialView,
     opening_camera,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_render.gaussians import Floats, Gaussians
 
 _NUMPY_TYPES = {

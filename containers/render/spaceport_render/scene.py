@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_render.camera import Camera
 from spaceport_render.threads import available_cores
 

@@ -12,7 +12,6 @@ from spaceport.job_program import MlTree, run_program
 from spaceport.progress import ProgressWriter
 from spaceport.stages import SFM
 from spaceport.tuning import Tuning
-
 from spaceport_sfm.program import build_scene
 
 

@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from spaceport.archive import CONVERTIBLE_SUFFIXES, ArchivePhoto, inspect
 from spaceport.progress import Progress
 from spaceport.quality import RefusedPhoto
-
 from spaceport_sfm.steps import UNPACKING
 
 CHUNK_BYTES = 1 << 20

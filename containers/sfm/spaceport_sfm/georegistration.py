@@ -14,8 +14,8 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from spaceport.quality import GeorefNumbers, Origin
 
+from spaceport.quality import GeorefNumbers, Origin
 from spaceport_sfm.gps import Floats, Position, from_enu, median_position, to_enu
 from spaceport_sfm.photos import Photo
 

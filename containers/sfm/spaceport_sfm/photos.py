@@ -17,10 +17,10 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
+
 from spaceport.errors import UserError
 from spaceport.progress import Progress
 from spaceport.quality import RefusedPhoto
-
 from spaceport_sfm.extraction import ExtractedPhoto
 from spaceport_sfm.gps import Position, position_from_exif
 from spaceport_sfm.steps import CHECKING

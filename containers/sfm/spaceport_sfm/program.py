@@ -15,7 +15,6 @@ from spaceport.job_program import EXIT_USER_ERROR
 from spaceport.progress import Progress
 from spaceport.quality import SFM_REPORT, SfmReport
 from spaceport.tuning import Tuning
-
 from spaceport_sfm.extraction import extract
 from spaceport_sfm.guard import run_guarded
 from spaceport_sfm.photos import Photo, prepare_photos, require_enough

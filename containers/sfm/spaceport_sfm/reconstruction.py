@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+
 from spaceport.errors import UserError
 from spaceport.job_program import run_program
 from spaceport.progress import Progress
 from spaceport.stages import SFM
-
 from spaceport_sfm.features import create_database, extract_features, match
 from spaceport_sfm.georegistration import GeoReference, georeference, located
 from spaceport_sfm.guard import end_with_parent

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from spaceport.quality import Photos, RefusedPhoto, SfmNumbers, SfmReport
-
 from spaceport_sfm.plan import ReconstructionOutcome
 
 

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spaceport.job_program import MlTree
-
 from spaceport_local.children import Warden, passed_on, signal_group
 from spaceport_local.endpoint import Endpoint
 from spaceport_local.sagemaker.logs import LogStream

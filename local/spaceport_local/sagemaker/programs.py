@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spaceport.errors import UserError
-
 from spaceport_local.sagemaker.record import ClientFaultError
 
 # The image's short name (`sfm` of `123.dkr.ecr.us-east-1.amazonaws.com/spaceport/sfm@sha256:…`) and

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_local.cloud import LocalCloud
 
 pytestmark = pytest.mark.engine

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from spaceport.errors import UserError
 
 pytestmark = pytest.mark.engine

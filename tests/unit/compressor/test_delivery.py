@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_compressor.delivery import (
     Fidelity,
     delivery_numbers,

@@ -9,9 +9,9 @@ import numpy as np
 import pycolmap
 import pytest
 from PIL import Image
+
 from spaceport.progress import parse_line
 from spaceport.quality import QualityReport
-
 from spaceport_compressor.sog_read import read_sog
 from spaceport_render.camera import Camera
 from spaceport_render.ply import write_ply

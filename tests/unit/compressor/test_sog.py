@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_compressor.axes import nearest_axes
 from spaceport_compressor.morton import morton_order
 from spaceport_compressor.precision import FULL, LADDER

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_compressor.viewer_bundle import write_viewer
 from spaceport_compressor.viewer_camera import opening_camera, photo_camera, viewing_distance
 from spaceport_render.camera import Camera

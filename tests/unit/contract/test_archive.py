@@ -7,6 +7,7 @@ import stat
 import zipfile
 
 import pytest
+
 from spaceport.archive import Limits, inspect, is_junk, is_safe_name
 from spaceport.errors import UserError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from spaceport.errors import UserError
 from spaceport.job import (
     JobInput,

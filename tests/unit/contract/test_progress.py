@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+
 from spaceport.progress import ProgressWriter, parse_line
 from spaceport.stages import JOB_STAGES, SFM, STAGES, TRAINING, overall_progress
 

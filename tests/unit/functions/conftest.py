@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+
 from spaceport.connections import Connections
 from spaceport.jobs import Jobs
 

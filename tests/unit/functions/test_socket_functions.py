@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from boto3.dynamodb.types import TypeSerializer
+
 from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.jobs import item_of
 from spaceport.stages import SFM, TRAINING, Status

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+
 from spaceport.errors import ErrorText
 from spaceport.failure import RefusedError
 from spaceport.job import JobRecord, empty_stages, now_iso, task_name

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_local.endpoint import Endpoint
 from spaceport_local.folders import default_data_folder, find_project
 from spaceport_local.interpreters import can_import, choose_interpreter

@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_local.template import Document, read_template, zip_folder
 
 TEMPLATE = """

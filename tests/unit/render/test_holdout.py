@@ -1,6 +1,6 @@
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_render.holdout import split
 
 

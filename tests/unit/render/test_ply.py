@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.ply import read_ply, write_ply
 

@@ -4,8 +4,8 @@ import numpy as np
 import pycolmap
 import pytest
 from PIL import Image
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_render.scene import read_scene
 
 

@@ -6,8 +6,8 @@ import struct
 import zipfile
 
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_sfm.extraction import extract, scene_names
 
 

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_sfm.guard import run_guarded
 
 CHILD = "import sys, time; from spaceport_sfm.guard import end_with_parent; end_with_parent(); "

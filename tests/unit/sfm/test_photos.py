@@ -7,8 +7,8 @@ import io
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_sfm.photos import PreparedPhotos, prepare_photos, require_enough
 
 

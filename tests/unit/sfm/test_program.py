@@ -14,6 +14,7 @@ import numpy as np
 import pycolmap
 import pytest
 from PIL import Image
+
 from spaceport.quality import SfmReport
 
 SMALL = {"SPACEPORT_SFM_MAX_SIZE": "640"}
