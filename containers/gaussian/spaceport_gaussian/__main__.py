@@ -10,12 +10,12 @@ import threading
 
 import torch
 from pydantic import ValidationError
+
 from spaceport.errors import UserError
 from spaceport.job_program import MlTree, run_program
 from spaceport.progress import Progress
 from spaceport.stages import TRAINING
 from spaceport.tuning import Tuning
-
 from spaceport_gaussian.job import Folders, run_job
 from spaceport_gaussian.training import Interrupted
 

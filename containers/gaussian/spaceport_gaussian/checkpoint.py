@@ -11,8 +11,8 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from spaceport.tuning import Tuning
 
+from spaceport.tuning import Tuning
 from spaceport_render.scene import Scene
 
 CHECKPOINT = "training.pt"

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_gaussian.recipe import Recipe
 from spaceport_gaussian.splat import Splat
 from spaceport_render.camera import Camera

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
 from spaceport.progress import Progress
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.tuning import Tuning
-
 from spaceport_gaussian import checkpoint
 from spaceport_gaussian.evaluation import Quality, evaluate, fixed_subset
 from spaceport_gaussian.initialisation import check_trainable, scene_extent, starting_splat, untrained_splat

@@ -36,7 +36,7 @@ class LearningRates:
     def means_at(self, progress: float) -> float:
         """The means' rate, in scene extents, when the share `progress` (0..1) of the budget is spent."""
         falling = max(0.0, progress - self.hold) / (1.0 - self.hold)
-        return self.means * self.means_end**falling
+        return float(self.means * self.means_end**falling)
 
 
 @dataclass(frozen=True)

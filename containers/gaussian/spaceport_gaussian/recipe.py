@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spaceport.tuning import Tuning
-
 from spaceport_gaussian.densification import AdaptiveDensityControl, BudgetedDensification, Densification
 from spaceport_gaussian.optimisation import LearningRates
 from spaceport_gaussian.regularisation import Regularisation

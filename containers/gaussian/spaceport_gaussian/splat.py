@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -74,7 +75,7 @@ class Splat:
 
     @property
     def max_sh_degree(self) -> int:
-        return round((self.sh_rest.shape[1] + 1) ** 0.5) - 1
+        return math.isqrt(self.sh_rest.shape[1] + 1) - 1
 
     def render(self, photo: Photo, sh_degree: int | None = None) -> Rasterization:
         """The splat seen by the camera of `photo`, with SH bands up to `sh_degree` (default: all)."""

@@ -166,7 +166,7 @@ def train(
         ceiling = recipe.densification.opacity_ceiling(run.iterations, budget)
         if ceiling is not None:
             run.optimiser.lower_opacities(ceiling)
-        tested = test_subset(run, photos, recipe, degree)
+        tested = psnr_if_due(run, photos, recipe, degree)
         run.stopped_by = reason_to_stop(recipe.stopping, run.iterations, run.plateau, tested)
         watcher(
             run,
@@ -196,7 +196,7 @@ def densify(run: TrainingRun, recipe: Recipe) -> None:
     run.statistics = GradientStatistics.empty(len(run.splat), run.splat.means.device)
 
 
-def test_subset(run: TrainingRun, photos: PhotoPyramid, recipe: Recipe, sh_degree: int) -> float | None:
+def psnr_if_due(run: TrainingRun, photos: PhotoPyramid, recipe: Recipe, sh_degree: int) -> float | None:
     """The PSNR over the fixed subset, remembered in the run, where the stopping rules ask for it now."""
     if not recipe.stopping.is_test_due(run.iterations, recipe.resolution.is_full(run.iterations - 1)):
         return None

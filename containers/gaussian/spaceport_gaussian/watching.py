@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from spaceport.progress import Progress
 
+from spaceport.progress import Progress
 from spaceport_gaussian.photos import Photo
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.training import Step, TrainingRun

@@ -2,8 +2,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_gaussian.initialisation import check_trainable, initial_gaussians, scene_extent
 
 

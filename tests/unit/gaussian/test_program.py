@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from spaceport.job_program import MlTree
 from spaceport.progress import parse_line
 from spaceport.quality import TrainingReport

@@ -3,9 +3,9 @@ import json
 
 import pytest
 import torch
+
 from spaceport.quality import TrainingReport
 from spaceport.tuning import Tuning
-
 from spaceport_gaussian import checkpoint
 from spaceport_gaussian.job import MODEL, Folders, prepare, run_job, start
 from spaceport_gaussian.training import Interrupted, train
