@@ -39,6 +39,12 @@ def explain(error: str, cause: str, message: str) -> ErrorText:
         return ErrorText(
             "timeout", f"{step} took longer than it may.", "Send fewer photos, or choose the preview preset."
         )
+    if error == "States.ServiceRestart":  # the one-machine engine's own: its executions don't survive it
+        return ErrorText(
+            "interrupted",
+            f"{step} was interrupted: the cloud was stopped while it ran.",
+            "Start the job again.",
+        )
     code = _EXIT_CODE.search(reason)
     if code and int(code[1]) in _KILLED:
         return ErrorText(

@@ -6,7 +6,7 @@ whose condition fails changed nothing and returns False: somebody else was there
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,17 @@ class Jobs:
         fields = {"status": Status.FAILED, "error": asdict(error), "updatedAt": now}
         return self._update(job_id, fields, **_ACTIVE)
 
+    def settle(self, job_id: str, execution_arn: str, status: Status, error: ErrorText, now: str) -> bool:
+        """This execution of the job is over, and nobody has said so yet: the row ends as `status`."""
+        fields = {"status": status, "error": asdict(error), "updatedAt": now}
+        return self._update(
+            job_id,
+            fields,
+            condition=f"{_LIVE['condition']} AND #executionArn = :executionArn",
+            values={**_LIVE["values"], ":executionArn": execution_arn},
+            names={"#executionArn": "executionArn"},
+        )
+
     def _update(
         self,
         job_id: str,
@@ -126,10 +137,14 @@ class Jobs:
         return True
 
 
-_ACTIVE: dict[str, Any] = {
-    "condition": "#status IN (" + ", ".join(f":active{i}" for i in range(len(ACTIVE))) + ")",
-    "values": {f":active{i}": status for i, status in enumerate(ACTIVE)},
-}
+def _is_one_of(statuses: Sequence[Status]) -> dict[str, Any]:
+    """Condition and values of "the row's status is one of these"."""
+    names = {f":is{i}": status for i, status in enumerate(statuses)}
+    return {"condition": f"#status IN ({', '.join(names)})", "values": names}
+
+
+_ACTIVE = _is_one_of(ACTIVE)
+_LIVE = _is_one_of((*ACTIVE, Status.STOPPING))
 
 
 def record_from_item(item: Mapping[str, Any]) -> JobRecord:

@@ -122,6 +122,7 @@ ADAPTERS = {
     ("jobs", "progress"): ["update_item"],
     ("jobs", "complete"): ["update_item"],
     ("jobs", "fail"): ["update_item"],
+    ("jobs", "settle"): ["update_item"],
     ("connections", "subscribe"): ["put_item"],
     ("connections", "followers"): ["query"],
     ("connections", "unsubscribe"): ["delete_item"],

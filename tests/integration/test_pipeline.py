@@ -181,6 +181,21 @@ def test_a_program_killed_by_the_kernel_ends_the_job_with_a_reason(stack, noise_
     wait_until(lambda: not programs_of(job_id))
 
 
+def test_a_stopped_execution_ends_the_job_and_its_program(stack, noise_zip):
+    # Given a job whose SfM program runs
+    job_id = stack.drop(noise_zip, "uploads/operator/to-be-stopped.zip")
+    with stack.follow(job_id) as follower:
+        follower.until(lambda status: status["stage"] == "sfm", seconds=60)
+        wait_until(lambda: programs_of(job_id))
+        # When its execution is stopped, which skips every Catch
+        (execution,) = stack.executions_of(job_id)
+        stack.cloud.client("stepfunctions").stop_execution(executionArn=execution["executionArn"])
+        status = follower.until_ended(seconds=10)
+    # Then the row says so all the same, and the program is gone
+    assert (status["status"], status["error"]["code"]) == ("STOPPED", "stopped")
+    wait_until(lambda: not programs_of(job_id), seconds=10)
+
+
 def test_photos_that_show_nothing_fail_with_the_programs_own_words(stack, noise_zip):
     job_id = stack.drop(noise_zip, "noise.ZIP", preset="preview")
     status = stack.last_status(job_id, seconds=120)

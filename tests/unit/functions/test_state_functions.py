@@ -168,6 +168,42 @@ def test_a_failure_before_there_is_a_row_gets_one(aws, load, context):
     assert row.status is Status.FAILED
 
 
+# ---- SettleExecution ----------------------------------------
+
+
+def settle(load, context, status: str, arn: str = ARN, **detail: str) -> bool:
+    event = {
+        "detail": {"executionArn": arn, "name": "job-1-1", "status": status, "input": '{"jobId": "job-1"}'}
+    }
+    event["detail"] |= detail
+    return load("settle_execution").handler(event, context)["settled"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "detail", "status", "code"),
+    [
+        ("ABORTED", {}, Status.STOPPED, "stopped"),
+        ("TIMED_OUT", {}, Status.FAILED, "timeout"),
+        ("FAILED", {"error": "States.ServiceRestart"}, Status.FAILED, "interrupted"),
+        ("FAILED", {"error": "States.Runtime", "cause": "bad path"}, Status.FAILED, "fault"),
+    ],
+)
+def test_an_execution_that_ends_unseen_ends_its_job(aws, load, context, queued, ended, detail, status, code):
+    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert settle(load, context, ended, **detail)
+    row = aws.jobs.get("job-1")
+    assert row is not None
+    assert row.error is not None
+    assert (row.status, row.error.code) == (status, code)
+    # And once is enough
+    assert not settle(load, context, ended, **detail)
+
+
+def test_what_another_execution_does_leaves_the_job_alone(aws, load, context, queued):
+    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert not settle(load, context, "ABORTED", arn=ARN + "0")
+
+
 # ---- PublishResult ----------------------------------------
 
 QUALITY = {

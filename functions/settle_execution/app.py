@@ -1,0 +1,62 @@
+"""EventBridge "Step Functions Execution Status Change" → the row of an execution that ended without a word.
+
+A stop, the state machine's own timeout and a restart of the engine skip every Catch. Where RecordFailure
+has already told the reason the row is terminal, and this changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.environment import Environment
+from spaceport.errors import ErrorText
+from spaceport.failure import explain
+from spaceport.job import now_iso
+from spaceport.jobs import Jobs
+from spaceport.plan import job_id_named
+from spaceport.stages import Status
+
+
+class Settings(Environment):
+    jobs_table: str
+
+
+logger = Logger()
+settings = Settings.read()
+jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    execution = event["detail"]
+    job_id = job_id_named(given_job_id(execution), execution["name"])
+    row = jobs.get(job_id)
+    if row is None or row.is_terminal or row.execution_arn != execution["executionArn"]:
+        return {"jobId": job_id, "settled": False}
+    status, error = outcome(execution, row.message)
+    settled = jobs.settle(job_id, execution["executionArn"], status, error, now_iso())
+    logger.info("execution settled", job_id=job_id, status=status, settled=settled)
+    return {"jobId": job_id, "settled": settled}
+
+
+def given_job_id(execution: dict[str, Any]) -> object:
+    """The jobId in the execution's input, which EventBridge leaves out where it is large."""
+    try:
+        return json.loads(execution.get("input") or "{}").get("jobId")
+    except (ValueError, AttributeError):
+        return None
+
+
+def outcome(execution: dict[str, Any], message: str) -> tuple[Status, ErrorText]:
+    """The terminal status of the row, and why."""
+    if execution["status"] == "ABORTED":
+        return Status.STOPPED, ErrorText("stopped", "The job was stopped.", "Start it again when you like.")
+    error = (
+        "States.Timeout" if execution["status"] == "TIMED_OUT" else execution.get("error") or "States.Runtime"
+    )
+    return Status.FAILED, explain(error, execution.get("cause") or "", message)
