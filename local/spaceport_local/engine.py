@@ -30,6 +30,7 @@ FIRST_PORT = 4566  # where AWS emulators usually listen
 PORTS_TRIED = 50
 LOCK_WAIT_S = 0.5  # a launcher that only looks whether an engine runs holds the lock for an instant
 STOP_WAIT_S = 1.0  # for open connections when the engine stops: a WebSocket client never closes first
+STOP_LIMIT_S = 3.0  # for the rest of a stop in good order; the launcher kills after 20
 LAMBDA_SITE = Path(__file__).with_name("lambda_site")
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,8 @@ def run(settings: EngineSettings) -> None:
         app = _load_app(settings, endpoint, warden)
         write_address(settings.folder, os.getpid(), endpoint.port)
         try:
-            asyncio.run(_serve(app, listener, settings.checkpoint_s))
+            # Not asyncio.run: that would wait for calls that can't end any more.
+            asyncio.new_event_loop().run_until_complete(_serve(app, listener, settings.checkpoint_s))
         finally:
             settings.folder.address.unlink(missing_ok=True)
             logging.shutdown()
@@ -199,6 +201,8 @@ async def _serve(app: Any, listener: socket.socket, checkpoint_s: float) -> None
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
+    from spaceport_local.patches import checkpoint
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -208,8 +212,20 @@ async def _serve(app: Any, listener: socket.socket, checkpoint_s: float) -> None
     config.keep_alive_timeout = 75  # longer than boto3 keeps an idle connection
     config.graceful_timeout = STOP_WAIT_S
     company = asyncio.create_task(_keep_company(listener.getsockname()[1], checkpoint_s, stop))
-    await serve(app, config, shutdown_trigger=stop.wait)
-    await company
+
+    async def stopped() -> None:
+        await stop.wait()
+        await asyncio.wait({company})  # its save ends first: two at once would write the same files
+
+    serving = asyncio.create_task(serve(app, config, shutdown_trigger=stopped))
+    stopping = asyncio.create_task(stopped())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({serving}, timeout=STOP_LIMIT_S)
+    if serving.done():
+        await serving  # it has saved the state
+    else:
+        # A function that was called last, often for $disconnect, asks an engine that answers no more.
+        await asyncio.to_thread(checkpoint.save)
 
 
 async def _keep_company(port: int, checkpoint_s: float, stop: asyncio.Event) -> None:

@@ -67,6 +67,10 @@ def test_a_failed_job_is_told_and_the_cloud_left_down_as_it_was(home: Home):
     assert "Extracting features from uploaded images" in out
     assert "photos could be placed" in err
     assert "was not running" in home.run("down")[1]
+    # And the job's end, told a moment before the cloud went down, is still known
+    home.run("up")
+    code, out, _ = home.run("watch", "latest", "--json")
+    assert (code, out.count("\n")) == (3, 1)
 
 
 def test_an_interrupted_watch_leaves_the_cloud_up_for_the_job(home: Home):
