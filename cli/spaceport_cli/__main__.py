@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from spaceport.errors import UserError
-
 from spaceport_cli.exits import ExitCode, RefusedError, UsageError
 from spaceport_cli.parser import parser
 from spaceport_cli.plain_text import tell

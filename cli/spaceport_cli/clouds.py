@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_cli.cache import cache_folder
 from spaceport_cli.exits import UsageError
 from spaceport_cli.in_use import in_use

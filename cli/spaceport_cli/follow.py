@@ -17,10 +17,10 @@ from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from spaceport.errors import UserError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from spaceport.errors import UserError
 from spaceport_cli.job_status import JobStatus, latest
 
 Note = Callable[[str], None]

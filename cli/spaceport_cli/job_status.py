@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from spaceport.errors import UserError
 from spaceport.job import JobError, Outputs, StageRecord
 from spaceport.stages import TERMINAL, Status

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from spaceport.job import JOB_ID_LENGTH, JOB_ID_PATTERN
-
 from spaceport_cli.cache import cache_folder
 from spaceport_cli.clouds import LOCAL
 from spaceport_cli.exits import UsageError

@@ -13,7 +13,6 @@ from pathlib import Path, PurePath
 
 from spaceport.archive import CONVERTIBLE_SUFFIXES, PHOTO_SUFFIXES, inspect, is_junk
 from spaceport.errors import UserError
-
 from spaceport_cli.exits import RefusedError, UsageError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's own zero

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
+
 from spaceport.errors import UserError
 from spaceport.job import Outputs
 from spaceport.quality import QUALITY_REPORT, QualityReport

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from spaceport.quality import GeorefNumbers, Photos, QualityReport, TrainingReport
 from spaceport.stages import SFM, STAGES, TRAINING
-
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
 from spaceport_cli.results import Results

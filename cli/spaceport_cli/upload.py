@@ -12,9 +12,9 @@ from typing import Any
 
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
+
 from spaceport.errors import UserError
 from spaceport.job import OPERATOR, JobRequest, job_id_for
-
 from spaceport_cli.exits import UsageError
 from spaceport_cli.photos import PhotoZip
 

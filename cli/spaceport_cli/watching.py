@@ -8,7 +8,6 @@ from contextlib import aclosing
 from pathlib import Path
 
 from spaceport.stages import Status
-
 from spaceport_cli.clouds import Cloud, socket_address
 from spaceport_cli.exits import ExitCode, UsageError, exit_code
 from spaceport_cli.follow import Patience, first_status, follow

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from spaceport.stages import SFM, TRAINING, Status
-
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
 

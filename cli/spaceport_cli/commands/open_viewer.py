@@ -8,7 +8,6 @@ import webbrowser
 
 from spaceport.errors import UserError
 from spaceport.stages import Status
-
 from spaceport_cli.clouds import running_cloud
 from spaceport_cli.exits import ExitCode
 from spaceport_cli.follow import NoSuchJobError

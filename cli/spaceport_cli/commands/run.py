@@ -7,11 +7,11 @@ import json
 import sys
 
 from pydantic import ValidationError
+
 from spaceport.errors import UserError
 from spaceport.job import JobRequest
 from spaceport.stages import ACTIVE, Status
 from spaceport.tuning import TuningRequest, parse_request
-
 from spaceport_cli.clouds import Cloud, borrowed, output
 from spaceport_cli.exits import ExitCode, RefusedError, UsageError
 from spaceport_cli.latest_job import users_latest_jobs

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from websockets.sync.server import ServerConnection, serve
+
 from spaceport.job import JobRecord, StageRecord
 from spaceport.sockets import status_message
 from spaceport.stages import Status
-from websockets.sync.server import ServerConnection, serve
 
 JOB = "job-0123456789abcdef0123"
 

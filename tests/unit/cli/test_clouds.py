@@ -7,8 +7,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from spaceport.errors import UserError
 
+from spaceport.errors import UserError
 from spaceport_cli.__main__ import main
 from spaceport_cli.clouds import borrowed, local_cloud, output, running_cloud
 

@@ -13,10 +13,10 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+
 from spaceport.job import JobError, Outputs, StageRecord, job_id_for
 from spaceport.quality import QualityReport
 from spaceport.stages import Status
-
 from spaceport_cli.__main__ import main
 from spaceport_cli.exits import ExitCode
 

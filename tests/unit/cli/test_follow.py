@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from spaceport.errors import UserError
-from spaceport.stages import Status
 from websockets.sync.server import ServerConnection, serve
 
+from spaceport.errors import UserError
+from spaceport.stages import Status
 from spaceport_cli.follow import NoSuchJobError, Patience, first_status, follow
 
 JOB = "job-0123456789abcdef0123"

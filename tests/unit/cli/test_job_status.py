@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from spaceport.errors import UserError
 from spaceport.stages import Status
-
 from spaceport_cli.job_status import JobStatus, latest
 
 JOB = "job-0123456789abcdef0123"

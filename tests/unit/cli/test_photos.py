@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from spaceport.archive import inspect
 from spaceport.errors import UserError
-
 from spaceport_cli.exits import RefusedError, UsageError
 from spaceport_cli.photos import photo_zip, zip_folder
 

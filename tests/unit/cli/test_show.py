@@ -7,8 +7,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from spaceport.stages import Status
 
+from spaceport.stages import Status
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.show import Bar, JsonLines, PlainLines, presenter_for
 from spaceport_cli.wording import counted, duration, size

@@ -9,9 +9,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto import mock_aws
+
 from spaceport.errors import UserError
 from spaceport.job import JobRequest, job_id_for
-
 from spaceport_cli.photos import PhotoZip
 from spaceport_cli.upload import find_job, plan_drop, send, to_metadata
 
