@@ -12,17 +12,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
 
-import numba
 import numpy as np
 import torch
+from machine import machine
 from torch import Tensor
 
 from spaceport_render.rasterize import rasterize
@@ -194,7 +190,7 @@ def main() -> None:
         # Ours is short: five runs a turn, so that a passing disturbance does not decide.
         measured["numba"] += [timed(ours, splats)[:2] for _ in range(5)]
         measured["torch"] += [timed(theirs, splats)[:2]]
-    print(f"{machine()}; {date.today()}")  # noqa: DTZ011 - the reader's day
+    print(machine("torch", "numba"))
     print(f"{options.gaussians} Gaussians, {options.width}x{options.height}, SH degree 3, medians")
     difference = (image - torch_image).abs().max()
     # A pixel on the threshold of 1/255 may fall on either side of it, which makes up to 4e-3.
@@ -205,16 +201,6 @@ def main() -> None:
         totals[name] = forward + backward
         print(f"{name}: forward {forward:.1f} ms + backward {backward:.1f} ms = {totals[name]:.1f} ms")
     print(f"torch / numba: {totals['torch'] / totals['numba']:.0f}x")
-
-
-def machine() -> str:
-    cpu_info = Path("/proc/cpuinfo")
-    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    cpu = models[0] if models else platform.processor()
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, Numba {numba.__version__}"
-    return f"{cpu}, {available_cores()} cores{load}; {versions}"
 
 
 if __name__ == "__main__":

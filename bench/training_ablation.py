@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import platform
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
+from machine import machine
 from PIL import Image
 
 from spaceport.tuning import Tuning, parse_request, resolve
@@ -138,8 +136,8 @@ def main() -> None:
     tuning = resolve(parse_request({"preset": chosen.preset}))
     scene = read_scene(chosen.dense, tuning.train_max_size)
     held = [view.camera.name for view in scene.views[chosen.first :: HOLD_EVERY]]
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} cores"
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {where}; {chosen.preset}, held out: {held}")
+    gpu = f", {torch.cuda.get_device_name()}" if device.type == "cuda" else ""
+    print(f"{machine('torch', 'numba')}{gpu}; {chosen.preset}, held out: {held}")
     for name in chosen.only:
         run_variant(
             name, scene=scene, tuning=tuning, first=chosen.first, device=device, pictures=chosen.pictures

@@ -41,7 +41,17 @@ def chromium() -> str:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """With CI=true a skip is a failure, unless for want of a GPU: a green run must have run everything."""
     outcome = yield
-    report = outcome.get_result()
+    fail_skips_in_ci(outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """The same for a whole module that skips itself."""
+    outcome = yield
+    fail_skips_in_ci(outcome.get_result())
+
+
+def fail_skips_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
     if not (IN_CI and report.skipped) or hasattr(report, "wasxfail"):
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
