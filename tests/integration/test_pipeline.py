@@ -13,6 +13,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -143,12 +145,10 @@ def test_a_client_that_comes_late_gets_the_same_last_view(brighton, stack):
 
 @pytest.mark.photos
 def test_the_viewers_link_serves_a_page_that_browsers_show(brighton, stack):
-    import urllib.request
-
     last, _, _ = brighton
-    base = last["outputs"]["viewerUrl"].rsplit("/", 1)[0]
+    page = last["outputs"]["viewerUrl"]
     for name, kind in {"index.html": "text/html", "index.js": "javascript", "../model.sog": ""}.items():
-        with urllib.request.urlopen(f"{base}/{name}") as answer:
+        with urlopen(urljoin(page, name)) as answer:
             assert kind in answer.headers["Content-Type"], name
             assert answer.read(4)
 
