@@ -17,6 +17,7 @@ from spaceport.failure import RefusedError
 from spaceport.job import JobInput, JobRecord, archive_name, empty_stages, now_iso
 from spaceport.jobs import Jobs
 from spaceport.plan import TemplateFacts, job_id_named, make_plan, parse_input
+from spaceport.stages import Status
 
 
 class Settings(Environment):
@@ -55,6 +56,8 @@ def claim(given: JobInput, job_id: str, execution_arn: str) -> None:
         JobRecord(
             job_id=job_id,
             run=given.run,
+            status=Status.RUNNING,  # a row that appears as QUEUED gets an execution of its own
+            execution_arn=execution_arn,
             job_name=given.job_name or archive_name(given.zip_uri),
             email=given.email,
             source=given.zip_uri,

@@ -16,7 +16,7 @@ from spaceport.failure import explain
 from spaceport.job import JobRecord, empty_stages, execution_name, now_iso
 from spaceport.jobs import Jobs
 from spaceport.plan import job_id_named
-from spaceport.stages import SETUP
+from spaceport.stages import SETUP, Status
 
 
 class Settings(Environment):
@@ -46,7 +46,14 @@ def own_row(job_id: str, arn: str, name: str) -> JobRecord | None:
     A queued row names no execution yet: it belongs to the one that `dispatch_jobs` names after it.
     """
     now = now_iso()
-    fresh = JobRecord(job_id=job_id, execution_arn=arn, created_at=now, updated_at=now, stages=empty_stages())
+    fresh = JobRecord(
+        job_id=job_id,
+        status=Status.RUNNING,  # a row that appears as QUEUED gets an execution of its own
+        execution_arn=arn,
+        created_at=now,
+        updated_at=now,
+        stages=empty_stages(),
+    )
     if jobs.create(fresh):
         return fresh
     row = jobs.get(job_id)

@@ -53,6 +53,16 @@ class Aws:
         event["detail"]["object"] |= {"key": key, "size": len(body), "version-id": put["VersionId"]}
         return event
 
+    def stream(self) -> list[dict[str, Any]]:
+        """The records of the Jobs table's stream so far, oldest first."""
+        arn = boto3.client("dynamodb").describe_table(TableName="jobs")["Table"]["LatestStreamArn"]
+        streams = boto3.client("dynamodbstreams")
+        (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        iterator = streams.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )
+        return list(streams.get_records(ShardIterator=iterator["ShardIterator"])["Records"])
+
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
@@ -73,6 +83,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
             KeySchema=[{"AttributeName": "jobId", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "jobId", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         )
         connections = dynamodb.create_table(
             TableName="connections",

@@ -85,6 +85,16 @@ def test_prepare_makes_the_row_of_an_execution_started_by_hand(aws, load, contex
     assert (row.owner, row.status) == ("operator", Status.RUNNING)
 
 
+def test_a_row_that_an_execution_makes_is_never_in_the_queue(aws, load, context):
+    # Given an execution started by hand, and one that fails before it has a row
+    prepare(load, context, {"s3Url": ZIP}, name="my-own-run")
+    fail(load, context, "boom", name="bad-input", job_id=None)
+    # Then DispatchJobs, which starts whatever appears as QUEUED, sees neither
+    inserted = [record["dynamodb"]["NewImage"] for record in aws.stream() if record["eventName"] == "INSERT"]
+    assert [image["jobId"]["S"] for image in inserted] == ["my-own-run", "bad-input"]
+    assert [image["status"]["S"] for image in inserted] == ["RUNNING", "RUNNING"]
+
+
 def test_prepare_is_repeatable_for_its_own_execution_and_refuses_another(load, context, queued):
     given = {"jobId": "job-1", "s3Url": ZIP}
     assert prepare(load, context, given) == prepare(load, context, given)
