@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
 
 from spaceport.errors import UserError
@@ -31,6 +31,19 @@ MAX_ASPECT = 4.0  # stitched panoramas are no pinhole views; at the extreme a sc
 MIN_PHOTOS = 3
 JPEG_QUALITY = 95  # a second compression that costs no features (measured: same points as the originals)
 NAMED_IN_MESSAGE = 3  # refused photos that the error names; the report has them all
+
+# What Pillow raises where bytes are broken: its readers trust what they read, so nearly all of Python's own.
+BROKEN_BYTES = (OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, struct.error)
+# How EXIF's orientations 2 to 8 are set upright (EXIF 2.32, tag 0x0112).
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 logger = logging.getLogger(__name__)
 
@@ -137,16 +150,16 @@ def _normalise(photo: ExtractedPhoto, folder: Path, max_size: int) -> Photo:
     with _open(photo.file) as image:
         width, height = image.size
         _check_shape(width, height)
-        exif = image.getexif()
         scale = min(1.0, max_size / max(width, height))
-        plain = image.format == "JPEG" and image.mode == "RGB" and exif.get(ExifTags.Base.Orientation, 1) == 1
         image.draft("RGB", (round(2 * width * scale), round(2 * height * scale)))  # JPEG: decode at 1/2, 1/4
         _decode(image)
+        exif = _read_exif(image)  # after the pixels: a PNG's may stand behind them
+        plain = image.format == "JPEG" and image.mode == "RGB" and exif.get(ExifTags.Base.Orientation, 1) == 1
         if plain and scale == 1.0:
             shutil.copyfile(photo.file, target)
             size = (width, height)
         else:
-            upright = ImageOps.exif_transpose(_eight_bit(image)).convert("RGB")
+            upright = _upright(_eight_bit(image), exif).convert("RGB")
             if (upright.width > upright.height) != (width > height):
                 width, height = height, width
             size = (round(width * scale), round(height * scale))
@@ -163,7 +176,7 @@ def _open(file: Path) -> Image.Image:
         raise _RefusedError("not_an_image", "is not an image file, whatever its name says") from error
     except Image.DecompressionBombError as error:
         raise _RefusedError("too_large", "has more pixels than the limit of 179 megapixels") from error
-    except (OSError, ValueError, SyntaxError, struct.error) as error:
+    except BROKEN_BYTES as error:
         raise _RefusedError("damaged", f"is damaged: {error}") from error
 
 
@@ -183,21 +196,37 @@ def _decode(image: Image.Image) -> None:
     """Decode every pixel: only that tells a whole file from a truncated one."""
     try:
         image.load()
-    except (OSError, ValueError, SyntaxError, IndexError, struct.error) as error:
+    except BROKEN_BYTES as error:
         if "truncated" in str(error).lower():
             raise _RefusedError("truncated", "is cut short: part of the picture is missing") from error
         raise _RefusedError("damaged", f"is damaged: {error}") from error
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """`image` in a mode that Pillow converts to RGB without clipping; its EXIF comes along."""
+    """`image` in a mode that Pillow converts to RGB without clipping."""
     if image.mode == "I" or image.mode.startswith("I;16"):
-        shrunk = image.point(lambda value: value / 256).convert("L")
-        shrunk.info.update(image.info)
-        return shrunk
+        return image.point(lambda value: value / 256).convert("L")
     if image.mode == "F":
         raise _RefusedError("unsupported_pixels", "has floating-point pixels: export it with 8 bits")
     return image
+
+
+def _read_exif(image: Image.Image) -> Image.Exif:
+    """The EXIF of `image`; an empty one where it can't be read, for the picture is no worse for that."""
+    try:
+        exif = image.getexif()
+        for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            exif.get_ifd(directory)
+    except BROKEN_BYTES as error:
+        logger.warning("EXIF that can't be read is left out: %s", error)
+        return Image.Exif()
+    return exif
+
+
+def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
+    """`image` turned as `exif` says. Pillow's own way would also write that EXIF again, broken or not."""
+    turn = TURNS.get(exif.get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _upright_exif(exif: Image.Exif, size: tuple[int, int]) -> bytes:
@@ -208,7 +237,7 @@ def _upright_exif(exif: Image.Exif, size: tuple[int, int]) -> bytes:
         details[ExifTags.Base.ExifImageWidth], details[ExifTags.Base.ExifImageHeight] = size
     try:
         encoded = exif.tobytes()
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError, struct.error) as error:
+    except BROKEN_BYTES as error:
         logger.warning("EXIF that can't be written again is left out: %s", error)
         return b""
     return encoded if len(encoded) < 65_000 else b""  # a JPEG segment holds 65,533 bytes

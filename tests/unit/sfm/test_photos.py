@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from spaceport.errors import UserError
 from spaceport_sfm.photos import PreparedPhotos, prepare_photos, require_enough
@@ -142,3 +142,45 @@ def test_too_few_good_photos_say_what_was_wrong_with_the_others(prepare):
     assert told.value.code == "too_few_photos"
     assert "1 of 2" in told.value.message
     assert "notes.jpg is not an image" in told.value.message
+
+
+# Little endian: a width (0x0100) that is the text "ab", which can't be written again, and "turn clockwise".
+UNWRITABLE_EXIF = (
+    b"II*\0\x08\0\0\0\x02\0\x00\x01\x02\0\x03\0\0\0ab\0\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+)
+
+
+@pytest.mark.parametrize(("kind", "block"), [("PNG", b"MM\x01*\0\0\0\x08"), ("JPEG", UNWRITABLE_EXIF)])
+def test_a_photo_with_broken_exif_is_used_without_it(prepare, kind, block):
+    # Given a whole picture whose EXIF can't be read, or not be written again, When it is prepared
+    prepared = prepare({"1.jpg": encoded(picture(), kind, exif=b"Exif\0\0" + block)})
+
+    # Then the picture is taken
+    assert [photo.source for photo in prepared.good] == ["1.jpg"]
+
+
+def test_a_png_that_is_cut_short_is_refused_alone(prepare):
+    # Given a PNG whose upload was cut: its EXIF may stand behind the pixels
+    whole = encoded(picture(), "PNG")
+
+    prepared = prepare({"1.png": whole, "2.png": encoded(picture(seed=3), "PNG")[: len(whole) // 2]})
+
+    assert [photo.source for photo in prepared.good] == ["1.png"]
+    assert [(photo.name, photo.code) for photo in prepared.refused] == [("2.png", "truncated")]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_comes_out_as_pillow_would_turn_it(prepare, tmp_path, kind, orientation):
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[:150, :200], pixels[150:, :200], pixels[:150, 200:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    content = encoded(Image.fromarray(pixels), kind, exif=exif)
+
+    (good,) = prepare({f"1.{kind.lower()}": content}).good
+
+    with Image.open(io.BytesIO(content)) as image, Image.open(tmp_path / "photos" / good.name) as written:
+        wanted = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=int)
+        assert np.asarray(written).shape == wanted.shape
+        assert np.abs(np.asarray(written, dtype=int) - wanted).mean() < 4
