@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
 GPU_REASON = "gpu"  # every skip for want of a CUDA device begins with this word
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C back: what a shell starts with `&` ignores SIGINT, and so would all programs under test."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
