@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import re
 import zipfile
 import zlib
@@ -16,6 +17,16 @@ from spaceport.quality import RefusedPhoto
 from spaceport_sfm.steps import UNPACKING
 
 CHUNK_BYTES = 1 << 20
+# What zipfile and its decompressors raise where an entry is damaged; bz2 raises an OSError.
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    UnicodeDecodeError,
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,9 @@ def extract(archive: Path, folder: Path, progress: Progress) -> Extraction:
             target = folder / name
             try:
                 photos.append(ExtractedPhoto(photo.name, name, target, _unpack(opened, photo, target)))
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            except DAMAGED as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # the disk's, not the zip's: it has a number
                 target.unlink(missing_ok=True)
                 refused.append(
                     RefusedPhoto(name=photo.name, code="damaged", reason=f"is damaged in the zip: {error}")
@@ -92,7 +105,13 @@ def _plain(source: str) -> str:
 
 def _natural(source: str) -> list[tuple[int, int, str]]:
     """A sort key under which frame_2 comes before frame_10: neighbours in time are neighbours in order."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", source)]
+    parts = re.split(r"(\d+)", source)
+    # Numbers by length, then digits: Python refuses to make an int of more than 4,300 digits.
+    numbers = [part.lstrip("0") if part.isdecimal() else None for part in parts]
+    return [
+        (1, 0, part) if digits is None else (0, len(digits), digits)
+        for part, digits in zip(parts, numbers, strict=True)
+    ]
 
 
 def _unpack(opened: zipfile.ZipFile, photo: ArchivePhoto, target: Path) -> str:

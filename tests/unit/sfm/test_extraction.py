@@ -108,3 +108,36 @@ def test_a_photo_whose_bytes_are_damaged_is_refused_alone(make_zip, tmp_path):
 
     assert [(photo.name, photo.code) for photo in extraction.refused] == [("z.jpg", "damaged")]
     assert len(extraction.photos) == 3
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_is_told_alike_for_every_compression(make_zip, tmp_path, method):
+    # Given a photo whose compressed bytes are garbage from the start
+    archive = make_zip(PHOTOS)
+    with zipfile.ZipFile(archive, "a", method) as opened:
+        opened.writestr("z.jpg", bytes(range(256)) * 100)
+        start = opened.getinfo("z.jpg").header_offset + 30 + len("z.jpg")
+    data = bytearray(archive.read_bytes())
+    data[start : start + 40] = bytes(byte ^ 0x5A for byte in data[start : start + 40])
+    archive.write_bytes(data)
+
+    extraction = extract(archive, tmp_path / "raw", silent)
+
+    assert [(photo.name, photo.code) for photo in extraction.refused] == [("z.jpg", "damaged")]
+    assert len(extraction.photos) == 3
+
+
+def test_a_full_disk_is_no_damaged_photo(make_zip, tmp_path):
+    # Given a folder in which the second photo's place is taken, When a zip is unpacked into it
+    blocked = tmp_path / "raw" / scene_names(sorted(PHOTOS))[1]
+    blocked.mkdir(parents=True)
+
+    # Then that is not the photo's fault
+    with pytest.raises(IsADirectoryError):
+        extract(make_zip(PHOTOS), tmp_path / "raw", silent)
+
+
+def test_a_name_of_thousands_of_digits_is_sorted_like_any_number(make_zip, tmp_path):
+    extraction = extract(make_zip({**PHOTOS, f"a/{'9' * 5000}.jpg": b"x"}), tmp_path / "raw", silent)
+
+    assert len(extraction.photos) == 4
