@@ -19,6 +19,7 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 CONVERTIBLE_SUFFIXES = frozenset({".heic", ".heif", ".dng", ".webp"})  # photos, but not ones SfM reads yet
 JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 JUNK_FOLDERS = frozenset({"__macosx"})
+SHOWN_NAME = 200  # characters of a file's name in a message
 
 _ENCRYPTED = 0x1  # general purpose bit 0, APPNOTE.TXT 4.4.4
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -61,7 +62,7 @@ def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Cont
             `too_few_photos`, `too_many_photos`: each names the archive and the file that is at fault.
     """
     limits = limits or Limits()
-    entries = [entry for entry in _directory(file, archive) if not entry.is_dir()]
+    entries = [entry for entry in _directory(file, archive) if not entry.filename.endswith("/")]
     if not entries:
         raise UserError(
             "empty_zip", f"{archive} is empty.", "Zip the folder with the photos and send it again."
@@ -75,7 +76,9 @@ def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Cont
     for entry in entries:
         _check_entry(entry, archive)
     _check_sizes(entries, archive, limits)
-    wanted = [entry for entry in entries if not is_junk(entry.filename)]
+    # A zip that was added to may hold a name twice: as for every reader, the last one counts.
+    latest = {entry.filename: entry for entry in entries}
+    wanted = [entry for entry in latest.values() if not is_junk(entry.filename)]
     photos = tuple(
         ArchivePhoto(entry.filename, entry.file_size)
         for entry in sorted(wanted, key=lambda entry: entry.filename)
@@ -103,7 +106,7 @@ def is_safe_name(name: str) -> bool:
     if not name or _CONTROL.search(name) or "\\" in name or _DRIVE.match(name):
         return False
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def _directory(file: IO[bytes], archive: str) -> list[zipfile.ZipInfo]:
@@ -125,13 +128,15 @@ def _directory(file: IO[bytes], archive: str) -> list[zipfile.ZipInfo]:
 
 def _check_entry(entry: zipfile.ZipInfo, archive: str) -> None:
     # zipfile itself turns backslashes into slashes on Windows and cuts names at NUL: judge what was stored.
-    name = entry.orig_filename
-    if not is_safe_name(name):
-        raise UserError(
-            "unsafe_name",
-            f"{archive} holds a file named {name!r}, which can't be unpacked safely.",
-            "Zip the photos with plain relative names.",
-        )
+    # From Python 3.12 on it also takes a name from an extra field: judge what is used as well.
+    for stored in (entry.orig_filename, entry.filename):
+        if not is_safe_name(stored):
+            raise UserError(
+                "unsafe_name",
+                f"{archive} holds a file named {_shown(repr(stored))}, which can't be unpacked safely.",
+                "Zip the photos with plain relative names.",
+            )
+    name = _shown(entry.filename)
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise UserError(
             "link",
@@ -155,13 +160,18 @@ def _check_sizes(entries: list[zipfile.ZipInfo], archive: str, limits: Limits) -
             "Split the flight into several zips.",
         )
     for entry in entries:
-        packed = max(entry.compress_size, 1)
-        if entry.file_size > limits.ratio_floor_bytes and entry.file_size / packed > limits.max_ratio:
+        ratio = entry.file_size / max(entry.compress_size, 1)
+        if entry.file_size > limits.ratio_floor_bytes and ratio > limits.max_ratio:
             raise UserError(
                 "zip_bomb",
-                f"{archive} holds {entry.filename}, which unpacks {entry.file_size / packed:.0f}-fold.",
+                f"{archive} holds {_shown(entry.filename)}, which unpacks {ratio:.0f}-fold.",
                 "No photo shrinks like that: leave this file out.",
             )
+
+
+def _shown(name: str) -> str:
+    """`name` as messages have it: a zip's names may be 64 KB long, a WebSocket frame half of that."""
+    return name if len(name) <= SHOWN_NAME else f"{name[:SHOWN_NAME]}..."
 
 
 def _gigabytes(size: int) -> str:
@@ -182,9 +192,11 @@ def _check_count(
     found = f"only {len(photos)} photo{'s' if len(photos) > 1 else ''}" if photos else "no photos"
     convertible = [name for name in others if PurePosixPath(name).suffix.lower() in CONVERTIBLE_SUFFIXES]
     if convertible:
-        hint = f"Files like {convertible[0]} can't be read yet: export them as JPEG."
+        hint = f"Files like {_shown(convertible[0])} can't be read yet: export them as JPEG."
     elif others:
-        hint = f"It holds {len(others)} other file{'s' if len(others) > 1 else ''} ({others[0]}, ...)."
+        hint = (
+            f"It holds {len(others)} other file{'s' if len(others) > 1 else ''} ({_shown(others[0])}, ...)."
+        )
         hint += " Photos are JPEG, PNG, TIFF or BMP files."
     else:
         hint = "Photos are JPEG, PNG, TIFF or BMP files."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import zipfile
+import zlib
 
 import pytest
 
@@ -88,6 +90,43 @@ def test_refuses_names_that_could_land_elsewhere(name: str):
     assert refusal(zip_of({**photos(3), name: b"x"})).code == "unsafe_name"
 
 
+def test_refuses_names_that_name_nothing():
+    assert refusal(zip_of({**photos(3), ".": b"x"})).code == "unsafe_name"
+    # Given a file without any name, which zipfile itself would not write
+    nameless = zipfile.ZipInfo("x")
+    nameless.filename = ""
+    out = zip_of(photos(3))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(nameless, b"x")
+    assert refusal(out).code == "unsafe_name"
+
+
+def test_a_name_in_an_extra_field_is_judged_too():
+    # Given a file of a plain name, with another name in its Unicode path field (APPNOTE 4.6.9)
+    evil = b"x/../../evil.jpg"
+    entry = zipfile.ZipInfo("a.jpg")
+    entry.extra = struct.pack("<HHBL", 0x7075, 5 + len(evil), 1, zlib.crc32(b"a.jpg")) + evil
+    out = zip_of(photos(3))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(entry, b"x")
+    # Then it is refused where Python unpacks it under that name, which it does from 3.12 on
+    if zipfile.ZipFile(out).infolist()[-1].filename == "a.jpg":
+        assert len(inspect(out, "flight.zip").photos) == 4
+    else:
+        assert refusal(out).code == "unsafe_name"
+
+
+def test_a_long_name_does_not_make_a_long_message():
+    long = "n" * 60_000
+    for files in (
+        {**photos(3), f"{long}\x01.jpg": b"x"},
+        {f"{long}.heic": b"x"},
+        {f"{long}.txt": b"x"},
+        {**photos(3), f"{long}.jpg": bytes(20 * 2**20)},
+    ):
+        assert len(str(refusal(zip_of(files)))) < 1000
+
+
 def test_refuses_links():
     link = zipfile.ZipInfo("link.jpg")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -125,3 +164,20 @@ def test_knows_junk_and_safe_names():
     assert is_junk("Thumbs.db")
     assert not is_junk("100MEDIA/DJI_0001.JPG")
     assert is_safe_name("100MEDIA/DJI 0001 (ü).JPG")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_files_with_one_name_the_last_counts():
+    # Given a zip that a photo was put into again
+    file = zip_of(photos(3))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("DJI_0001.JPG", b"taken again")
+    file.seek(0)
+
+    contents = inspect(file, "flight.zip")
+
+    assert [(photo.name, photo.size) for photo in contents.photos] == [
+        ("DJI_0000.JPG", 100),
+        ("DJI_0001.JPG", len(b"taken again")),
+        ("DJI_0002.JPG", 100),
+    ]
