@@ -1,8 +1,9 @@
 """From what the state machine caught to what the user reads.
 
 A state's failure arrives as two strings, Error and Cause. The Cause of a SageMaker task is the job's
-description with a FailureReason; of a Lambda task `{"errorType", "errorMessage"}`. Where one of our own
-programs told why (`ErrorText` as JSON, see job_program), that text wins.
+description with a FailureReason and, of a processing job, what its message file said as ExitMessage; of a
+Lambda task it is `{"errorType", "errorMessage"}`. Where one of our own programs told why (`ErrorText` as
+JSON, see job_program), that text wins.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict
+from typing import Any
 
 from spaceport.errors import ErrorText, UserError
 
@@ -31,7 +33,7 @@ def explain(error: str, cause: str, message: str) -> ErrorText:
     Never a stack trace, and never empty.
     """
     reason = _reason(cause)
-    told = _told(reason)
+    told = _told(_exit_message(cause)) or _told(reason)
     if told is not None:
         return told
     step = f"The step “{message}”"
@@ -64,16 +66,27 @@ def explain(error: str, cause: str, message: str) -> ErrorText:
     )
 
 
+def _exit_message(cause: str) -> str:
+    """What the processing job's own message file said; empty where `cause` is of something else."""
+    return str(_described(cause).get("ExitMessage") or "")
+
+
 def _reason(cause: str) -> str:
     """The one sentence in `cause` that says why."""
-    try:
-        raw = json.loads(cause)
-    except ValueError:
-        return cause
-    if not isinstance(raw, dict):
+    raw = _described(cause)
+    if not raw:
         return cause
     reason = raw.get("FailureReason") or raw.get("ExitMessage") or raw.get("errorMessage")
     return str(reason) if reason else str(raw.get("errorType", ""))
+
+
+def _described(cause: str) -> dict[str, Any]:
+    """`cause` as the JSON object that it is; empty where it is plain text."""
+    try:
+        raw = json.loads(cause)
+    except ValueError:
+        return {}
+    return raw if isinstance(raw, dict) else {}
 
 
 def _told(reason: str) -> ErrorText | None:

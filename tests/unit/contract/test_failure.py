@@ -25,6 +25,14 @@ def test_a_programs_own_message_wins():
     assert asdict(error) == json.loads(told)
 
 
+def test_the_message_file_of_a_processing_job_wins_over_sagemakers_own_words():
+    # Given a description as SageMaker gives it, where only ExitMessage holds what the program said
+    told = {"code": "too_few_photos", "message": "Only 2 photos could be read.", "hint": "Send more."}
+    reason = "AlgorithmError: See job logs for more information, exit code: 1"
+    cause = json.dumps({"FailureReason": reason, "ExitMessage": json.dumps(told)})
+    assert asdict(explain("States.TaskFailed", cause, STEP)) == told
+
+
 def test_a_killed_program_is_told_as_such():
     error = explain("States.TaskFailed", sagemaker("AlgorithmError: , exit code: 137"), STEP)
     assert error.code == "killed"
