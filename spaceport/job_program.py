@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from spaceport.errors import ErrorText, UserError
@@ -21,7 +21,9 @@ from spaceport.stages import Stage
 
 EXIT_USER_ERROR = 1
 EXIT_FAULT = 70  # sysexits.h EX_SOFTWARE
-MESSAGE_LIMIT = 1000  # SageMaker cuts a failure reason at 1024 characters
+# SageMaker cuts a failure reason at 1024 characters, its own "AlgorithmError: ..., exit code: 255" included.
+MESSAGE_LIMIT = 980
+_LONGEST_ESCAPE = 12  # JSON's characters for one outside Unicode's first plane: \ud83d\ude81
 
 logger = logging.getLogger(__name__)
 
@@ -98,5 +100,14 @@ def run_program(stage: Stage, message_file: Path, program: Callable[[ProgressWri
 
 def _leave_message(file: Path, text: ErrorText) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    room = MESSAGE_LIMIT - len(json.dumps(asdict(ErrorText(text.code, "", text.hint))))
-    file.write_text(json.dumps(asdict(ErrorText(text.code, text.message[:room], text.hint))))
+    file.write_text(_fitting(text))
+
+
+def _fitting(text: ErrorText) -> str:
+    """`text` as ASCII JSON of at most MESSAGE_LIMIT characters, its message cut where it must be."""
+    written = json.dumps(asdict(text))
+    while len(written) > MESSAGE_LIMIT and text.message:
+        excess = -(-(len(written) - MESSAGE_LIMIT) // _LONGEST_ESCAPE)
+        text = replace(text, message=text.message[:-excess])
+        written = json.dumps(asdict(text))
+    return written

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from spaceport.errors import UserError
 from spaceport.failure import explain
 from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR, MESSAGE_LIMIT, MlTree, run_program
@@ -18,20 +20,21 @@ def test_success_exits_zero_and_leaves_no_message(tmp_path: Path, capsys):
     assert '"progress": 1.0' in capsys.readouterr().out
 
 
-def test_a_user_error_is_left_for_the_state_machine_even_when_it_is_long(tmp_path: Path):
-    # Given a program that fails with a very long message
+@pytest.mark.parametrize("word", ["word ", "Straße ", "фото ", "\U0001f681", '"\\'])
+def test_a_user_error_is_left_for_the_state_machine_even_when_it_is_long(tmp_path: Path, word: str):
+    # Given a program that fails with a very long message, of letters that JSON writes longer too
     def program(progress) -> None:
-        raise UserError("bad_photos", "word " * 1000, "Mend it.")
+        raise UserError("bad_photos", word * 1000, "Mend it.")
 
     # When it runs
     message = tmp_path / "output" / "message"
     assert run_program(SFM, message, program) == EXIT_USER_ERROR
     # Then the file is whole JSON, short enough for SageMaker, and is understood at the other end
     text = message.read_text()
-    assert len(text) <= MESSAGE_LIMIT
-    told = explain(
-        "States.TaskFailed", json.dumps({"FailureReason": f"AlgorithmError: {text}, exit code: 1"}), ""
-    )
+    assert MESSAGE_LIMIT - 100 < len(text) <= MESSAGE_LIMIT
+    reason = f"AlgorithmError: {text}, exit code: 255"
+    assert len(reason) <= 1024
+    told = explain("States.TaskFailed", json.dumps({"FailureReason": reason}), "")
     assert (told.code, told.hint) == ("bad_photos", "Mend it.")
 
 
