@@ -212,6 +212,15 @@ class JobRecord(BaseModel):
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
 
+    def belongs_to(self, execution_arn: str, name: str) -> bool:
+        """Whether the execution called `name` runs this job.
+
+        A queued row names no execution yet: it belongs to the one that `dispatch_jobs` names after it.
+        """
+        if self.execution_arn is None:
+            return name == execution_name(self.job_id, self.run)
+        return self.execution_arn == execution_arn
+
 
 def empty_stages() -> dict[str, StageRecord]:
     """The `stages` of a job that has not begun: one record a stage that runs a job."""

@@ -93,13 +93,17 @@ class Jobs:
         return self._update(job_id, fields, **_ACTIVE)
 
     def settle(self, job_id: str, execution_arn: str, status: Status, error: ErrorText, now: str) -> bool:
-        """This execution of the job is over, and nobody has said so yet: the row ends as `status`."""
+        """This execution of the job is over, and nobody has said so yet: the row ends as `status`.
+
+        The row names this execution, or none: then the execution ended before it could claim the row.
+        """
         fields = {"status": status, "error": asdict(error), "updatedAt": now}
+        unclaimed = "attribute_type(#executionArn, :null)"
         return self._update(
             job_id,
             fields,
-            condition=f"{_LIVE['condition']} AND #executionArn = :executionArn",
-            values={**_LIVE["values"], ":executionArn": execution_arn},
+            condition=f"{_LIVE['condition']} AND (#executionArn = :executionArn OR {unclaimed})",
+            values={**_LIVE["values"], ":executionArn": execution_arn, ":null": "NULL"},
             names={"#executionArn": "executionArn"},
         )
 

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport.environment import Environment
 from spaceport.failure import explain
-from spaceport.job import JobRecord, empty_stages, execution_name, now_iso
+from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.jobs import Jobs
 from spaceport.plan import job_id_named
 from spaceport.stages import SETUP, Status
@@ -41,10 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def own_row(job_id: str, arn: str, name: str) -> JobRecord | None:
-    """This execution's row: made where there is none yet, None where the job is another execution's.
-
-    A queued row names no execution yet: it belongs to the one that `dispatch_jobs` names after it.
-    """
+    """This execution's row: made where there is none yet, None where the job is another execution's."""
     now = now_iso()
     fresh = JobRecord(
         job_id=job_id,
@@ -57,7 +54,4 @@ def own_row(job_id: str, arn: str, name: str) -> JobRecord | None:
     if jobs.create(fresh):
         return fresh
     row = jobs.get(job_id)
-    if row is None:
-        return None
-    ours = row.execution_arn == arn or (row.execution_arn is None and name == execution_name(job_id, row.run))
-    return row if ours else None
+    return row if row is not None and row.belongs_to(arn, name) else None

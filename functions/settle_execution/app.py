@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     execution = event["detail"]
     job_id = job_id_named(given_job_id(execution), execution["name"])
     row = jobs.get(job_id)
-    if row is None or row.is_terminal or row.execution_arn != execution["executionArn"]:
+    if row is None or row.is_terminal or not row.belongs_to(execution["executionArn"], execution["name"]):
         return {"jobId": job_id, "settled": False}
     status, error = outcome(execution, row.message)
     settled = jobs.settle(job_id, execution["executionArn"], status, error, now_iso())

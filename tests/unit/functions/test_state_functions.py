@@ -209,7 +209,15 @@ def test_an_execution_that_ends_unseen_ends_its_job(aws, load, context, queued, 
     assert not settle(load, context, ended, **detail)
 
 
+def test_an_execution_that_ends_before_it_claims_its_job_ends_it_too(aws, load, context, queued):
+    assert settle(load, context, "ABORTED")
+    row = aws.jobs.get("job-1")
+    assert row is not None
+    assert row.status is Status.STOPPED
+
+
 def test_what_another_execution_does_leaves_the_job_alone(aws, load, context, queued):
+    assert not settle(load, context, "ABORTED", name="by-hand")
     assert aws.jobs.begin("job-1", ARN, now_iso())
     assert not settle(load, context, "ABORTED", arn=ARN + "0")
 
