@@ -80,12 +80,16 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
     for folder in (job.compressed, job.gaussian):
         folder.mkdir(parents=True, exist_ok=True)
 
-    cameras = [view.camera for view in scene.views]
     trained_on, held = split_views(scene.views, training.holdout)
     subset = references_of(trained, fixed_subset(trained_on))
     sog = job.compressed / SOG
     precision = write_smallest(
-        sog, trained, cameras, subset, seed=job.seed, progress=_part(progress, 0.2, 0.8)
+        sog,
+        trained,
+        [view.camera for view in trained_on],
+        subset,
+        seed=job.seed,
+        progress=_part(progress, 0.2, 0.8),
     )
     logger.info("delivered at %s", precision)
     shutil.copyfile(sog, job.compressed / OLDER_SOG)
@@ -96,6 +100,7 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
     delivery = delivery_numbers(job.training / MODEL, sog, len(trained), fidelity)
 
     progress(0.9, "Building the viewer page")
+    cameras = [view.camera for view in scene.views]
     write_viewer(job.compressed / VIEWER, job.title, cameras, decoded, job.viewer_package)
     for name in (MODEL, TRAINING_LOG, TRAINING_REPORT):
         shutil.copyfile(job.training / name, job.gaussian / name)

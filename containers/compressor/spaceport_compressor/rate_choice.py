@@ -28,8 +28,8 @@ def write_smallest(
     Where none is, the most faithful one stays, and the report tells by how much it misses.
 
     Args:
-        cameras: the flight's.
-        references: where to look; views of training, never held-out ones, which must not steer anything.
+        cameras: those of the photos trained on.
+        references: where to look; like the cameras never held-out ones, which must not steer anything.
 
     Returns:
         The precision of the file that was left.

@@ -37,7 +37,7 @@ def write_sog(
     Args:
         path: of the `.sog`.
         gaussians: at least one, of harmonics' degree 0 to 3.
-        cameras: the flight's, whose directions the colours must be right in; none: all directions.
+        cameras: of training, whose directions the colours must be right in; none: all directions.
         precision: how finely each attribute is kept.
         seed: of the palette's clustering.
 

@@ -142,6 +142,25 @@ def test_the_same_job_again_delivers_the_same_bytes(root, run):
     assert model.read_bytes() == first
 
 
+def test_a_held_out_photo_steers_nothing(root, run):
+    # Given two scenes that differ only in where a held-out photo was taken
+    model, sparse = (
+        root / "processing/output/compressed/model.sog",
+        root / "processing/input/colmap/dense/sparse",
+    )
+    run()
+    first = model.read_bytes()
+    scene = pycolmap.Reconstruction(sparse)
+    (held,) = (image for image in scene.images.values() if image.name in TRAINING["holdout"])
+    tilted = pycolmap.Rigid3d(pycolmap.Rotation3d(np.array([0.3, 0.0, 0.0])), np.array([5.0, 9.0, 3.0]))
+    held.frame.rig_from_world = tilted * held.cam_from_world()
+    scene.write(sparse)
+    # When both are packed
+    run()
+    # Then the delivered model is the same
+    assert model.read_bytes() == first
+
+
 @pytest.mark.parametrize(
     ("spoil", "code", "named"),
     [
