@@ -27,7 +27,7 @@ from spaceport_gaussian.evaluation import Quality, evaluate, fixed_subset
 from spaceport_gaussian.initialisation import scene_extent
 from spaceport_gaussian.job import Material, start
 from spaceport_gaussian.photos import Photo, PhotoPyramid
-from spaceport_gaussian.recipe import Recipe, plain_recipe, recipe_for
+from spaceport_gaussian.recipe import Recipe, gaussian_budget, plain_recipe, recipe_for
 from spaceport_gaussian.regularisation import Regularisation
 from spaceport_gaussian.schedule import constant_resolution
 from spaceport_gaussian.splat import Splat
@@ -40,7 +40,7 @@ Variant = Callable[[Recipe, Tuning], Recipe]
 
 def with_budget(share: float) -> Variant:
     def change(recipe: Recipe, tuning: Tuning) -> Recipe:
-        budget = round(share * tuning.max_gaussians)
+        budget = round(share * recipe.densification.max_gaussians)
         return dataclasses.replace(
             recipe, densification=dataclasses.replace(recipe.densification, max_gaussians=budget)
         )
@@ -103,7 +103,7 @@ def save_pictures(splat: Splat, photos: tuple[Photo, ...], file: Path) -> None:
 def run_variant(
     name: str, *, scene: Scene, tuning: Tuning, first: int, device: torch.device, pictures: Path | None
 ) -> None:
-    recipe = VARIANTS[name](recipe_for(tuning, tuning.max_gaussians), tuning)
+    recipe = VARIANTS[name](recipe_for(tuning, gaussian_budget(tuning, len(scene.points))), tuning)
     material = material_of(scene, tuning, recipe, first, device)
     began = time.perf_counter()
     run = start(material)

@@ -19,7 +19,7 @@ from spaceport_gaussian import checkpoint
 from spaceport_gaussian.evaluation import Quality, evaluate, fixed_subset
 from spaceport_gaussian.initialisation import check_trainable, scene_extent, starting_splat, untrained_splat
 from spaceport_gaussian.photos import PhotoPyramid
-from spaceport_gaussian.recipe import Recipe, recipe_for
+from spaceport_gaussian.recipe import Recipe, gaussian_budget, recipe_for
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.training import Interrupted, TrainingRun, train
 from spaceport_gaussian.training_log import LOG, TrainingLog
@@ -137,7 +137,7 @@ def prepare(scene: Scene, tuning: Tuning, device: torch.device) -> Material:
         photos=PhotoPyramid(training_views, device),
         held=PhotoPyramid(held_views, device),
         extent=scene_extent([view.camera for view in training_views], scene.points),
-        recipe=recipe_for(tuning, affordable_gaussians(tuning.max_gaussians, device)),
+        recipe=recipe_for(tuning, affordable_gaussians(gaussian_budget(tuning, len(scene.points)), device)),
         tuning=tuning,
         device=device,
     )
