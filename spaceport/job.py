@@ -18,10 +18,14 @@ from spaceport.tuning import TuningRequest
 
 JOB_ID_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$"
 JOB_ID_LENGTH = 40
+JOB_NAME_LENGTH = 200
 OPERATOR = "operator"  # who owns what nobody else does
 
 JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_ID_LENGTH)]
-S3Uri = Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")]
+# As SageMaker takes them: one line, up to 1024 characters.
+S3Uri = Annotated[
+    str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$", max_length=1024)
+]
 
 
 class PipelineStep(StrEnum):
@@ -55,7 +59,7 @@ class JobRequest(TuningRequest):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    job_name: str | None = Field(None, alias="jobName", max_length=200)
+    job_name: str | None = Field(None, alias="jobName", max_length=JOB_NAME_LENGTH)
     email: str | None = Field(None, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
     pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
 
@@ -74,7 +78,7 @@ class JobInput(TuningRequest):
 
     job_id: JobId | None = Field(None, alias="jobId")
     run: int = Field(1, ge=1, le=999)
-    job_name: str | None = Field(None, alias="jobName", max_length=200)
+    job_name: str | None = Field(None, alias="jobName", max_length=JOB_NAME_LENGTH)
     s3_url: S3Uri | None = Field(None, alias="s3Url")
     input_s3_uri: S3Uri | None = Field(None, alias="inputS3Uri")
     email: str | None = Field(None, max_length=254)

@@ -13,15 +13,17 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificationEvent, event_source
 from aws_lambda_powertools.utilities.streaming.s3_object import S3Object
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from spaceport import archive
 from spaceport.environment import Environment
 from spaceport.errors import UserError
 from spaceport.job import (
+    JOB_NAME_LENGTH,
     JobError,
     JobRecord,
     JobRequest,
+    S3Uri,
     archive_name,
     empty_stages,
     job_id_for,
@@ -32,6 +34,7 @@ from spaceport.jobs import Jobs
 from spaceport.stages import Status
 
 METADATA = "spaceport"  # object metadata: the JobRequest as JSON
+S3_URI: TypeAdapter[str] = TypeAdapter(S3Uri)
 
 
 class Settings(Environment):
@@ -61,7 +64,7 @@ def judge(bucket: str, key: str, version: str) -> JobRecord:
     queued = JobRecord(
         job_id=job_id_for(bucket, key, version),
         owner=owner_of(key),
-        job_name=archive_name(key).rsplit(".", 1)[0],
+        job_name=archive_name(key).rsplit(".", 1)[0][:JOB_NAME_LENGTH],
         source=f"s3://{bucket}/{key}",
         source_version=version,
         created_at=now,
@@ -69,6 +72,7 @@ def judge(bucket: str, key: str, version: str) -> JobRecord:
         stages=empty_stages(),
     )
     try:
+        check_place(queued.source)
         request = requested(bucket, key, version)
         archive.inspect(
             S3Object(bucket=bucket, key=key, version_id=version, boto3_client=s3), archive_name(key)
@@ -85,15 +89,33 @@ def judge(bucket: str, key: str, version: str) -> JobRecord:
     )
 
 
+def check_place(source: str) -> None:
+    """Raise UserError `bad_key` where no execution can be given `source`: it would stay in the queue."""
+    try:
+        S3_URI.validate_python(source)
+    except ValidationError as error:
+        raise UserError(
+            "bad_key",
+            f"The upload's key can't be used: {error.errors()[0]['msg'].lower()}.",
+            "Upload the zip again under a shorter, plain name.",
+        ) from error
+
+
 def requested(bucket: str, key: str, version: str) -> JobRequest:
     """What the object's metadata asks for. Raises UserError `bad_metadata`."""
     text = s3.head_object(Bucket=bucket, Key=key, VersionId=version)["Metadata"].get(METADATA, "{}")
     try:
         return JobRequest.model_validate(json.loads(text))
-    except (ValidationError, ValueError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    except (ValidationError, ValueError, RecursionError) as error:
+        reason = first_fault(error) if isinstance(error, ValidationError) else str(error)
         raise UserError(
             "bad_metadata",
             f"The upload's metadata “{METADATA}” can't be used: {reason}.",
             "Upload again with `spaceport run`, or leave the metadata out.",
         ) from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first field that does not fit, and why."""
+    first = error.errors()[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"]])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from spaceport.job import job_id_for
 from spaceport.stages import SETUP, Status
 
@@ -68,3 +70,34 @@ def test_metadata_that_can_not_be_used_is_rejected_too(aws, load, context, photo
         assert row is not None
         assert row.error is not None
         assert row.error.code == "bad_metadata"
+
+
+def test_refused_metadata_names_the_field_that_is_wrong(aws, load, context, photo_zip):
+    told = load("ingest_upload").handler(
+        aws.drop("photos.zip", photo_zip, {"spaceport": '{"holdout": -1}'}), context
+    )
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert row.error is not None
+    assert "holdout: Input should be" in row.error.message
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "Strand (Süd) n°1 \u202f"])
+def test_whatever_is_queued_can_be_started(aws, load, context, photo_zip, name):
+    # Given a zip whose name is longer, or odder, than a job's
+    told = load("ingest_upload").handler(aws.drop(f"uploads/ann/{name}.zip", photo_zip), context)
+    # Then DispatchJobs can make an execution's input of its row
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert row.status is Status.QUEUED
+    dispatch = load("dispatch_jobs", STATE_MACHINE_ARN="arn:aws:states:::stateMachine:none")
+    assert dispatch.execution_input(row).job_name == row.job_name == name[:200]
+
+
+@pytest.mark.parametrize("key", ["two\nlines.zip", "f" * 1015 + "/a.zip"])
+def test_a_key_that_no_execution_can_be_given_is_rejected(aws, load, context, photo_zip, key):
+    told = load("ingest_upload").handler(aws.drop(key, photo_zip), context)
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert row.error is not None
+    assert (row.status, row.error.code) == (Status.REJECTED, "bad_key")
