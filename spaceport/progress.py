@@ -58,7 +58,7 @@ def parse_line(text: str) -> ProgressLine | None:
     """
     try:
         raw = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of what is nested too deep
         return None
     if not isinstance(raw, dict) or raw.get(MARK) != 1:
         return None

@@ -78,7 +78,7 @@ def subscribe(job_id: str, connection_id: str, owner: str) -> list[dict[str, Any
 def job_id_in(body: str) -> str:
     try:
         job_id = json.loads(body).get("jobId")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         job_id = None
     if not isinstance(job_id, str) or len(job_id) > JOB_ID_LENGTH or not re.fullmatch(JOB_ID_PATTERN, job_id):
         raise UserError(

@@ -56,6 +56,7 @@ def test_numbers_that_are_none_are_left_out():
     [
         "Epoch 1: loss 0.3",
         "{",
+        "[" * 100_000,
         "[1]",
         '{"spaceport": 2, "stage": "sfm", "progress": 0.1}',
         '{"spaceport": 1, "stage": "brewing", "progress": 0.1}',

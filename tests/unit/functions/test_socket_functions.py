@@ -133,7 +133,9 @@ def test_bad_messages_are_answered_not_dropped(serve, wire):
         ("$default", {"x": 1}),
     ]:
         serve(socket_event(route, body))
-    assert [message["error"]["code"] for _, message in wire.posted] == ["bad_job_id"] * 3 + ["bad_action"]
+    serve({**socket_event("subscribe"), "body": "[" * 100_000})
+    codes = [message["error"]["code"] for _, message in wire.posted]
+    assert codes == ["bad_job_id"] * 3 + ["bad_action", "bad_job_id"]
 
 
 def test_ping_is_answered_and_disconnect_forgets(aws, serve, wire):
