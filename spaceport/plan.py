@@ -104,7 +104,7 @@ def parse_input(raw: Mapping[str, Any]) -> JobInput:
 def job_id_named(given: object, execution_name: str) -> str:
     """The job's id: `given` or the execution's name, whichever can be one first, else a hash of the name."""
     for name in (given, execution_name):
-        if isinstance(name, str) and len(name) <= JOB_ID_LENGTH and re.match(JOB_ID_PATTERN, name):
+        if isinstance(name, str) and len(name) <= JOB_ID_LENGTH and re.fullmatch(JOB_ID_PATTERN, name):
             return name
     return f"job-{hashlib.sha256(execution_name.encode()).hexdigest()[:20]}"
 

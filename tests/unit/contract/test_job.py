@@ -146,6 +146,7 @@ def test_the_job_id_falls_back_to_the_executions_name():
     assert job_id_named(None, "run-7") == "run-7"
     assert len(job_id_named(None, "x" * 80)) <= 40
     assert job_id_named({"not": "text"}, "run_7").startswith("job-")
+    assert job_id_named("mine\n", "run-7") == "run-7"
 
 
 def test_stage_indices_are_their_places():
