@@ -33,7 +33,7 @@ class Patience:
     quiet: float = 60.0  # API Gateway drops a connection that was idle for 600 s
     answer: float = 15.0  # to a question of ours; longer means that the connection is dead
     unseen: float = 5.0  # between two questions for a row that is not there yet
-    row: float = 120.0  # until the row of a job must be there
+    row: float = 120.0  # from the cloud's first answer until the row of a job must be there
     first_retry: float = 0.5
     longest_retry: float = 20.0
     give_up: float = 300.0  # without any connection
@@ -60,7 +60,7 @@ async def follow(
         note: is told when the connection is lost and when it is back.
 
     Raises:
-        NoSuchJobError: no row came in `patience.row` seconds of connection.
+        NoSuchJobError: no row came in `patience.row` seconds after the first answer.
         UserError: `access_refused`, `connection_lost`, or what the cloud answered to the subscription.
     """
     patience = patience or Patience()
@@ -69,9 +69,11 @@ async def follow(
     while True:
         try:
             async with _subscribed(job_id, address, patience) as subscription:
-                row_due = time.monotonic() + patience.row
+                row_due: float | None = None
                 while view is None or not view.is_terminal:
                     message = await subscription.message(patience.unseen if view is None else patience.quiet)
+                    if row_due is None:  # a function that starts cold takes a while to answer anything
+                        row_due = time.monotonic() + patience.row
                     if trouble.ended():
                         note("The connection is back.")
                     newer = latest(view, message, job_id)
@@ -91,7 +93,7 @@ async def follow(
 async def first_status(
     job_id: str, address: Callable[[], str], note: Note, patience: Patience
 ) -> JobStatus | None:
-    """The job's status as of now, or None where no row came in `patience.row` seconds of connection."""
+    """The job's status as of now, or None where no row came in `patience.row` seconds after an answer."""
     try:
         async with aclosing(follow(job_id, address, note, patience)) as statuses:
             return await anext(statuses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,7 +81,8 @@ def jpeg(number: int) -> bytes:
 class SocketApi:
     """A WebSocket API on 127.0.0.1 that answers a subscription by the protocol and then plays a story."""
 
-    def __init__(self, stories: tuple[Story, ...]) -> None:
+    def __init__(self, stories: tuple[Story, ...], answer_after_s: float = 0.0) -> None:
+        self._answer_after_s = answer_after_s
         self.play(*stories)
         self._server = serve(self._serve, "127.0.0.1", 0)
         self._thread = threading.Thread(target=self._server.serve_forever)
@@ -105,6 +107,7 @@ class SocketApi:
         story = self._stories[min(len(self.paths), len(self._stories)) - 1]
         request = json.loads(connection.recv())
         self.requests.append(request)
+        time.sleep(self._answer_after_s)
         send(connection, {"type": "subscribed", "jobId": request["jobId"]})
         story(connection, request["jobId"])
 
@@ -118,8 +121,8 @@ def socket_api() -> Iterator[Callable[..., SocketApi]]:
     """Starts WebSocket APIs that play the given stories; they are closed at the end."""
     started: list[SocketApi] = []
 
-    def start(*stories: Story) -> SocketApi:
-        started.append(SocketApi(stories))
+    def start(*stories: Story, answer_after_s: float = 0.0) -> SocketApi:
+        started.append(SocketApi(stories, answer_after_s))
         return started[-1]
 
     yield start

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from websockets.sync.server import ServerConnection, serve
@@ -81,6 +82,13 @@ def test_a_row_may_come_after_the_subscription(told, socket_api):
     api = socket_api(late)
 
     assert [version for version, _ in followed(api.url)] == [1, 2]
+
+
+def test_an_answer_that_comes_late_is_no_sign_that_there_is_no_row(told, say, socket_api):
+    # Given a cloud whose function starts cold: its first answer comes after the time that a row is given
+    api = socket_api(say(told(1, Status.COMPLETED)), answer_after_s=0.4)
+
+    assert followed(api.url, patience=replace(SHORT, row=0.3)) == [(1, Status.COMPLETED)]
 
 
 def test_a_lost_ending_is_found_by_asking_again_when_it_is_quiet(told, socket_api):
