@@ -27,6 +27,7 @@ from spaceport_compressor.delivery import (
 from spaceport_compressor.rate_choice import write_smallest
 from spaceport_compressor.report import assemble, read_report
 from spaceport_compressor.sog_read import read_sog
+from spaceport_compressor.sog_write import check_writable
 from spaceport_compressor.viewer_bundle import write_viewer
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.ply import read_ply
@@ -125,6 +126,12 @@ def _read_model(path: Path) -> Gaussians:
         ) from error
     if len(gaussians) == 0:
         raise UserError("empty_model", f"{path.name} holds no Gaussians.", "Train again, with more photos.")
+    try:
+        check_writable(gaussians)
+    except ValueError as error:
+        raise UserError(
+            "broken_model", f"{path.name} can't be delivered: {error}.", "Train again, with another seed."
+        ) from error
     return gaussians
 
 

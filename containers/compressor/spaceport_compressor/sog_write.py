@@ -24,6 +24,9 @@ from spaceport_compressor.viewing import CONSTANT, viewing_of
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 
+# The product of two sizes, a face, is still a float32: 3.4e38 is exp(88.7).
+LARGEST_LOG_SCALE = 44.0
+
 
 def write_sog(
     path: Path,
@@ -42,10 +45,9 @@ def write_sog(
         seed: of the palette's clustering.
 
     Raises:
-        ValueError: the model is empty, or holds numbers that no file can carry (not finite,
-            a rotation of length zero).
+        ValueError: as `check_writable`.
     """
-    _check(gaussians)
+    check_writable(gaussians)
     ordered = gaussians.select(morton_order(gaussians.means))
     quats, log_scales = nearest_axes(ordered.quats, ordered.log_scales)
     ordered = replace(ordered, quats=quats, log_scales=log_scales)
@@ -75,6 +77,23 @@ def write_sog(
     write_archive(path, {META_FILE: meta.to_json().encode(), **images})
 
 
+def check_writable(gaussians: Gaussians) -> None:
+    """Raises ValueError where the model is empty or holds numbers that no file can carry: not finite, a
+    size that overflows, a rotation of length zero.
+    """
+    if len(gaussians) == 0:
+        raise ValueError("the model has no Gaussians")
+    for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
+        values = getattr(gaussians, name).reshape(len(gaussians), -1)
+        broken = int((~np.isfinite(values)).any(axis=1).sum())
+        if broken:
+            raise ValueError(f"{broken} of {len(gaussians)} Gaussians have {name} that are not finite")
+    if gaussians.log_scales.max() > LARGEST_LOG_SCALE:
+        raise ValueError("a Gaussian is larger than numbers go")
+    if not np.linalg.norm(gaussians.quats, axis=1).all():
+        raise ValueError("a Gaussian has a rotation of length zero")
+
+
 def _split_color(
     gaussians: Gaussians, cameras: Sequence[Camera], precision: Precision, seed: int
 ) -> tuple[NDArray[np.float32], HarmonicsMeta | None, dict[str, Picture]]:
@@ -101,15 +120,3 @@ def _prominence(gaussians: Gaussians) -> NDArray[np.float32]:
     """
     sizes = np.sort(gaussians.scales, axis=1)
     return gaussians.opacities * sizes[:, 1] * sizes[:, 2]
-
-
-def _check(gaussians: Gaussians) -> None:
-    if len(gaussians) == 0:
-        raise ValueError("the model has no Gaussians")
-    for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
-        values = getattr(gaussians, name).reshape(len(gaussians), -1)
-        broken = int((~np.isfinite(values)).any(axis=1).sum())
-        if broken:
-            raise ValueError(f"{broken} of {len(gaussians)} Gaussians have {name} that are not finite")
-    if not np.linalg.norm(gaussians.quats, axis=1).all():
-        raise ValueError("a Gaussian has a rotation of length zero")

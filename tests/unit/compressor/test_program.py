@@ -182,6 +182,23 @@ def test_what_is_missing_is_told_in_the_message_file(root, run, spoil, code, nam
     assert message["hint"]
 
 
+@pytest.mark.parametrize(
+    ("attribute", "value", "named"),
+    [("means", np.nan, "means"), ("log_scales", 90.0, "larger"), ("quats", 0.0, "rotation")],
+)
+def test_a_model_with_impossible_numbers_is_told(root, run, make_gaussians, attribute, value, named):
+    # Given a model of which training made one Gaussian impossible
+    model = make_gaussians(2000)
+    getattr(model, attribute)[7] = value
+    write_ply(root / "processing/input/training/model.ply", model)
+    # When the job runs, Then what is wrong is told, and no file is delivered
+    assert run().returncode == 1
+    message = json.loads((root / "output/message").read_text())
+    assert message["code"] == "broken_model"
+    assert named in message["message"]
+    assert not (root / "processing/output/compressed/model.sog").exists()
+
+
 def test_a_viewer_that_is_not_configured_is_told(root, run):
     assert run(SPACEPORT_VIEWER_DIR="").returncode == 1
     assert json.loads((root / "output/message").read_text())["code"] == "no_viewer"
