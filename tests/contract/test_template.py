@@ -188,6 +188,19 @@ def test_every_lambda_that_a_service_invokes_has_a_permission_with_its_source():
 # ---- APIs ----------------------------------------
 
 
+def test_no_event_is_lost_unseen():
+    for function, properties in functions_in_template().items():
+        for event in properties.get("Events", {}).values():
+            source = event["Properties"]
+            if event["Type"] == "EventBridgeRule":
+                # Two ways to lose it: it never reaches the function, or the function fails on it.
+                assert source["DeadLetterConfig"]["Arn"] == {"GetAtt": "LostEvents.Arn"}, function
+                assert properties["DeadLetterQueue"]["TargetArn"] == {"GetAtt": "LostEvents.Arn"}, function
+            else:
+                destination = source["DestinationConfig"]["OnFailure"]["Destination"]
+                assert destination == {"GetAtt": "LostEvents.Arn"}, function
+
+
 def test_no_api_without_an_authorizer():
     connect = [
         r["Properties"] for r in RESOURCES.values() if r.get("Properties", {}).get("RouteKey") == "$connect"
