@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := build/stamps
 DEMO := build/demo
-ZIP ?= $(DEMO)/demo-flight.zip
+FLIGHT := $(DEMO)/demo-flight.zip
+ZIP ?= $(FLIGHT)
 PRESET ?= preview
 
 .PHONY: help setup demo test lint lock down clean
@@ -14,9 +15,10 @@ help:  ## this list
 
 setup: $(STAMPS)/python $(STAMPS)/npm  ## .venv/ and node_modules/ with everything the CPU path and the tests need
 
-demo: setup $(ZIP)  ## from photos to a viewable splat on this machine; ZIP=photos.zip for your own
+# Only the demo's own flight is made: anybody's zip is theirs, and its name may hold spaces.
+demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a viewable splat on this machine; ZIP=photos.zip for your own
 	$(BIN)/spaceport up
-	$(BIN)/spaceport run $(ZIP) --preset $(PRESET) --out $(DEMO)/result
+	$(BIN)/spaceport run "$(ZIP)" --preset $(PRESET) --out $(DEMO)/result
 
 test: setup lint  ## every test that this machine can run
 	$(BIN)/python -m pytest
@@ -39,7 +41,7 @@ $(STAMPS)/python: pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[functions,jobs,local,dev]'
 	@mkdir -p $(STAMPS) && touch $@
 
-$(DEMO)/demo-flight.zip: | $(STAMPS)/python
+$(FLIGHT): | $(STAMPS)/python
 	$(BIN)/python -m spaceport_demo $(DEMO)
 
 $(STAMPS)/npm: package.json package-lock.json $(STAMPS)/python
