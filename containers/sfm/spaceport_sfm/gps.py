@@ -60,6 +60,8 @@ def _degrees(parts: Any, reference: Any, negative: str) -> float | None:
     value = degrees + minutes / 60 + seconds / 3600
     if not math.isfinite(value):
         return None
+    if isinstance(reference, bytes):  # some cameras write the letter as a byte, not as text
+        reference = reference.decode("ascii", errors="replace")
     return -value if str(reference).strip("\0 ").upper() == negative else value
 
 

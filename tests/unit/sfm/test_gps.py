@@ -36,6 +36,11 @@ def test_a_position_that_cant_be_true_is_none(broken):
     assert position_from_exif(broken) is None
 
 
+@pytest.mark.parametrize("south", ["S", "s", "S\0", b"S", b"S\0"])
+def test_the_hemisphere_is_read_however_it_is_written(south):
+    assert position_from_exif({**DULUTH, 1: south}).lat == pytest.approx(-46.8426071)
+
+
 def test_an_altitude_that_cant_be_true_leaves_the_place():
     assert position_from_exif({**DULUTH, 6: 1e9}).alt is None
     assert position_from_exif({**DULUTH, 5: b"\1", 6: 12.0}).alt == -12.0
