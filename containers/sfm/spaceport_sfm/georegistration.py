@@ -92,7 +92,8 @@ def georeference(
     Args:
         centres: each registered photo's centre of projection (3,) in the model's own frame.
         positions: the photos' GPS positions, as far as they have one.
-        points: (N, 3) points of the model: the local frame's zero is put in their middle.
+        points: (N, 3) points of the model: the local frame's zero is put in their middle; without any,
+            in the cameras'.
         seed: of the sampling.
     """
     names = sorted(centres.keys() & positions.keys())
@@ -106,7 +107,8 @@ def georeference(
         return None
     similarity, used = fitted
     # The same again about the scene's middle, so that coordinates are small where the splat is.
-    origin = from_enu(np.median(similarity.apply(points), axis=0), origin)
+    scene = points if len(points) else source
+    origin = from_enu(np.median(similarity.apply(scene), axis=0), origin)
     target = to_enu(measured, origin)
     similarity = umeyama(source[used], target[used])
     residuals = similarity.apply(source[used]) - target[used]

@@ -136,6 +136,17 @@ def test_a_photo_from_elsewhere_is_named():
     assert georef.positions_used == 17
 
 
+def test_a_model_without_a_point_has_its_zero_among_the_cameras():
+    # Given photos that were placed, but no point good enough to stay
+    centres, positions, _ = centres_and_positions(18)
+
+    georef = georeference(centres, positions, np.empty((0, 3)), seed=0)
+
+    assert georef is not None
+    placed = georef.similarity.apply(np.array(list(centres.values())))
+    assert np.median(placed, axis=0) == pytest.approx([0, 0, 0], abs=1e-6)
+
+
 @pytest.mark.parametrize("located", [0, 2])
 def test_fewer_than_three_positions_give_none(located):
     centres, positions, points = centres_and_positions(18)
