@@ -51,8 +51,8 @@ jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 @event_source(data_class=S3EventBridgeNotificationEvent)
 def handler(event: S3EventBridgeNotificationEvent, context: LambdaContext) -> dict[str, Any]:
     bucket, upload = event.detail.bucket.name, event.detail.object
-    version = upload.version_id
-    record = judge(bucket, upload.key, version)
+    # Not `upload.key`: that decodes, but EventBridge's keys, unlike S3's own notifications', are not encoded.
+    record = judge(bucket, upload["key"], upload.version_id)
     created = jobs.create(record)
     logger.info("upload judged", job_id=record.job_id, status=record.status, is_new=created)
     return {"jobId": record.job_id, "status": record.status, "created": created}

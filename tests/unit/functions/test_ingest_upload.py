@@ -29,6 +29,16 @@ def test_a_zip_of_photos_is_queued_with_what_its_metadata_asks_for(aws, load, co
     assert (row.stage, row.message, row.version) == (SETUP.name, SETUP.message, 1)
 
 
+def test_a_key_is_taken_as_it_is(aws, load, context, photo_zip):
+    # Given names that mean another one if taken for URL-encoded: EventBridge gives keys as they are
+    handler = load("ingest_upload").handler
+    for key in ("north+south.zip", "100%25.zip", "Süd.zip"):
+        told = handler(aws.drop(key, photo_zip), context)
+        row = aws.jobs.get(told["jobId"])
+        assert row is not None
+        assert (row.status, row.source) == (Status.QUEUED, f"s3://{aws.uploads_bucket}/{key}")
+
+
 def test_the_same_event_twice_makes_one_job(aws, load, context, photo_zip):
     event = aws.drop("photos.zip", photo_zip)
     handler = load("ingest_upload").handler
