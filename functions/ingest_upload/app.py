@@ -96,7 +96,7 @@ def check_place(source: str) -> None:
     except ValidationError as error:
         raise UserError(
             "bad_key",
-            f"The upload's key can't be used: {error.errors()[0]['msg'].lower()}.",
+            f"{source[:100]!r} can't be the address of a job's zip: it is too long, or holds a line break.",
             "Upload the zip again under a shorter, plain name.",
         ) from error
 

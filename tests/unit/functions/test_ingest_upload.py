@@ -111,3 +111,4 @@ def test_a_key_that_no_execution_can_be_given_is_rejected(aws, load, context, ph
     assert row is not None
     assert row.error is not None
     assert (row.status, row.error.code) == (Status.REJECTED, "bad_key")
+    assert "too long, or holds a line break" in row.error.message
