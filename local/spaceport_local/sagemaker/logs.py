@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -12,6 +13,8 @@ from typing import Any
 READ_BYTES = 65_536  # a pipe's buffer; far below the 1 MB that one PutLogEvents call takes
 LINE_LIMIT_BYTES = 256_000  # CloudWatch Logs takes 256 KB an event
 READER_WAIT_S = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 class LogStream(AbstractContextManager["LogStream"]):
@@ -58,5 +61,9 @@ class LogStream(AbstractContextManager["LogStream"]):
             for line in lines
             if (text := line.decode(errors="replace").rstrip("\r"))
         ]
-        if events:
+        if not events:
+            return
+        try:
             self._logs.put_log_events(**self._where, logEvents=events)
+        except Exception:  # the pipe must be read on, or the program waits for ever to write its next line
+            logger.exception("%d lines of %s are lost", len(events), self._where["logStreamName"])
