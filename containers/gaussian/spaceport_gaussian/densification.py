@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -33,14 +33,19 @@ class GradientStatistics:
     def empty(cls, count: int, device: torch.device) -> GradientStatistics:
         return cls(torch.zeros(count, device=device), torch.zeros(count, device=device))
 
-    def observe(self, rasterization: Rasterization, photo: Photo) -> None:
+    def observe(self, rasterization: Rasterization, photo: Photo, *, absolute: bool) -> None:
         """Add what the backward pass through `rasterization` found.
 
         The gradient is taken by a shift of half the image, not of a pixel: thus it means the same at
         every size of the photos.
+
+        Args:
+            absolute: take each pixel's share absolutely (AbsGS, Ye et al. 2024).
         """
         half_image = torch.tensor([photo.camera.width / 2, photo.camera.height / 2], device=self.pull.device)
-        self.pull += (rasterization.mean_gradients().absolute * half_image).norm(dim=-1)
+        gradients = rasterization.mean_gradients()
+        gradient = gradients.absolute if absolute else gradients.signed
+        self.pull += (gradient * half_image).norm(dim=-1)
         self.views += (rasterization.radii > 0).float()
 
     def mean_pull(self) -> Tensor:
@@ -50,6 +55,9 @@ class GradientStatistics:
 
 class Densification(Protocol):
     """A policy that changes the set of Gaussians while training goes on."""
+
+    # Whether the pull is that of each pixel by itself, or what is left when they cancel each other.
+    absolute_pull: ClassVar[bool]
 
     @property
     def max_gaussians(self) -> int:
@@ -89,6 +97,7 @@ class Densification(Protocol):
 class NoDensification:
     """The first Gaussians are all there ever are; for ablations."""
 
+    absolute_pull: ClassVar[bool] = True
     max_gaussians: int
 
     def is_due(self, iterations_done: int, max_iterations: int) -> bool:
@@ -118,6 +127,7 @@ class BudgetedDensification:
         max_scale: those larger than this share of the scene's extent too (3DGS).
     """
 
+    absolute_pull: ClassVar[bool] = True  # a large Gaussian is pulled to all sides
     max_gaussians: int
     start: float = 0.05
     stop: float = 0.75
@@ -170,6 +180,9 @@ class AdaptiveDensityControl:
         reset_opacity: what they are lowered to.
     """
 
+    absolute_pull: ClassVar[bool] = (
+        False  # what `min_pull` was chosen for: absolute ones pass it ever so often
+    )
     max_gaussians: int
     start: float = 1 / 60
     stop: float = 0.5

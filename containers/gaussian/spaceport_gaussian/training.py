@@ -157,7 +157,7 @@ def train(
         structure = ssim_loss(render.image, target)
         loss = (1 - recipe.ssim_weight) * l1 + recipe.ssim_weight * structure
         (loss + recipe.regularisation.loss(run.splat, render.radii > 0, run.extent)).backward()
-        run.statistics.observe(render, photo)
+        run.statistics.observe(render, photo, absolute=recipe.densification.absolute_pull)
         run.optimiser.step(progress)
         run.iterations += 1
 

@@ -143,7 +143,7 @@ def test_the_pull_means_the_same_at_every_size_of_the_photos():
         )
         photo = Photo(SimpleNamespace(width=width, height=height), *[torch.empty(0)] * 3)
         statistics = GradientStatistics.empty(2, torch.device("cpu"))
-        statistics.observe(render, photo)
+        statistics.observe(render, photo, absolute=True)
         return statistics
 
     full, half = statistics_at(100, 60), statistics_at(50, 30)

@@ -7,6 +7,7 @@ import torch
 from spaceport.quality import TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
+from spaceport_gaussian.densification import AdaptiveDensityControl
 from spaceport_gaussian.job import MODEL, Folders, prepare, run_job, start
 from spaceport_gaussian.training import Interrupted, train
 from spaceport_gaussian.training_log import LOG
@@ -151,6 +152,26 @@ def test_the_plateau_rule_ends_a_run_at_full_resolution(survey):
     assert run.stopped_by == "target_psnr"
     assert run.iterations == 100
     assert sum(tested) == 1
+
+
+def test_the_plain_recipe_grows_by_the_published_gradient(survey):
+    # Given the plain recipe, and the same but for absolute gradients, which do not cancel each other
+    class Absolute(AdaptiveDensityControl):
+        absolute_pull = True
+
+    tuning = {"optimization_enabled": False, "max_iterations": 150, "max_gaussians": 20_000}
+    material = prepare(survey, TUNING.model_copy(update=tuning), CPU)
+    absolute = dataclasses.replace(material.recipe, densification=Absolute(max_gaussians=20_000))
+
+    # When both are trained with room for more Gaussians than they ask for
+    counts = []
+    for recipe in (material.recipe, absolute):
+        run = start(dataclasses.replace(material, recipe=recipe))
+        train(run, material.photos, recipe, watcher=ignore)
+        counts.append(len(run.splat))
+
+    # Then it grows, and by less: its threshold is that of signed gradients
+    assert len(survey.points) < counts[0] < counts[1] < 20_000
 
 
 def test_the_plain_recipe_trains_too(survey):
