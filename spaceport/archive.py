@@ -11,7 +11,7 @@ import stat
 import zipfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from spaceport.errors import UserError
 
@@ -20,6 +20,8 @@ CONVERTIBLE_SUFFIXES = frozenset({".heic", ".heif", ".dng", ".webp"})  # photos,
 JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 JUNK_FOLDERS = frozenset({"__macosx"})
 SHOWN_NAME = 200  # characters of a file's name in a message
+
+MAX_DIRECTORY_BYTES = 8 * 2**20  # 20,000 entries with names of 300 characters
 
 _ENCRYPTED = 0x1  # general purpose bit 0, APPNOTE.TXT 4.4.4
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -109,9 +111,30 @@ def is_safe_name(name: str) -> bool:
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
+class _Directory:
+    """The archive as zipfile reads its directory: in one piece, however large it claims to be.
+
+    300,000 entries take 160 MB of memory before anyone can count them, more than a small Lambda has.
+    """
+
+    def __init__(self, file: IO[bytes], archive: str) -> None:
+        self._file = file
+        self._archive = archive
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_DIRECTORY_BYTES:
+            raise UserError(
+                "too_many_files",
+                f"{self._archive} has a table of contents of {size / 2**20:.0f} MB.",
+                "Send only the photos of one flight, with short names.",
+            )
+        return self._file.read(size)
+
+
 def _directory(file: IO[bytes], archive: str) -> list[zipfile.ZipInfo]:
     try:
-        with zipfile.ZipFile(file) as opened:
+        with zipfile.ZipFile(cast("IO[bytes]", _Directory(file, archive))) as opened:
             return opened.infolist()
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, EOFError, ValueError) as error:
         file.seek(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import struct
+import tracemalloc
 import zipfile
 import zlib
 
@@ -157,6 +158,22 @@ def test_refuses_by_declared_total_and_by_count():
     assert refusal(zip_of(photos(5)), Limits(max_unpacked_bytes=300)).code == "zip_bomb"
     assert refusal(zip_of(photos(5)), Limits(max_photos=4)).code == "too_many_photos"
     assert refusal(zip_of(photos(5)), Limits(max_entries=4)).code == "too_many_files"
+
+
+def test_refuses_a_huge_directory_without_reading_it():
+    # Given a zip of so many entries that listing them would need more memory than a small Lambda has
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i in range(100_000):
+            archive.writestr(f"{'folder/' * 6}{i:08}.jpg", b"")
+    # When it is judged
+    tracemalloc.start()
+    refused = refusal(out)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Then it is refused, and nothing near that was used
+    assert refused.code == "too_many_files"
+    assert peak < 20 * 2**20
 
 
 def test_knows_junk_and_safe_names():
