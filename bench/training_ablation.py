@@ -23,7 +23,7 @@ from PIL import Image
 
 from spaceport.tuning import Tuning, parse_request, resolve
 from spaceport_gaussian.densification import AdaptiveDensityControl, NoDensification
-from spaceport_gaussian.evaluation import Quality, evaluate, fixed_subset
+from spaceport_gaussian.evaluation import Quality, evaluate
 from spaceport_gaussian.initialisation import scene_extent
 from spaceport_gaussian.job import Material, start
 from spaceport_gaussian.photos import Photo, PhotoPyramid
@@ -32,6 +32,7 @@ from spaceport_gaussian.regularisation import Regularisation
 from spaceport_gaussian.schedule import constant_resolution
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.training import train
+from spaceport_render.holdout import fixed_subset
 from spaceport_render.scene import Scene, read_scene
 
 HOLD_EVERY = 8

@@ -82,8 +82,16 @@ class Tuning(BaseModel):
 
     @classmethod
     def from_strings(cls, values: Mapping[str, str]) -> Tuning:
-        """The tuning that `to_strings` wrote. An unknown name is an error: it must not pass unseen."""
-        return cls.model_validate(dict(values))
+        """The tuning that `to_strings` wrote.
+
+        Raises:
+            UserError: `bad_tuning`, naming the first value that does not fit; an unknown name must not pass
+                unseen.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise _unfit(error) from error
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Tuning:
@@ -136,11 +144,14 @@ def parse_request(fields: Mapping[str, Any]) -> TuningRequest:
     try:
         return TuningRequest.model_validate(dict(fields))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(TuningRequest.model_fields)
-        raise UserError(
-            "bad_tuning",
-            f"The setting {name!r} can't be used: {first['msg'].lower()}.",
-            f"Settings are: {known}.",
-        ) from error
+        raise _unfit(error) from error
+
+
+def _unfit(error: ValidationError) -> UserError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return UserError(
+        "bad_tuning",
+        f"The setting {name!r} can't be used: {first['msg'].lower()}.",
+        f"Settings are: {', '.join(TuningRequest.model_fields)}.",
+    )

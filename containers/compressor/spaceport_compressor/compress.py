@@ -19,7 +19,6 @@ from spaceport.quality import (
 )
 from spaceport_compressor.delivery import (
     delivery_numbers,
-    fixed_subset,
     measure_fidelity,
     references_of,
     split_views,
@@ -30,6 +29,7 @@ from spaceport_compressor.sog_read import read_sog
 from spaceport_compressor.sog_write import check_writable
 from spaceport_compressor.viewer_bundle import write_viewer
 from spaceport_render.gaussians import Gaussians
+from spaceport_render.holdout import fixed_subset
 from spaceport_render.ply import read_ply
 from spaceport_render.scene import read_scene
 

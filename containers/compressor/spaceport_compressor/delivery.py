@@ -14,7 +14,6 @@ from spaceport_render.metrics import psnr
 from spaceport_render.render import render
 from spaceport_render.scene import View
 
-SUBSET = 8  # photos, as training's own fixed subset: one alone is noise, all cost time
 # What the product promises (decode 40 dB, loss 0.1 dB), and half a decibel for views not measured.
 LEAST_DECODE_DB = 40.5
 MOST_LOSS_DB = 0.1
@@ -37,12 +36,6 @@ class Fidelity:
     def good_enough(self) -> bool:
         """Whether the file may be delivered without trying a more faithful one."""
         return self.decode_psnr_db >= LEAST_DECODE_DB and self.psnr_loss_db <= MOST_LOSS_DB
-
-
-def fixed_subset(views: Sequence[View]) -> tuple[View, ...]:
-    """Up to eight of `views`, spread evenly over their order: the ones that training watches, too."""
-    count = min(SUBSET, len(views))
-    return tuple(views[(2 * i + 1) * len(views) // (2 * count)] for i in range(count))
 
 
 def split_views(views: Sequence[View], holdout: Collection[str]) -> tuple[tuple[View, ...], tuple[View, ...]]:

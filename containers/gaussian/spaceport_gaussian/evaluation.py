@@ -12,8 +12,6 @@ from spaceport_gaussian.photos import Photo
 from spaceport_gaussian.splat import Splat
 from spaceport_render import metrics
 
-SUBSET = 8  # photos: the PSNR of a single one is noise, all of them cost time
-
 
 @dataclass(frozen=True)
 class Quality:
@@ -22,12 +20,6 @@ class Quality:
     psnr: float
     ssim: float
     detail: float
-
-
-def fixed_subset(photos: Sequence[Photo]) -> tuple[Photo, ...]:
-    """Up to SUBSET of `photos`, spread evenly over their order."""
-    count = min(SUBSET, len(photos))
-    return tuple(photos[(2 * i + 1) * len(photos) // (2 * count)] for i in range(count))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from spaceport.progress import Progress
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
-from spaceport_gaussian.evaluation import Quality, evaluate, fixed_subset
+from spaceport_gaussian.evaluation import Quality, evaluate
 from spaceport_gaussian.initialisation import check_trainable, scene_extent, starting_splat, untrained_splat
 from spaceport_gaussian.photos import PhotoPyramid
 from spaceport_gaussian.recipe import Recipe, gaussian_budget, recipe_for
@@ -99,7 +99,7 @@ def run_job(
 
     log = TrainingLog(folders.checkpoints / LOG, resumed_at=run.iterations)
     preview = folders.checkpoints / PREVIEW
-    subset = fixed_subset(material.photos.at(1.0))
+    subset = holdout.fixed_subset(material.photos.at(1.0))
     watching = Watching(
         max_iterations=material.recipe.stopping.max_iterations,
         progress=progress,
@@ -173,7 +173,7 @@ def measure(run: TrainingRun, material: Material, spent: Callable[[], float]) ->
     )
     before, after = _quality(untrained, material.held), _quality(run.splat, material.held)
     return TrainingReport(
-        psnr_train=evaluate(run.splat, fixed_subset(material.photos.at(1.0))).psnr,
+        psnr_train=evaluate(run.splat, holdout.fixed_subset(material.photos.at(1.0))).psnr,
         psnr_holdout=after and after.psnr,
         ssim_holdout=after and after.ssim,
         detail_holdout=after and after.detail,

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from spaceport_gaussian.densification import GradientStatistics
-from spaceport_gaussian.evaluation import fixed_subset, mean_psnr
+from spaceport_gaussian.evaluation import mean_psnr
 from spaceport_gaussian.optimisation import GaussianOptimiser
 from spaceport_gaussian.photos import PhotoPyramid
 from spaceport_gaussian.recipe import Recipe
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.stopping import Plateau, StoppedBy, reason_to_stop
+from spaceport_render.holdout import fixed_subset
 from spaceport_render.ssim_loss import ssim_loss
 
 

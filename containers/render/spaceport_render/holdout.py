@@ -1,8 +1,9 @@
-"""Which photos are kept away from training, so that the model can be judged on views it never saw."""
+"""Which photos judge a model: those kept away from training, and a fixed subset of those it learns from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from spaceport.errors import UserError
 
@@ -10,6 +11,9 @@ from spaceport.errors import UserError
 _FEWEST_FOR_HOLDOUT = 24
 # The usual share in the field (Mip-NeRF 360).
 _USUAL = 8
+_SUBSET = 8  # photos: the PSNR of a single one is noise, all of them cost time
+
+Item = TypeVar("Item")
 
 
 def split(names: Sequence[str], holdout: int | None) -> tuple[list[str], list[str]]:
@@ -38,3 +42,12 @@ def split(names: Sequence[str], holdout: int | None) -> tuple[list[str], list[st
             "Choose 2 or more (8 is usual), or 0 to train on every photo.",
         )
     return train, held
+
+
+def fixed_subset(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Up to eight of the training photos (or views of them), spread evenly over their order.
+
+    Trainer and compressor judge by the same ones, so that their numbers can be compared.
+    """
+    count = min(_SUBSET, len(items))
+    return tuple(items[(2 * i + 1) * len(items) // (2 * count)] for i in range(count))

@@ -9,7 +9,6 @@ from spaceport.errors import UserError
 from spaceport_compressor.delivery import (
     Fidelity,
     delivery_numbers,
-    fixed_subset,
     measure_fidelity,
     references_of,
     split_views,
@@ -18,6 +17,7 @@ from spaceport_compressor.precision import LADDER
 from spaceport_compressor.rate_choice import write_smallest
 from spaceport_compressor.sog_read import read_sog
 from spaceport_render.camera import Camera
+from spaceport_render.holdout import fixed_subset
 from spaceport_render.render import render
 from spaceport_render.scene import View
 
