@@ -23,10 +23,18 @@ from spaceport_local.cloud import LocalCloud
 
 @dataclass
 class Follower:
-    """A WebSocket client that follows one job and keeps every status it is sent."""
+    """A WebSocket client that follows one job and keeps every status that is news.
+
+    A snapshot and the change that follows it may tell the same version, or come in the wrong order: as every
+    client does, this one drops what is no newer than what it has.
+    """
 
     socket: ClientConnection
     seen: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def version(self) -> int:
+        return self.seen[-1]["version"] if self.seen else 0
 
     def until(self, done: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
         """The first status for which `done` holds. Fails the test where none comes in time."""
@@ -36,7 +44,7 @@ class Follower:
                 message = json.loads(self.socket.recv(timeout=left))
             except (TimeoutError, ConnectionClosed):
                 break
-            if message["type"] == "status":
+            if message["type"] == "status" and message["version"] > self.version:
                 self.seen.append(message)
                 if done(message):
                     return message

@@ -119,8 +119,6 @@ def test_the_artifacts_are_where_the_contract_says(brighton, stack):
 @pytest.mark.photos
 def test_a_client_sees_the_stages_pass_in_order_with_progress_inside_each(brighton):
     _, seen, _ = brighton
-    versions = [status["version"] for status in seen]
-    assert versions == sorted(set(versions))
     assert all(after["progress"] >= before["progress"] for before, after in pairwise(seen))
     order = [stage.name for stage in STAGES]
     indices = [order.index(status["stage"]) for status in seen]
