@@ -17,6 +17,7 @@ setup: $(STAMPS)/python $(STAMPS)/npm  ## .venv/ and node_modules/ with everythi
 
 # Only the demo's own flight is made: anybody's zip is theirs, and its name may hold spaces.
 demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a viewable splat on this machine; ZIP=photos.zip for your own
+	@test -e "$(ZIP)" || { echo "There is no $(ZIP). Name your photos as in: make demo ZIP=photos.zip" >&2; exit 1; }
 	$(BIN)/spaceport up
 	$(BIN)/spaceport run "$(ZIP)" --preset $(PRESET) --out $(DEMO)/result
 

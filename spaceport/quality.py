@@ -55,7 +55,7 @@ class GeorefNumbers(_Report):
 
 
 class SfmReport(_Report):
-    """`sfm.json`, beside `sparse/` and `dense/`. `georef` is null where the photos carry no usable GPS."""
+    """`sfm.json`, beside `sparse/` and `dense/`. `georef` is null where GPS says too little."""
 
     photos: Photos
     sfm: SfmNumbers

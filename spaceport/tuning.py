@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from spaceport.errors import UserError
 
@@ -44,6 +44,13 @@ class TuningRequest(BaseModel):
         None, ge=0, le=1000, description="hold out every n-th photo; 0 = none; unset = 8 from 24 photos on"
     )
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
+
+    @field_validator("holdout")
+    @classmethod
+    def _leaves_photos_to_train_on(cls, holdout: int | None) -> int | None:
+        if holdout == 1:
+            raise ValueError("would leave no photo to train on; choose 2 or more (8 is usual), or 0")
+        return holdout
 
 
 class Tuning(BaseModel):
@@ -150,8 +157,8 @@ def parse_request(fields: Mapping[str, Any]) -> TuningRequest:
 def _unfit(error: ValidationError) -> UserError:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
-    return UserError(
-        "bad_tuning",
-        f"The setting {name!r} can't be used: {first['msg'].lower()}.",
-        f"Settings are: {', '.join(TuningRequest.model_fields)}.",
-    )
+    if first["type"] == "extra_forbidden":
+        known = f"Settings are: {', '.join(TuningRequest.model_fields)}."
+        return UserError("bad_tuning", f"There is no setting {name!r}.", known)
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return UserError("bad_tuning", f"The setting {name!r} can't be {first['input']!r}: it {reason}.")

@@ -57,7 +57,7 @@ def _photos(photos: Photos) -> Iterator[tuple[str, str]]:
 
 def _place(georef: GeorefNumbers | None) -> str:
     if georef is None:
-        return "not geo-referenced: the photos carry no usable GPS, so the model has no scale"
+        return "not geo-referenced, so without scale: no GPS, or too few photos with it, or all in one line"
     return (
         f"{georef.rms_horizontal_m:.2f} m horizontal, {georef.rms_vertical_m:.2f} m vertical"
         f" (RMS against GPS), at {georef.origin.lat:.5f}, {georef.origin.lon:.5f}"

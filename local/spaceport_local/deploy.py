@@ -196,7 +196,7 @@ def check_programs(template: Template) -> None:
 def interpreter_line(runtime: str, interpreter: Interpreter) -> str:
     """What `up` says of the interpreter that runs the functions."""
     line = f"functions run with Python {interpreter.version} ({interpreter.path})"
-    return line if interpreter.exact else f"{line}: no {runtime} here has their dependencies"
+    return line if interpreter.exact else f"{line}; on AWS with {runtime}"
 
 
 def _tags(stack: Mapping[str, Any]) -> dict[str, str]:

@@ -369,7 +369,7 @@ def test_a_stack_that_is_not_there_is_named(stack, photos, capsys):
     ("typed", "said"),
     [
         (["--set", "holdout"], "'holdout' is not KEY=VALUE"),
-        (["--set", "holdout=many"], "The setting 'holdout' can't be used"),
+        (["--set", "holdout=many"], "The setting 'holdout' can't be 'many'"),
         (["--set", "speed=9"], "Settings are: preset, "),
         (["--preset", "fast"], "'preview', 'balanced' or 'quality'"),
         (["--preset", "preview", "--set", "preset=quality"], "contradict each other"),

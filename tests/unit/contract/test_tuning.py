@@ -45,6 +45,11 @@ def test_a_misspelt_setting_is_refused_by_name():
     assert "max_iterations" in caught.value.hint
 
 
+def test_a_holdout_that_leaves_nothing_is_refused_before_any_work():
+    with pytest.raises(UserError, match="no photo to train on"):
+        parse_request({"holdout": "1"})
+
+
 def test_a_value_out_of_range_is_refused_by_name():
     with pytest.raises(UserError) as caught:
         parse_request({"sh_degree": "7"})
