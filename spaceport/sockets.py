@@ -11,8 +11,6 @@ from spaceport.job import JobRecord
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
-MAX_FRAME_BYTES = 32 * 1024  # API Gateway's frame limit
-
 
 class Sockets:
     """Sends messages to connections of one WebSocket API."""
