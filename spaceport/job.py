@@ -9,7 +9,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -19,6 +19,7 @@ from spaceport.tuning import TuningRequest
 JOB_ID_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$"
 JOB_ID_LENGTH = 40
 JOB_NAME_LENGTH = 200
+REQUEST_METADATA = "spaceport"  # the dropped zip's object metadata that holds its JobRequest as JSON
 OPERATOR = "operator"  # who owns what nobody else does
 
 JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_ID_LENGTH)]
@@ -34,6 +35,15 @@ class PipelineStep(StrEnum):
     SFM = "sfm"
     TRAINING = "3dgs"
     COMPRESSION = "compression"
+
+
+def is_job_id(value: object) -> TypeGuard[str]:
+    """Whether `value` can be a job's id; nothing after it either, not even a line break."""
+    return (
+        isinstance(value, str)
+        and len(value) <= JOB_ID_LENGTH
+        and re.fullmatch(JOB_ID_PATTERN, value) is not None
+    )
 
 
 def job_id_for(bucket: str, key: str, version_id: str) -> str:
@@ -248,7 +258,7 @@ _SAGEMAKER_NAME = re.compile(rf"^(?P<job_id>.+)-({_SUFFIXES})-\d+-\d+$")
 def parse_sagemaker_name(name: str) -> tuple[str, str] | None:
     """(jobId, task name) of one of our SageMaker jobs' names, or None where it is not one of ours."""
     match = _SAGEMAKER_NAME.match(name)
-    if match is None or not re.match(JOB_ID_PATTERN, match["job_id"]):
+    if match is None or not is_job_id(match["job_id"]):
         return None
     return match["job_id"], name.rsplit("-", 1)[0]
 

@@ -7,7 +7,6 @@ buckets or prefixes: where it names them, they must be the template's own.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from spaceport.errors import UserError
-from spaceport.job import JOB_ID_LENGTH, JOB_ID_PATTERN, JobInput, PipelineStep, archive_name, task_name
+from spaceport.job import JobInput, PipelineStep, archive_name, is_job_id, task_name
 from spaceport.stages import COMPRESSION, SFM, TRAINING
 from spaceport.tuning import Tuning, resolve
 
@@ -104,7 +103,7 @@ def parse_input(raw: Mapping[str, Any]) -> JobInput:
 def job_id_named(given: object, execution_name: str) -> str:
     """The job's id: `given` or the execution's name, whichever can be one first, else a hash of the name."""
     for name in (given, execution_name):
-        if isinstance(name, str) and len(name) <= JOB_ID_LENGTH and re.fullmatch(JOB_ID_PATTERN, name):
+        if is_job_id(name):
             return name
     return f"job-{hashlib.sha256(execution_name.encode()).hexdigest()[:20]}"
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
-from spaceport.job import JOB_ID_LENGTH, JOB_ID_PATTERN
+from spaceport.job import is_job_id
 from spaceport_cli.cache import cache_folder
 from spaceport_cli.clouds import LOCAL
 from spaceport_cli.exits import UsageError
@@ -31,7 +30,7 @@ class LatestJobs:
     def resolve(self, stack: str | None, job: str) -> str:
         """The id that `job` means. Raises UsageError for what can't be one, and for `latest` without any."""
         if job != LATEST:
-            if len(job) > JOB_ID_LENGTH or not re.fullmatch(JOB_ID_PATTERN, job):
+            if not is_job_id(job):
                 raise UsageError(f"{job!r} is not a job's id.", "`spaceport run` prints the id of its job.")
             return job
         known = self._read().get(_cloud(stack))

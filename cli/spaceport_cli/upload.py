@@ -14,11 +14,10 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport.errors import UserError
-from spaceport.job import OPERATOR, JobRequest, job_id_for
+from spaceport.job import OPERATOR, REQUEST_METADATA, JobRequest, job_id_for
 from spaceport_cli.exits import UsageError
 from spaceport_cli.photos import PhotoZip
 
-METADATA_KEY = "spaceport"
 METADATA_LIMIT = 2000  # bytes; S3 holds 2 KB of user metadata, names included
 
 Sent = Callable[[int, int], None]  # bytes sent so far, bytes in all
@@ -63,7 +62,7 @@ def find_job(s3: Any, drop: Drop) -> str | None:
         raise _unreachable(error) from error
     except BotoCoreError as error:
         raise _unreachable(error) from error
-    if head["Metadata"].get(METADATA_KEY) != drop.metadata:
+    if head["Metadata"].get(REQUEST_METADATA) != drop.metadata:
         return None
     return job_id_for(drop.bucket, drop.key, head["VersionId"])
 
@@ -75,7 +74,7 @@ def send(s3: Any, drop: Drop, sent: Sent) -> str:
         UserError: `upload_failed`, when the bucket did not take it.
     """
     counter = _Counter(drop.zip.path.stat().st_size, sent)
-    extra = {"ContentType": "application/zip", "Metadata": {METADATA_KEY: drop.metadata}}
+    extra = {"ContentType": "application/zip", "Metadata": {REQUEST_METADATA: drop.metadata}}
     try:
         s3.upload_file(str(drop.zip.path), drop.bucket, drop.key, ExtraArgs=extra, Callback=counter)
         head = s3.head_object(Bucket=drop.bucket, Key=drop.key)

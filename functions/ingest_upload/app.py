@@ -20,6 +20,7 @@ from spaceport.environment import Environment
 from spaceport.errors import UserError
 from spaceport.job import (
     JOB_NAME_LENGTH,
+    REQUEST_METADATA,
     JobError,
     JobRecord,
     JobRequest,
@@ -33,7 +34,6 @@ from spaceport.job import (
 from spaceport.jobs import Jobs
 from spaceport.stages import Status
 
-METADATA = "spaceport"  # object metadata: the JobRequest as JSON
 S3_URI: TypeAdapter[str] = TypeAdapter(S3Uri)
 
 
@@ -103,14 +103,14 @@ def check_place(source: str) -> None:
 
 def requested(bucket: str, key: str, version: str) -> JobRequest:
     """What the object's metadata asks for. Raises UserError `bad_metadata`."""
-    text = s3.head_object(Bucket=bucket, Key=key, VersionId=version)["Metadata"].get(METADATA, "{}")
+    text = s3.head_object(Bucket=bucket, Key=key, VersionId=version)["Metadata"].get(REQUEST_METADATA, "{}")
     try:
         return JobRequest.model_validate(json.loads(text))
     except (ValidationError, ValueError, RecursionError) as error:
         reason = first_fault(error) if isinstance(error, ValidationError) else str(error)
         raise UserError(
             "bad_metadata",
-            f"The upload's metadata “{METADATA}” can't be used: {reason}.",
+            f"The upload's metadata “{REQUEST_METADATA}” can't be used: {reason}.",
             "Upload again with `spaceport run`, or leave the metadata out.",
         ) from error
 

@@ -7,7 +7,6 @@ the client drop what it has seen. The authorizer's context tells who is connecte
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import boto3
@@ -17,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from spaceport.connections import Connections
 from spaceport.environment import Environment
 from spaceport.errors import UserError
-from spaceport.job import JOB_ID_LENGTH, JOB_ID_PATTERN, OPERATOR
+from spaceport.job import OPERATOR, is_job_id
 from spaceport.jobs import Jobs
 from spaceport.sockets import Sockets, error_message, status_message
 
@@ -80,7 +79,7 @@ def job_id_in(body: str) -> str:
         job_id = json.loads(body).get("jobId")
     except (ValueError, AttributeError, RecursionError):
         job_id = None
-    if not isinstance(job_id, str) or len(job_id) > JOB_ID_LENGTH or not re.fullmatch(JOB_ID_PATTERN, job_id):
+    if not is_job_id(job_id):
         raise UserError(
             "bad_job_id", "The message names no job.", 'Send {"action": "subscribe", "jobId": "..."}.'
         )

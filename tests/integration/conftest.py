@@ -9,7 +9,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,9 +118,3 @@ def noise_zip() -> bytes:
             Image.effect_noise((1600, 1200), 60 + 10 * i).convert("RGB").save(body, "JPEG")
             archive.writestr(f"noise_{i}.jpg", body.getvalue())
     return out.getvalue()
-
-
-@pytest.fixture(scope="session")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where tests leave what a person may want to look at."""
-    return tmp_path_factory.mktemp("evidence")
