@@ -27,6 +27,10 @@ class RefusedError(Exception):
         super().__init__(json.dumps(asdict(error.told())))
 
 
+class JobOverError(Exception):
+    """The job has ended, or is ending, before its execution could begin: nothing is left to do."""
+
+
 def explain(error: str, cause: str, message: str) -> ErrorText:
     """The words for a failure: `error` and `cause` as caught, `message` the stage's own sentence.
 

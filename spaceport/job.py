@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from spaceport.stages import JOB_STAGES, SETUP, TERMINAL, Status, overall_progress, stage_named
+from spaceport.stages import JOB_STAGES, SETUP, SFM, TERMINAL, Status, overall_progress, stage_named
 from spaceport.tuning import TuningRequest
 
 JOB_ID_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$"
@@ -21,6 +21,7 @@ JOB_ID_LENGTH = 40
 JOB_NAME_LENGTH = 200
 REQUEST_METADATA = "spaceport"  # the dropped zip's object metadata that holds its JobRequest as JSON
 OPERATOR = "operator"  # who owns what nobody else does
+JOBS_COLLECTION = "jobs"
 
 JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_ID_LENGTH)]
 # As SageMaker takes them: one line, up to 1024 characters.
@@ -170,16 +171,24 @@ class JobRecord(BaseModel):
     email: str | None = None
     source: str = Field("", description="s3:// URI of the zip")
     source_version: str | None = Field(None, alias="sourceVersion")
+    collection: str = Field(JOBS_COLLECTION, description="key of the index that lists all jobs by time")
     request: dict[str, Any] = Field(default_factory=dict, description="the JobRequest as it was given")
     status: Status = Status.QUEUED
     stage: str = SETUP.name
     stage_index: int = Field(SETUP.index, alias="stageIndex")
     task: str | None = Field(None, description="current SageMaker job's name less its attempt")
     execution_arn: str | None = Field(None, alias="executionArn")
+    model_s3_uri: str | None = Field(
+        None, alias="modelS3Uri", description="where training put its model: a retry may begin after it"
+    )
+    discard_artifacts: bool = Field(
+        False, alias="discardArtifacts", description="a stop that asked to delete what the job had made"
+    )
     message: str = SETUP.message
     detail: str = Field("", description="what the current stage's program last said it is doing")
     version: int = 1
     created_at: str = Field(alias="createdAt")
+    queued_at: str | None = Field(None, alias="queuedAt", description="of this run; None: the first")
     updated_at: str = Field(alias="updatedAt")
     started_at: str | None = Field(None, alias="startedAt")
     stages: dict[str, StageRecord] = Field(default_factory=dict)
@@ -225,6 +234,49 @@ class JobRecord(BaseModel):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def next_step(self) -> PipelineStep:
+        """The step that a retry begins with: the first whose artifacts are not all there."""
+        if self.discard_artifacts:
+            return PipelineStep.SFM
+        done = {name for name, record in self.stages.items() if record.ended is not None}
+        if SFM.name not in done:
+            return PipelineStep.SFM
+        return PipelineStep.TRAINING if self.model_s3_uri is None else PipelineStep.COMPRESSION
+
+    def reopened(
+        self, step: PipelineStep, request: dict[str, Any], now: str, execution_arn: str | None = None
+    ) -> JobRecord:
+        """This job with a new run that begins at `step`: waiting for dispatch, or run by an execution.
+
+        What the steps before `step` left stays: their times, and their artifacts in the bucket.
+        """
+        first = stage_named(step.value)
+        kept = {stage.name: self.stages[stage.name] for stage in JOB_STAGES if stage.index < first.index}
+        return self.model_copy(
+            update={
+                "run": self.run + 1,
+                "request": {**request, "pipelineStep": step.value},
+                "status": Status.QUEUED if execution_arn is None else Status.RUNNING,
+                "stage": SETUP.name,
+                "stage_index": SETUP.index,
+                "message": SETUP.message,
+                "detail": "",
+                "task": None,
+                "execution_arn": execution_arn,
+                "model_s3_uri": self.model_s3_uri if step is PipelineStep.COMPRESSION else None,
+                "discard_artifacts": False,
+                "stages": {**empty_stages(), **kept},
+                "metrics": {} if step is PipelineStep.SFM else self.metrics,
+                "error": None,
+                "outputs": None,
+                "version": self.version + 1,
+                "queued_at": now,
+                "started_at": None if execution_arn is None else now,
+                "updated_at": now,
+            }
+        )
 
     def belongs_to(self, execution_arn: str, name: str) -> bool:
         """Whether the execution called `name` runs this job.

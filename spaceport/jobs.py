@@ -11,16 +11,21 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from boto3.dynamodb.conditions import Key
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from spaceport.errors import ErrorText
-from spaceport.job import JobRecord, Outputs
+from spaceport.job import JOBS_COLLECTION, JobRecord, Outputs
 from spaceport.progress import ProgressLine
-from spaceport.stages import ACTIVE, COMPRESSION, DONE, Status
+from spaceport.stages import ACTIVE, COMPRESSION, DONE, LIVE, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
+
+
+# The table's indexes, keys only: by owner and by time for lists, by status for the reconciler.
+BY_OWNER, BY_TIME, BY_STATUS = "byOwner", "byTime", "byStatus"
 
 
 class Jobs:
@@ -68,8 +73,10 @@ class Jobs:
             names={"#task": "task"},
         )
 
-    def complete(self, job_id: str, outputs: Outputs, metrics: Mapping[str, float], now: str) -> bool:
-        """The job is done: its outputs and headline numbers."""
+    def complete(
+        self, job_id: str, execution_arn: str, outputs: Outputs, metrics: Mapping[str, float], now: str
+    ) -> bool:
+        """This execution finished the job: its outputs and headline numbers."""
         return self._update(
             job_id,
             {
@@ -84,28 +91,81 @@ class Jobs:
                 "updatedAt": now,
                 **{f"metrics.{name}": value for name, value in metrics.items()},
             },
-            **_ACTIVE,
+            **_of_execution(execution_arn, ACTIVE),
         )
 
-    def fail(self, job_id: str, error: ErrorText, now: str) -> bool:
-        """The job failed. False where it already ended otherwise (or has no row)."""
+    def fail(self, job_id: str, execution_arn: str, error: ErrorText, now: str) -> bool:
+        """This execution of the job failed. False where the row ended otherwise, or is another one's."""
         fields = {"status": Status.FAILED, "error": asdict(error), "updatedAt": now}
-        return self._update(job_id, fields, **_ACTIVE)
+        return self._update(job_id, fields, **_of_execution(execution_arn, ACTIVE))
 
     def settle(self, job_id: str, execution_arn: str, status: Status, error: ErrorText, now: str) -> bool:
-        """This execution of the job is over, and nobody has said so yet: the row ends as `status`.
-
-        The row names this execution, or none: then the execution ended before it could claim the row.
-        """
+        """This execution of the job is over, and nobody has said so yet: the row ends as `status`."""
         fields = {"status": status, "error": asdict(error), "updatedAt": now}
-        unclaimed = "attribute_type(#executionArn, :null)"
-        return self._update(
-            job_id,
-            fields,
-            condition=f"{_LIVE['condition']} AND (#executionArn = :executionArn OR {unclaimed})",
-            values={**_LIVE["values"], ":executionArn": execution_arn, ":null": "NULL"},
-            names={"#executionArn": "executionArn"},
+        return self._update(job_id, fields, **_of_execution(execution_arn, LIVE))
+
+    def request_stop(self, job_id: str, discard_artifacts: bool, now: str) -> bool:
+        """A running job is STOPPING from now on. False where it is not running, or stopping already."""
+        fields = {"status": Status.STOPPING, "discardArtifacts": discard_artifacts, "updatedAt": now}
+        return self._update(job_id, fields, **_is_one_of((Status.RUNNING, Status.WAITING_CAPACITY)))
+
+    def stop_queued(self, job_id: str, error: ErrorText, now: str) -> bool:
+        """A job that waits in the queue is STOPPED at once: nothing of it runs. False where it is not."""
+        fields = {"status": Status.STOPPED, "error": asdict(error), "updatedAt": now}
+        return self._update(job_id, fields, **_is_one_of((Status.QUEUED,)))
+
+    def reopen(self, ended: JobRecord, new_run: JobRecord) -> bool:
+        """Put `new_run` (`ended.reopened(...)`) in `ended`'s place. False where the row changed since."""
+        try:
+            self._table.put_item(
+                Item=item_of(new_run),
+                ConditionExpression="#version = :version",
+                ExpressionAttributeNames={"#version": "version"},
+                ExpressionAttributeValues={":version": ended.version},
+            )
+        except ClientError as error:
+            return _condition_failed(error)
+        return True
+
+    def artifacts_discarded(self, job_id: str, now: str) -> bool:
+        """Note that what a stopped job had made is deleted for good."""
+        fields = {"discardArtifacts": False, "modelS3Uri": None, "updatedAt": now}
+        return self._update(job_id, fields, **_is_one_of((Status.STOPPED,)))
+
+    def page(self, owner: str | None, limit: int, before: str | None = None) -> list[JobRecord]:
+        """The newest `limit` jobs, newest first, of one owner or (None) of all.
+
+        Args:
+            before: only jobs created before this time (ISO 8601), for the next page.
+        """
+        index, key, value = (
+            (BY_TIME, "collection", JOBS_COLLECTION) if owner is None else (BY_OWNER, "owner", owner)
         )
+        condition = Key(key).eq(value)
+        found = self._table.query(
+            IndexName=index,
+            KeyConditionExpression=condition & Key("createdAt").lt(before) if before else condition,
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        # The index has keys only, and is a moment behind; the rows are read as they are now.
+        rows = (self.get(str(item["jobId"])) for item in found["Items"])
+        return [row for row in rows if row is not None]
+
+    def with_status(self, status: Status, limit: int = 1000) -> list[str]:
+        """The ids of the jobs with this status, oldest first; a moment behind the rows."""
+        ids: list[str] = []
+        query: dict[str, Any] = {
+            "IndexName": BY_STATUS,
+            "KeyConditionExpression": Key("status").eq(status.value),
+        }
+        while len(ids) < limit:
+            page = self._table.query(**query)
+            ids += [str(item["jobId"]) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                break
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return ids[:limit]
 
     def _update(
         self,
@@ -147,8 +207,18 @@ def _is_one_of(statuses: Sequence[Status]) -> dict[str, Any]:
     return {"condition": f"#status IN ({', '.join(names)})", "values": names}
 
 
-_ACTIVE = _is_one_of(ACTIVE)
-_LIVE = _is_one_of((*ACTIVE, Status.STOPPING))
+def _of_execution(execution_arn: str, statuses: Sequence[Status]) -> dict[str, Any]:
+    """Condition of "the row has one of these statuses, and is this execution's".
+
+    The row names this execution, or none: then the execution ended before it could claim the row.
+    """
+    status = _is_one_of(statuses)
+    unclaimed = "attribute_type(#executionArn, :null)"
+    return {
+        "condition": f"{status['condition']} AND (#executionArn = :executionArn OR {unclaimed})",
+        "values": {**status["values"], ":executionArn": execution_arn, ":null": "NULL"},
+        "names": {"#executionArn": "executionArn"},
+    }
 
 
 def record_from_item(item: Mapping[str, Any]) -> JobRecord:

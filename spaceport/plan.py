@@ -59,10 +59,14 @@ class CompressionPlan(_Plan):
     environment: dict[str, str]
 
 
-class ModelPlace(_Plan):
-    """Where the trained model is: the training task overwrites it with where SageMaker put it."""
+class Position(_Plan):
+    """Where the execution stands: the step to run next, and the trained model once there is one.
 
-    s3_uri: str = Field(alias="s3Uri")
+    The state machine overwrites it after each step.
+    """
+
+    step: PipelineStep
+    model_s3_uri: str = Field(alias="modelS3Uri")
 
 
 class Plan(_Plan):
@@ -70,7 +74,6 @@ class Plan(_Plan):
 
     job_id: str
     run: int
-    pipeline_step: PipelineStep
     zip_s3_uri: str = Field(alias="zipS3Uri")
     extracted_s3_uri: str = Field(alias="extractedS3Uri")
     colmap_s3_uri: str = Field(alias="colmapS3Uri")
@@ -79,7 +82,7 @@ class Plan(_Plan):
     sfm: SfmPlan
     training: TrainingPlan
     compression: CompressionPlan
-    model: ModelPlace
+    at: Position
 
 
 def parse_input(raw: Mapping[str, Any]) -> JobInput:
@@ -108,8 +111,12 @@ def job_id_named(given: object, execution_name: str) -> str:
     return f"job-{hashlib.sha256(execution_name.encode()).hexdigest()[:20]}"
 
 
-def make_plan(given: JobInput, job_id: str, facts: TemplateFacts) -> Plan:
+def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: str | None = None) -> Plan:
     """The plan for `given`.
+
+    Args:
+        model_s3_uri: where an earlier run's training put its model, if it did. Without it the model is
+            looked for where a finished job's is.
 
     Raises:
         UserError: `foreign_image`, `foreign_s3_uri`, naming the field that points outside this stack.
@@ -130,7 +137,6 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts) -> Plan:
     return Plan(
         job_id=job_id,
         run=given.run,
-        pipeline_step=given.pipeline_step,
         zip_s3_uri=given.zip_uri,
         extracted_s3_uri=extracted,
         colmap_s3_uri=colmap,
@@ -142,13 +148,15 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts) -> Plan:
             hyperparameters=tuning.to_strings(),
             scene_s3_uri=f"{colmap}dense/",
             output_s3_uri=f"{home}/training/",
-            checkpoints_s3_uri=f"{home}/checkpoints/{given.run}/",
+            # Of the job, not of the run: a retry goes on in mid-training. The trainer itself refuses a
+            # checkpoint of another scene or another tuning.
+            checkpoints_s3_uri=f"{home}/checkpoints/",
         ),
         compression=CompressionPlan(
             task=task_name(job_id, COMPRESSION.name, given.run),
             environment=_compression_environment(given, tuning),
         ),
-        model=ModelPlace(s3_uri=gaussian),
+        at=Position(step=given.pipeline_step, model_s3_uri=model_s3_uri or gaussian),
     )
 
 

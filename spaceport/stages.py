@@ -25,6 +25,7 @@ class Status(StrEnum):
 
 TERMINAL = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.REJECTED})
 ACTIVE = (Status.QUEUED, Status.WAITING_CAPACITY, Status.RUNNING)
+LIVE = (*ACTIVE, Status.STOPPING)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Stream of the Jobs table (new rows that are QUEUED) → one execution each.
+"""Stream of the Jobs table (rows that become QUEUED) → one execution each.
 
 The execution's name is `{jobId}-{run}`, so a record that comes twice starts nothing twice.
 """
@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport.environment import Environment
-from spaceport.job import JobInput, JobRecord, execution_name
+from spaceport.executions import Executions
 from spaceport.jobs import record_from_image
 
 
@@ -24,7 +24,7 @@ class Settings(Environment):
 
 logger = Logger()
 settings = Settings.read()
-step_functions = boto3.client("stepfunctions")
+executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
@@ -37,30 +37,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def dispatch(record: DynamoDBRecord) -> None:
     row = record_from_image(record.raw_event["dynamodb"]["NewImage"])
-    name = execution_name(row.job_id, row.run)
-    try:
-        step_functions.start_execution(
-            stateMachineArn=settings.state_machine_arn,
-            name=name,
-            input=execution_input(row).model_dump_json(by_alias=True),
-        )
-    except step_functions.exceptions.ExecutionAlreadyExists:
-        logger.info("already started", execution=name)
-        return
-    logger.info("started", execution=name)
-
-
-def execution_input(row: JobRecord) -> JobInput:
-    """The execution input of a queued row: its request, with what only the row knows."""
-    return JobInput.model_validate(
-        {
-            **row.request,
-            "jobId": row.job_id,
-            "run": row.run,
-            "jobName": row.job_name,
-            "email": row.email,
-            "s3Url": row.source,
-            "inputS3Uri": row.source,
-            "timestamp": row.created_at,
-        }
-    )
+    logger.info("queued job", job_id=row.job_id, run=row.run, started=executions.start(row))

@@ -32,7 +32,7 @@ jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`event`: the plan's {jobId, compressedS3Uri, gaussianS3Uri, colmapS3Uri}."""
+    """`event`: the plan's {jobId, executionArn, compressedS3Uri, gaussianS3Uri, colmapS3Uri}."""
     row = jobs.get(event["jobId"])
     if row is None:
         raise RefusedError(UserError("no_row", f"The job {event['jobId']} has no row.", "Start it again."))
@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         ply=f"{event['gaussianS3Uri']}model.ply",
         georef=f"{event['colmapS3Uri']}sparse/georef.json" if quality.georef else None,
     )
-    published = jobs.complete(row.job_id, outputs, headline(quality), now)
+    published = jobs.complete(row.job_id, event["executionArn"], outputs, headline(quality), now)
     logger.info("published", job_id=row.job_id, published=published)
     return {"jobId": row.job_id, "published": published}
 
@@ -66,7 +66,9 @@ def with_times(quality: QualityReport, row: JobRecord, now: str) -> QualityRepor
     if COMPRESSION.name in ended:
         ended[COMPRESSION.name].ended = now
     seconds = {name: record.seconds for name, record in ended.items() if record.seconds is not None}
-    total = (datetime.fromisoformat(now) - datetime.fromisoformat(row.created_at)).total_seconds()
+    total = (
+        datetime.fromisoformat(now) - datetime.fromisoformat(row.queued_at or row.created_at)
+    ).total_seconds()
     return quality.model_copy(update={"stages": seconds, "total_seconds": round(total, 3)})
 
 

@@ -13,13 +13,12 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from spaceport.ending import ending
 from spaceport.environment import Environment
-from spaceport.errors import ErrorText
-from spaceport.failure import explain
+from spaceport.executions import Execution
 from spaceport.job import now_iso
 from spaceport.jobs import Jobs
 from spaceport.plan import job_id_named
-from spaceport.stages import Status
 
 
 class Settings(Environment):
@@ -33,30 +32,27 @@ jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    execution = event["detail"]
-    job_id = job_id_named(given_job_id(execution), execution["name"])
+    detail = event["detail"]
+    execution = Execution(
+        arn=detail["executionArn"],
+        name=detail["name"],
+        status=detail["status"],
+        error=detail.get("error") or "",
+        cause=detail.get("cause") or "",
+    )
+    job_id = job_id_named(given_job_id(detail), execution.name)
     row = jobs.get(job_id)
-    if row is None or row.is_terminal or not row.belongs_to(execution["executionArn"], execution["name"]):
+    if row is None or row.is_terminal or not row.belongs_to(execution.arn, execution.name):
         return {"jobId": job_id, "settled": False}
-    status, error = outcome(execution, row.message)
-    settled = jobs.settle(job_id, execution["executionArn"], status, error, now_iso())
+    status, error = ending(row, execution)
+    settled = jobs.settle(job_id, execution.arn, status, error, now_iso())
     logger.info("execution settled", job_id=job_id, status=status, settled=settled)
     return {"jobId": job_id, "settled": settled}
 
 
-def given_job_id(execution: dict[str, Any]) -> object:
+def given_job_id(detail: dict[str, Any]) -> object:
     """The jobId in the execution's input, which EventBridge leaves out where it is large."""
     try:
-        return json.loads(execution.get("input") or "{}").get("jobId")
+        return json.loads(detail.get("input") or "{}").get("jobId")
     except (ValueError, AttributeError):
         return None
-
-
-def outcome(execution: dict[str, Any], message: str) -> tuple[Status, ErrorText]:
-    """The terminal status of the row, and why."""
-    if execution["status"] == "ABORTED":
-        return Status.STOPPED, ErrorText("stopped", "The job was stopped.", "Start it again when you like.")
-    error = (
-        "States.Timeout" if execution["status"] == "TIMED_OUT" else execution.get("error") or "States.Runtime"
-    )
-    return Status.FAILED, explain(error, execution.get("cause") or "", message)

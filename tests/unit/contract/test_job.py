@@ -101,7 +101,7 @@ def test_a_plan_fills_what_is_missing_from_the_template():
     plan = make_plan(JobInput(s3_url="s3://uploads/x/photos.zip", run=2), "j1", FACTS)
     assert plan.zip_s3_uri == "s3://uploads/x/photos.zip"
     assert plan.training.scene_s3_uri == "s3://data/jobs/j1/colmap/dense/"
-    assert plan.model.s3_uri == plan.gaussian_s3_uri == "s3://data/jobs/j1/gaussian/"
+    assert plan.at.model_s3_uri == plan.gaussian_s3_uri == "s3://data/jobs/j1/gaussian/"
     assert plan.sfm.task == "j1-sfm-2"
     assert plan.compression.environment["SPACEPORT_JOB_NAME"] == "photos.zip"
 

@@ -156,7 +156,7 @@ def test_failure_is_told_in_the_row(aws, load, context, queued):
 
 
 def test_a_job_that_has_ended_stays_as_it_ended(aws, load, context, queued):
-    assert aws.jobs.fail("job-1", ErrorText("first", "first"), now_iso())
+    assert aws.jobs.fail("job-1", ARN, ErrorText("first", "first"), now_iso())
     assert not fail(load, context, "second")["recorded"]
     row = aws.jobs.get("job-1")
     assert row is not None
@@ -259,6 +259,7 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     event = {
         "jobId": "job-1",
         "colmapS3Uri": f"{home}/colmap/",
+        "executionArn": ARN,
         "gaussianS3Uri": f"{home}/gaussian/",
         "compressedS3Uri": f"{home}/compressed/",
     }
