@@ -16,7 +16,8 @@ import yaml
 
 from spaceport.job import JobInput
 from spaceport.plan import Plan
-from spaceport.stages import ACTIVE, JOB_STAGES, STAGES
+from spaceport.sagemaker_tasks import ATTEMPTS
+from spaceport.stages import ACTIVE, JOB_STAGES, STAGES, TRAINING
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
@@ -113,6 +114,8 @@ IAM_OF_CALL = {
     "start_execution": "states:StartExecution",
     "stop_execution": "states:StopExecution",
     "describe_execution": "states:DescribeExecution",
+    "stop_training_job": "sagemaker:StopTrainingJob",
+    "stop_processing_job": "sagemaker:StopProcessingJob",
     "get_secret_value": "secretsmanager:GetSecretValue",
     "create_log_group": "logs:CreateLogGroup",
     "post_to_connection": "execute-api:ManageConnections",
@@ -132,6 +135,7 @@ ADAPTERS = {
     ("jobs", "artifacts_discarded"): ["update_item"],
     ("jobs", "page"): ["query", "get_item"],
     ("jobs", "with_status"): ["query"],
+    ("sagemaker_tasks", "stop"): ["stop_training_job", "stop_processing_job"],
     ("executions", "start"): ["start_execution"],
     ("executions", "stop"): ["stop_execution"],
     ("executions", "of"): ["describe_execution"],
@@ -173,6 +177,7 @@ def test_a_function_may_do_what_it_calls_and_no_more(function: str):
 def test_adapters_make_the_calls_that_the_table_says():
     clients = {
         "jobs": "_table", "connections": "_table", "sockets": "_management", "executions": "_step_functions",
+        "sagemaker_tasks": "_sagemaker",
     }  # fmt: skip
     for module, names in clients.items():
         tree = ast.parse((ROOT / "spaceport" / f"{module}.py").read_text())
@@ -277,6 +282,14 @@ def test_sagemaker_job_names_are_new_for_every_attempt():
         parameters = STATES[stage.state]["Parameters"]
         (name,) = [value for key, value in parameters.items() if key.endswith("JobName.$")]
         assert "$$.State.RetryCount" in name
+
+
+def test_a_stop_knows_every_attempt_and_the_kind_of_each_stages_job():
+    for stage in JOB_STAGES:
+        state = STATES[stage.state]
+        assert sum(retry["MaxAttempts"] for retry in state["Retry"]) + 1 == ATTEMPTS
+        is_training = "createTrainingJob" in state["Resource"]
+        assert is_training == (stage is TRAINING)
 
 
 def test_jobs_run_without_a_network():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from spaceport_local.sagemaker.record import KINDS, Job, JobTable, Kind, Scope
+from spaceport_local.sagemaker.record import KINDS, STOPPING, Job, JobTable, Kind, Scope
 from spaceport_local.sagemaker.shapes import violations
 
 PAGE = 100
@@ -88,7 +88,13 @@ class SageMaker:
         return self._find(kind, scope, request).describe()
 
     def _stop(self, kind: Kind, scope: Scope, request: Mapping[str, Any]) -> dict[str, Any]:
-        self._find(kind, scope, request).request_stop()
+        job = self._find(kind, scope, request)
+        if not job.request_stop() and job.status != STOPPING:
+            noun = f"{kind.name.lower()} job"
+            raise ApiError(
+                "ValidationException",
+                f"The request was rejected because the {noun} is in status {job.status}.",
+            )
         return {}
 
     def _list(self, kind: Kind, scope: Scope, request: Mapping[str, Any]) -> dict[str, Any]:

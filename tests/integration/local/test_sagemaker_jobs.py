@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from spaceport.sagemaker_tasks import SageMakerTasks
+
 pytestmark = pytest.mark.engine
 CLUSTER = {"InstanceCount": 1, "InstanceType": "ml.c6i.4xlarge", "VolumeSizeInGB": 30}
 
@@ -143,6 +145,22 @@ def test_child_left_behind_ends_with_the_job(bench) -> None:
     _, grandchild = (int(pid) for pid in bench.lines(ended["ProcessingJobName"])[0].split()[1:])
     assert ended["ProcessingJobStatus"] == "Completed"
     assert bench.eventually(lambda: not is_alive(grandchild))
+
+
+@pytest.mark.parametrize("stage", ["sfm", "3dgs"])
+def test_stop_of_a_task_stops_whichever_attempt_runs(bench, stage) -> None:
+    # Given a task whose third attempt runs, in a job the state machine named
+    kind, make = ("training", bench.training) if stage == "3dgs" else ("processing", bench.processing)
+    task, tasks = f"{kind}-of-a-job-{stage}-1", SageMakerTasks(bench.sagemaker)
+    bench.start(make("sleep=600") | {f"{kind.title()}JobName": f"{task}-2"})
+    # When the task is stopped
+    stopped = tasks.stop(task, stage)
+    # Then that attempt ends; there is nothing left to stop, and never was in an unknown task
+    assert stopped
+    bench.wait(f"{task}-2")
+    assert bench.status(f"{task}-2") == "Stopped"
+    assert not tasks.stop(task, stage)
+    assert not tasks.stop("nothing-sfm-1", stage)
 
 
 def test_time_limit_stops_the_job(bench) -> None:
