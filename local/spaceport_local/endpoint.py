@@ -47,6 +47,9 @@ class Endpoint:
     def websocket(self, api_id: str, stage: str) -> str:
         return f"ws://{HOST}:{self.port}/_aws/execute-api/{api_id}/{stage}"
 
+    def api_url(self, api_id: str, stage: str) -> str:
+        return f"{self.url}/_aws/execute-api/{api_id}/{stage}"
+
     def object_url(self, bucket: str, key: str) -> str:
         return f"{self.url}/{bucket}/{quote(key)}"
 

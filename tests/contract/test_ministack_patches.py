@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from websockets.sync.client import connect
 
 from spaceport.errors import UserError
@@ -352,3 +353,47 @@ class TestLambdaSite:
         with connect(url) as client:
             client.send(json.dumps({"action": "echo"}))
             assert client.recv(timeout=10) == "echoed"
+
+
+@pytest.mark.engine
+class TestHttpApi:
+    """The API and the users that CloudFormation makes."""
+
+    @staticmethod
+    def get(stack: Stack, path: str, token: str | None = None) -> urllib3.BaseHTTPResponse:
+        url = stack.endpoint.api_url(stack.outputs["ApiId"], "prod") + path
+        return urllib3.request("GET", url, headers={"Authorization": f"Bearer {token}"} if token else {})
+
+    @staticmethod
+    def sign_in(stack: Stack, password: str) -> dict[str, Any]:
+        cognito, pool = stack.client("cognito-idp"), stack.outputs["UserPoolId"]
+        cognito.admin_set_user_password(UserPoolId=pool, Username="root", Password=password, Permanent=True)
+        answer: dict[str, Any] = cognito.admin_initiate_auth(
+            UserPoolId=pool,
+            ClientId=stack.outputs["ClientId"],
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": "root", "PASSWORD": password},
+        )
+        return answer["AuthenticationResult"]
+
+    def test_no_route_without_a_good_token(self, stack: Stack) -> None:
+        assert self.get(stack, "/things/one").status == 401
+        assert self.get(stack, "/things/one", "garbage").status == 401
+        header, claims, _ = self.sign_in(stack, "Tr0ub4dor&3-is-long")["AccessToken"].split(".")
+        assert self.get(stack, "/things/one", f"{header}.{claims}.c2lnbmVk").status == 401
+
+    def test_function_is_told_the_path_with_its_stage_and_the_claims(self, stack: Stack) -> None:
+        # Given a user that the template made, and put into a group
+        token = self.sign_in(stack, "Tr0ub4dor&3-is-long")["AccessToken"]
+        # When she asks
+        told = self.get(stack, "/things/one", token).json()
+        # Then the function sees what API Gateway tells: groups are a text in brackets
+        assert (told["path"], told["parameters"]) == ("/prod/things/one", {"name": "one"})
+        assert (told["claims"]["username"], told["claims"]["cognito:groups"]) == ("root", "[admins]")
+        assert told["claims"]["client_id"] == stack.outputs["ClientId"]
+
+    def test_there_are_only_the_routes_of_the_template(self, stack: Stack) -> None:
+        token = self.sign_in(stack, "Tr0ub4dor&3-is-long")["AccessToken"]
+        assert self.get(stack, "/other", token).status == 404
+        routes = stack.client("apigatewayv2").get_routes(ApiId=stack.outputs["ApiId"])["Items"]
+        assert [(r["RouteKey"], r["AuthorizationType"]) for r in routes] == [("GET /things/{name}", "JWT")]

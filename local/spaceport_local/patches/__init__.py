@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from spaceport_local.patches import (
     checkpoint,
+    cognito_users,
     executions,
     function_interpreter,
+    http_api,
     json_paths,
     lambda_errors,
     log_subscriptions,
@@ -28,6 +30,8 @@ PATCHES = (
     function_interpreter,
     resource_types,
     secrets,
+    http_api,
+    cognito_users,
     objects,
     log_subscriptions,
     stream_mappings,
