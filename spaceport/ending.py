@@ -6,7 +6,7 @@ Pure; `settle_execution` hears of them by event, `reconcile_jobs` looks for thos
 from __future__ import annotations
 
 from spaceport.errors import ErrorText
-from spaceport.executions import Execution
+from spaceport.executions import MISSING, Execution
 from spaceport.failure import explain
 from spaceport.job import JobRecord
 from spaceport.stages import Status
@@ -21,6 +21,10 @@ def ending(row: JobRecord, execution: Execution) -> tuple[Status, ErrorText]:
     """
     if row.status is Status.STOPPING or execution.status == "ABORTED":
         return Status.STOPPED, STOPPED
+    if execution.status == MISSING:
+        return Status.FAILED, ErrorText(
+            "lost", "The job was lost: nothing runs it any more.", "Go on with it by `spaceport retry`."
+        )
     if execution.status == "SUCCEEDED":
         return Status.FAILED, ErrorText(
             "fault", "The job's execution ended, but its result was not published.", "Retry the job."

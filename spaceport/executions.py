@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from spaceport.job import JobInput, JobRecord, execution_name
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 RUNNING = "RUNNING"
+MISSING = "MISSING"  # our own word: Step Functions knows no such execution
+# What StopExecution answers for an execution that there never was, and for one that has ended.
+NOT_RUNNING = frozenset({"ExecutionDoesNotExist", "ValidationException"})
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How an execution stands: `status` is RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
+    """How an execution stands: `status` is RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED or MISSING."""
 
     arn: str
     name: str
@@ -51,17 +56,20 @@ class Executions:
         """Stop the execution; its end arrives as an event. False where there is none (any more)."""
         try:
             self._step_functions.stop_execution(executionArn=arn, cause=cause)
-        except self._step_functions.exceptions.ExecutionDoesNotExist:
-            return False
+        except ClientError as error:
+            if error.response["Error"]["Code"] in NOT_RUNNING:
+                return False
+            raise
         return True
 
-    def of(self, row: JobRecord) -> Execution | None:
-        """The execution of the row's current run, or None where there never was one."""
-        arn = row.execution_arn or self._arn(execution_name(row.job_id, row.run))
+    def of(self, row: JobRecord) -> Execution:
+        """The execution of the row's current run; MISSING where there is none, or none any more."""
+        name = execution_name(row.job_id, row.run)
+        arn = row.execution_arn or self._arn(name)
         try:
             found = self._step_functions.describe_execution(executionArn=arn)
         except self._step_functions.exceptions.ExecutionDoesNotExist:
-            return None
+            return Execution(arn, name, MISSING)
         return Execution(
             arn, found["name"], found["status"], found.get("error") or "", found.get("cause") or ""
         )

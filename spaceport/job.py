@@ -184,6 +184,9 @@ class JobRecord(BaseModel):
     discard_artifacts: bool = Field(
         False, alias="discardArtifacts", description="a stop that asked to delete what the job had made"
     )
+    artifacts_discarded: bool = Field(
+        False, alias="artifactsDiscarded", description="what discardArtifacts asked for is done, for good"
+    )
     message: str = SETUP.message
     detail: str = Field("", description="what the current stage's program last said it is doing")
     version: int = 1
@@ -236,6 +239,11 @@ class JobRecord(BaseModel):
         return self.status in TERMINAL
 
     @property
+    def awaits_discard(self) -> bool:
+        """Whether this job was stopped, and what it had made is still to be deleted for good."""
+        return self.status is Status.STOPPED and self.discard_artifacts and not self.artifacts_discarded
+
+    @property
     def next_step(self) -> PipelineStep:
         """The step that a retry begins with: the first whose artifacts are not all there."""
         if self.discard_artifacts:
@@ -267,6 +275,7 @@ class JobRecord(BaseModel):
                 "execution_arn": execution_arn,
                 "model_s3_uri": self.model_s3_uri if step is PipelineStep.COMPRESSION else None,
                 "discard_artifacts": False,
+                "artifacts_discarded": False,
                 "stages": {**empty_stages(), **kept},
                 "metrics": {} if step is PipelineStep.SFM else self.metrics,
                 "error": None,

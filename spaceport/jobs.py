@@ -11,7 +11,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import Attr, Key
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 
-# The table's indexes, keys only: by owner and by time for lists, by status for the reconciler.
+# The table's indexes: by owner and by time for lists, by status for the reconciler. They hold keys, and the
+# last one what tells whether artifacts are to be deleted.
 BY_OWNER, BY_TIME, BY_STATUS = "byOwner", "byTime", "byStatus"
 
 
@@ -48,7 +49,10 @@ class Jobs:
         return record_from_item(item) if item else None
 
     def begin(self, job_id: str, execution_arn: str, now: str) -> bool:
-        """QUEUED → RUNNING under this execution. True again for the same one: Lambdas retry."""
+        """QUEUED → RUNNING under this execution, which the row belongs to.
+
+        True again for the same one: Lambdas retry.
+        """
         return self._update(
             job_id,
             {"status": Status.RUNNING, "executionArn": execution_arn, "startedAt": now, "updatedAt": now},
@@ -129,7 +133,7 @@ class Jobs:
 
     def artifacts_discarded(self, job_id: str, now: str) -> bool:
         """Note that what a stopped job had made is deleted for good."""
-        fields = {"discardArtifacts": False, "modelS3Uri": None, "updatedAt": now}
+        fields = {"artifactsDiscarded": True, "updatedAt": now}
         return self._update(job_id, fields, **_is_one_of((Status.STOPPED,)))
 
     def page(self, owner: str | None, limit: int, before: str | None = None) -> list[JobRecord]:
@@ -152,20 +156,27 @@ class Jobs:
         rows = (self.get(str(item["jobId"])) for item in found["Items"])
         return [row for row in rows if row is not None]
 
-    def with_status(self, status: Status, limit: int = 1000) -> list[str]:
+    def with_status(self, status: Status) -> list[str]:
         """The ids of the jobs with this status, oldest first; a moment behind the rows."""
+        return self._by_status({"KeyConditionExpression": Key("status").eq(status.value)})
+
+    def awaiting_discard(self) -> list[str]:
+        """The ids of the stopped jobs whose artifacts are to be deleted; a moment behind the rows."""
+        return self._by_status(
+            {
+                "KeyConditionExpression": Key("status").eq(Status.STOPPED.value),
+                "FilterExpression": Attr("discardArtifacts").eq(True) & Attr("artifactsDiscarded").ne(True),
+            }
+        )
+
+    def _by_status(self, query: dict[str, Any]) -> list[str]:
         ids: list[str] = []
-        query: dict[str, Any] = {
-            "IndexName": BY_STATUS,
-            "KeyConditionExpression": Key("status").eq(status.value),
-        }
-        while len(ids) < limit:
-            page = self._table.query(**query)
+        while True:
+            page = self._table.query(IndexName=BY_STATUS, **query)
             ids += [str(item["jobId"]) for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
-                break
+                return ids
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-        return ids[:limit]
 
     def _update(
         self,
@@ -233,8 +244,12 @@ def record_from_image(image: Mapping[str, Any]) -> JobRecord:
 
 
 def item_of(record: JobRecord) -> dict[str, Any]:
-    """A row as boto3's resource layer writes it."""
-    item: dict[str, Any] = _to_dynamo(record.model_dump(mode="json", by_alias=True))
+    """A row as boto3's resource layer writes it.
+
+    What a stage does not have yet is left out: the state machine writes its end only where there is none.
+    """
+    stages = {name: stage.model_dump(mode="json", exclude_none=True) for name, stage in record.stages.items()}
+    item: dict[str, Any] = _to_dynamo({**record.model_dump(mode="json", by_alias=True), "stages": stages})
     return item
 
 

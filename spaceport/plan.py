@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -85,12 +84,18 @@ class Plan(_Plan):
     at: Position
 
 
-def parse_input(raw: Mapping[str, Any]) -> JobInput:
+def parse_input(raw: object) -> JobInput:
     """The execution input as a JobInput.
 
     Raises:
         UserError: `bad_input`, naming the field.
     """
+    if not isinstance(raw, Mapping):
+        raise UserError(
+            "bad_input",
+            "The execution input is not a JSON object.",
+            "Compare it with events/start_execution.json.",
+        )
     try:
         return JobInput.model_validate(dict(raw))
     except ValidationError as error:
@@ -103,8 +108,12 @@ def parse_input(raw: Mapping[str, Any]) -> JobInput:
         ) from error
 
 
-def job_id_named(given: object, execution_name: str) -> str:
-    """The job's id: `given` or the execution's name, whichever can be one first, else a hash of the name."""
+def job_id_of(execution_input: object, execution_name: str) -> str:
+    """The id of the job that an execution runs, whatever its input is: a bad one has a row that says so.
+
+    The input's own jobId or the execution's name, whichever can be one first, else a hash of the name.
+    """
+    given = execution_input.get("jobId") if isinstance(execution_input, Mapping) else None
     for name in (given, execution_name):
         if is_job_id(name):
             return name
@@ -156,7 +165,7 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: 
             task=task_name(job_id, COMPRESSION.name, given.run),
             environment=_compression_environment(given, tuning),
         ),
-        at=Position(step=given.pipeline_step, model_s3_uri=model_s3_uri or gaussian),
+        at=Position(step=given.pipeline_step, model_s3_uri=_as_prefix(model_s3_uri or gaussian)),
     )
 
 

@@ -24,7 +24,7 @@ from spaceport.job import (
     now_iso,
 )
 from spaceport.jobs import Jobs
-from spaceport.plan import Plan, TemplateFacts, job_id_named, make_plan, parse_input
+from spaceport.plan import Plan, TemplateFacts, job_id_of, make_plan, parse_input
 from spaceport.quality import SFM_REPORT
 from spaceport.stages import Status
 
@@ -52,12 +52,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: {input, executionArn, executionName}, as the state passes it."""
     try:
         given = parse_input(event["input"])
-        job_id = job_id_named(given.job_id, event["executionName"])
+        job_id = job_id_of(event["input"], event["executionName"])
         make_plan(given, job_id, facts)  # refuses what it names, before the row is touched
-        row = claim(given, job_id, event["executionArn"], event["executionName"])
-        given = given.model_copy(update={"run": row.run})
-        plan = make_plan(given, job_id, facts, row.model_s3_uri)
-        check_artifacts(plan)
+        plan = feasible_plan(given, claim(given, job_id, event["executionArn"], event["executionName"]))
     except UserError as refused:
         logger.warning("refused", code=refused.code)
         raise RefusedError(refused) from refused
@@ -69,21 +66,23 @@ def claim(given: JobInput, job_id: str, arn: str, name: str) -> JobRecord:
 
     Raises:
         JobOverError: the job was stopped, or ended, while its execution was on its way.
-        UserError: `job_taken` where the row is another execution's, or over and not to be done again.
+        UserError: `job_taken` where the row is another execution's, or over and not to be done again;
+            `no_artifacts` where it is over and what the asked step needs is not there.
     """
     now = now_iso()
     fresh = fresh_row(given, job_id, arn, now)
     if jobs.create(fresh):
         return fresh
-    if jobs.begin(job_id, arn, now) and (row := jobs.get(job_id)):
-        return row
     row = jobs.get(job_id)
     if row is not None and row.belongs_to(arn, name):
-        raise JobOverError(f"{job_id} is {row.status}")
+        if not jobs.begin(job_id, arn, now):
+            raise JobOverError(f"{job_id} is {row.status}")
+        return row
     if row is not None and row.is_terminal and given.pipeline_step is not PipelineStep.SFM:
         # Started by hand, to do the job's later steps again with what the earlier ones left.
         request = given.model_dump(mode="json", by_alias=True, include=REQUEST_FIELDS, exclude_none=True)
         again = row.reopened(given.pipeline_step, request, now, arn)
+        feasible_plan(given, again)  # a step that can't be done leaves the row as it ended
         if jobs.reopen(row, again):
             return again
     raise UserError(
@@ -109,6 +108,13 @@ def fresh_row(given: JobInput, job_id: str, arn: str, now: str) -> JobRecord:
         updated_at=now,
         stages=empty_stages(),
     )
+
+
+def feasible_plan(given: JobInput, row: JobRecord) -> Plan:
+    """The plan of `row`'s run. Raises UserError `no_artifacts`."""
+    plan = make_plan(given.model_copy(update={"run": row.run}), row.job_id, facts, row.model_s3_uri)
+    check_artifacts(plan)
+    return plan
 
 
 def check_artifacts(plan: Plan) -> None:

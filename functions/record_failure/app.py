@@ -1,6 +1,6 @@
 """Where every Catch leads: write the reason into the row, in words its owner understands.
 
-The state machine goes on to its Fail state afterwards.
+The state machine goes on to its Fail state afterwards, and fails with the code and the message returned here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from spaceport.environment import Environment
 from spaceport.failure import explain
 from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.jobs import Jobs
-from spaceport.plan import job_id_named
+from spaceport.plan import job_id_of
 from spaceport.stages import SETUP, Status
 
 
@@ -31,13 +31,13 @@ jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: {input, executionName, executionArn, failure: {Error, Cause}}, as the states pass it."""
-    job_id = job_id_named(event["input"].get("jobId"), event["executionName"])
+    job_id = job_id_of(event["input"], event["executionName"])
     row = own_row(job_id, event["executionArn"], event["executionName"])
     failure = event["failure"]
-    error = explain(failure["Error"], failure.get("Cause", ""), row.message if row else SETUP.message)
+    error = explain(failure["Error"], failure.get("Cause") or "", row.message if row else SETUP.message)
     recorded = row is not None and jobs.fail(job_id, event["executionArn"], error, now_iso())
     logger.error("job failed", job_id=job_id, code=error.code, recorded=recorded)
-    return {"jobId": job_id, "code": error.code, "recorded": recorded}
+    return {"jobId": job_id, "code": error.code, "message": error.message, "recorded": recorded}
 
 
 def own_row(job_id: str, arn: str, name: str) -> JobRecord | None:

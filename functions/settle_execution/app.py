@@ -13,21 +13,27 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.ending import ending
+from spaceport.artifacts import Artifacts
 from spaceport.environment import Environment
 from spaceport.executions import Execution
 from spaceport.job import now_iso
 from spaceport.jobs import Jobs
-from spaceport.plan import job_id_named
+from spaceport.plan import job_id_of
+from spaceport.sagemaker_tasks import SageMakerTasks
+from spaceport.settlement import Settlement
 
 
 class Settings(Environment):
     jobs_table: str
+    data_bucket: str
 
 
 logger = Logger()
 settings = Settings.read()
 jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
+settlement = Settlement(
+    jobs, SageMakerTasks(boto3.client("sagemaker")), Artifacts(boto3.client("s3"), settings.data_bucket)
+)
 
 
 @logger.inject_lambda_context
@@ -40,19 +46,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         error=detail.get("error") or "",
         cause=detail.get("cause") or "",
     )
-    job_id = job_id_named(given_job_id(detail), execution.name)
+    job_id = job_id_of(execution_input(detail), execution.name)
     row = jobs.get(job_id)
     if row is None or row.is_terminal or not row.belongs_to(execution.arn, execution.name):
         return {"jobId": job_id, "settled": False}
-    status, error = ending(row, execution)
-    settled = jobs.settle(job_id, execution.arn, status, error, now_iso())
-    logger.info("execution settled", job_id=job_id, status=status, settled=settled)
+    settled = settlement.settle(row, execution, now_iso())
+    logger.info("execution settled", job_id=job_id, execution=execution.status, settled=settled)
     return {"jobId": job_id, "settled": settled}
 
 
-def given_job_id(detail: dict[str, Any]) -> object:
-    """The jobId in the execution's input, which EventBridge leaves out where it is large."""
+def execution_input(detail: dict[str, Any]) -> object:
+    """The execution's input, which EventBridge leaves out where it is large."""
     try:
-        return json.loads(detail.get("input") or "{}").get("jobId")
-    except (ValueError, AttributeError):
+        return json.loads(detail.get("input") or "null")
+    except ValueError:
         return None

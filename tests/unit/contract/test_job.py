@@ -16,7 +16,7 @@ from spaceport.job import (
     parse_sagemaker_name,
     task_name,
 )
-from spaceport.plan import TemplateFacts, job_id_named, make_plan, parse_input
+from spaceport.plan import TemplateFacts, job_id_of, make_plan, parse_input
 from spaceport.stages import COMPRESSION, DONE, SFM, STAGES, TRAINING, Status
 from spaceport.updates import worth_sending
 
@@ -142,11 +142,11 @@ def test_bad_execution_inputs_are_refused_by_name(raw: dict, word: str):
 
 
 def test_the_job_id_falls_back_to_the_executions_name():
-    assert job_id_named("mine", "run-7") == "mine"
-    assert job_id_named(None, "run-7") == "run-7"
-    assert len(job_id_named(None, "x" * 80)) <= 40
-    assert job_id_named({"not": "text"}, "run_7").startswith("job-")
-    assert job_id_named("mine\n", "run-7") == "run-7"
+    assert job_id_of({"jobId": "mine"}, "run-7") == "mine"
+    assert job_id_of({}, "run-7") == job_id_of([1], "run-7") == job_id_of("text", "run-7") == "run-7"
+    assert len(job_id_of({}, "x" * 80)) <= 40
+    assert job_id_of({"jobId": {"not": "text"}}, "run_7").startswith("job-")
+    assert job_id_of({"jobId": "mine\n"}, "run-7") == "run-7"
 
 
 def test_stage_indices_are_their_places():

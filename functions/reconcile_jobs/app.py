@@ -1,0 +1,87 @@
+"""Every five minutes: mend what an event that never came, or a call that failed, has left behind.
+
+Each job is looked at on its own: one that can't be mended now must not keep the others waiting.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.artifacts import Artifacts
+from spaceport.environment import Environment
+from spaceport.executions import Executions
+from spaceport.job import now_iso
+from spaceport.jobs import Jobs
+from spaceport.reconciliation import Remedy, all_artifacts_are_there, remedy
+from spaceport.sagemaker_tasks import SageMakerTasks
+from spaceport.settlement import Settlement
+from spaceport.stages import LIVE
+
+
+class Settings(Environment):
+    jobs_table: str
+    data_bucket: str
+    state_machine_arn: str
+
+
+logger = Logger()
+settings = Settings.read()
+jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
+executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
+sagemaker_tasks = SageMakerTasks(boto3.client("sagemaker"))
+artifacts = Artifacts(boto3.client("s3"), settings.data_bucket)
+settlement = Settlement(jobs, sagemaker_tasks, artifacts)
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return reconcile(datetime.now(UTC))
+
+
+def reconcile(now: datetime) -> dict[str, Any]:
+    """Mend every job. Raises RuntimeError after the last one where some could not be mended."""
+    work = [(job_id, mend) for status in LIVE for job_id in jobs.with_status(status)]
+    work += [(job_id, discard) for job_id in jobs.awaiting_discard()]
+    failed = []
+    for job_id, do in work:
+        try:
+            do(job_id, now)
+        except Exception:  # whatever it is, the other jobs are not to wait for it
+            logger.exception("not mended", job_id=job_id)
+            failed.append(job_id)
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(work)} jobs could not be mended: {', '.join(failed[:20])}")
+    return {"looked_at": len(work)}
+
+
+def mend(job_id: str, now: datetime) -> None:
+    row = jobs.get(job_id)
+    if row is None or row.is_terminal:
+        return
+    execution = executions.of(row)
+    needed = remedy(row, execution, now)
+    if needed is Remedy.SETTLE:
+        settlement.settle(row, execution, now_iso(now))
+    elif needed is Remedy.STOP:
+        executions.stop(execution.arn, "The job is to be stopped.")
+        if row.task is not None:
+            sagemaker_tasks.stop(row.task, row.stage)
+    elif needed is Remedy.START:
+        executions.start(row)
+    if needed is not Remedy.NOTHING:
+        logger.warning("mended", job_id=job_id, status=row.status, execution=execution.status, by=needed.name)
+
+
+def discard(job_id: str, now: datetime) -> None:
+    """Delete a stopped job's artifacts once more: its SageMaker job may have uploaded some after its end."""
+    row = jobs.get(job_id)
+    if row is None or not row.awaits_discard:
+        return
+    artifacts.discard(job_id)
+    if all_artifacts_are_there(row, now):
+        jobs.artifacts_discarded(job_id, now_iso(now))

@@ -1,0 +1,43 @@
+"""What is to be done about a job whose row and execution do not agree. Pure; `reconcile_jobs` does it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from spaceport.executions import MISSING, Execution
+from spaceport.job import JobRecord
+from spaceport.stages import Status
+
+STOP_AGAIN_AFTER = timedelta(minutes=1)  # a stop takes seconds; its event, a few more
+START_AGAIN_AFTER = timedelta(minutes=5)  # the stream starts a queued job at once, and retries for a while
+# SageMaker gives a stopped job 120 s to end and then uploads what it left.
+ARTIFACTS_COMPLETE_AFTER = timedelta(minutes=10)
+
+
+class Remedy(Enum):
+    NOTHING = auto()
+    SETTLE = auto()  # the execution is over, or lost: the row must end
+    STOP = auto()  # the stop did not arrive
+    START = auto()  # the start did not arrive
+
+
+def remedy(row: JobRecord, execution: Execution, now: datetime) -> Remedy:
+    """What `row`, which has not ended, needs, when this is how its `execution` stands."""
+    if row.status is Status.QUEUED and execution.status == MISSING:
+        waiting_since = datetime.fromisoformat(row.queued_at or row.created_at)
+        return Remedy.START if now - waiting_since > START_AGAIN_AFTER else Remedy.NOTHING
+    if execution.is_over:
+        return Remedy.SETTLE
+    if row.status is Status.STOPPING and _unchanged(row, now) > STOP_AGAIN_AFTER:
+        return Remedy.STOP
+    return Remedy.NOTHING
+
+
+def all_artifacts_are_there(stopped: JobRecord, now: datetime) -> bool:
+    """Whether nothing of this stopped job can be uploaded any more: one more deletion is the last."""
+    return _unchanged(stopped, now) > ARTIFACTS_COMPLETE_AFTER
+
+
+def _unchanged(row: JobRecord, now: datetime) -> timedelta:
+    return now - datetime.fromisoformat(row.updated_at)
