@@ -42,10 +42,9 @@ class GradientStatistics:
         Args:
             absolute: take each pixel's share absolutely (AbsGS, Ye et al. 2024).
         """
-        half_image = torch.tensor([photo.camera.width / 2, photo.camera.height / 2], device=self.pull.device)
         gradients = rasterization.mean_gradients()
-        gradient = gradients.absolute if absolute else gradients.signed
-        self.pull += (gradient * half_image).norm(dim=-1)
+        across, down = (gradients.absolute if absolute else gradients.signed).unbind(dim=-1)
+        self.pull += torch.hypot(across * (photo.camera.width / 2), down * (photo.camera.height / 2))
         self.views += (rasterization.radii > 0).float()
 
     def mean_pull(self) -> Tensor:
@@ -88,7 +87,7 @@ class Densification(Protocol):
             progress: share of the budget that is spent, 0..1.
             initial_count: Gaussians before the first edit.
             extent: of the scene, metres.
-            generator: on the splat's device.
+            generator: on the CPU, wherever the splat is: so a run drawn on one device goes on on another.
         """
         ...
 
@@ -161,7 +160,7 @@ class BudgetedDensification:
         alive = _alive(splat, self.min_opacity, self.max_scale * extent)
         score = statistics.mean_pull() * alive
         room = self.target_count(progress, initial_count) - int(alive.sum())
-        parents = _draw(score, room, generator)
+        parents = draw_by_score(score, room, generator)
         return Edit(_without(alive, parents), halves(splat, parents))
 
 
@@ -219,13 +218,26 @@ class AdaptiveDensityControl:
         alive = _alive(splat, self.min_opacity, largest)
         score = statistics.mean_pull() * alive
         score = torch.where(score >= self.min_pull, score, torch.zeros_like(score))
-        grown = _draw(score, self.max_gaussians - int(alive.sum()), generator)
+        grown = draw_by_score(score, self.max_gaussians - int(alive.sum()), generator)
         is_small = splat.scales[grown].amax(dim=1) <= self.small * extent
         clones = {name: tensor[grown[is_small]] for name, tensor in splat.tensors.items()}
         split = grown[~is_small]
         children = _samples(splat, split, generator)
         born = {name: torch.cat([clones[name], children[name]]) for name in clones}
         return Edit(_without(alive, split), born)
+
+
+def draw_by_score(score: Tensor, room: int, generator: torch.Generator) -> Tensor:
+    """Up to `room` different indices drawn with odds by `score`, ascending; none with a score of 0.
+
+    A race: each takes an exponential time at the rate of its score, the first ones in are drawn (Efraimidis
+    and Spirakis 2006). `torch.multinomial` does the same, but refuses more than 2²⁴ candidates.
+    """
+    count = min(room, int((score > 0).sum()))
+    if count <= 0:
+        return torch.empty(0, dtype=torch.long, device=score.device)
+    time = torch.empty(score.shape).exponential_(generator=generator).clamp_(min=1e-30)
+    return (score / time.to(score.device)).topk(count).indices.sort().values
 
 
 def halves(splat: Splat, parents: Tensor) -> dict[str, Tensor]:
@@ -259,7 +271,7 @@ def rotation_matrices(quats: Tensor) -> Tensor:
 def _samples(splat: Splat, parents: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
     """Two smaller Gaussians drawn from each parent, as 3DGS splits."""
     born = {name: torch.cat([tensor[parents]] * 2) for name, tensor in splat.tensors.items()}
-    noise = torch.randn(born["means"].shape, generator=generator, device=parents.device)
+    noise = torch.randn(born["means"].shape, generator=generator).to(parents.device)
     local = (noise * born["log_scales"].exp())[..., None]
     born["means"] = born["means"] + (rotation_matrices(born["quats"]) @ local).squeeze(-1)
     born["log_scales"] = born["log_scales"] - torch.tensor(1.6).log().item()  # 3DGS: φ = 1.6
@@ -268,14 +280,6 @@ def _samples(splat: Splat, parents: Tensor, generator: torch.Generator) -> dict[
 
 def _alive(splat: Splat, min_opacity: float, max_scale: float) -> Tensor:
     return (splat.opacities >= min_opacity) & (splat.scales.amax(dim=1) <= max_scale)
-
-
-def _draw(score: Tensor, room: int, generator: torch.Generator) -> Tensor:
-    """Up to `room` different indices drawn with odds by `score`, ascending; none with a score of 0."""
-    count = min(room, int((score > 0).sum()))
-    if count <= 0:
-        return torch.empty(0, dtype=torch.long, device=score.device)
-    return torch.multinomial(score, count, generator=generator).sort().values
 
 
 def _without(alive: Tensor, parents: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from torch import Tensor
+
 from spaceport_gaussian.photos import Photo
 from spaceport_gaussian.splat import Splat
 from spaceport_render import metrics
@@ -22,14 +24,16 @@ class Quality:
     detail: float
 
 
+def psnr(render: Tensor, target: Tensor) -> Tensor:
+    """The PSNR of two images (H, W, 3), dB, at most 100: a scalar on their device."""
+    return -10.0 * torch.log10(torch.mean((render.clamp(0.0, 1.0) - target) ** 2).clamp(min=1e-10))
+
+
 @torch.no_grad()
-def mean_psnr(splat: Splat, photos: Sequence[Photo], sh_degree: int) -> float:
-    """The mean PSNR over `photos`, dB; quick, on the splat's device."""
-    errors = [
-        torch.mean((splat.render(photo, sh_degree).image.clamp(0.0, 1.0) - photo.target) ** 2)
-        for photo in photos
-    ]
-    return float(torch.stack([-10.0 * torch.log10(error.clamp(min=1e-10)) for error in errors]).mean())
+def mean_psnr(splat: Splat, photos: Sequence[Photo], sh_degree: int | None = None) -> float:
+    """The mean PSNR over `photos`, dB, with SH bands up to `sh_degree` (default: all); quick."""
+    values = [psnr(splat.render(photo, sh_degree).image, photo.target) for photo in photos]
+    return float(torch.stack(values).mean())
 
 
 @torch.no_grad()
@@ -42,5 +46,4 @@ def evaluate(splat: Splat, photos: Sequence[Photo]) -> Quality:
         rows.append(
             (metrics.psnr(render, target), metrics.ssim(render, target), metrics.detail(render, target))
         )
-    psnr, ssim, detail = np.mean(rows, axis=0)
-    return Quality(float(psnr), float(ssim), float(detail))
+    return Quality(*(float(mean) for mean in np.mean(rows, axis=0)))

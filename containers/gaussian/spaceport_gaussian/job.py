@@ -16,7 +16,7 @@ from spaceport.progress import Progress
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
-from spaceport_gaussian.evaluation import Quality, evaluate
+from spaceport_gaussian.evaluation import evaluate, mean_psnr
 from spaceport_gaussian.initialisation import check_trainable, scene_extent, starting_splat, untrained_splat
 from spaceport_gaussian.photos import PhotoPyramid
 from spaceport_gaussian.recipe import Recipe, gaussian_budget, recipe_for
@@ -171,18 +171,19 @@ def measure(run: TrainingRun, material: Material, spent: Callable[[], float]) ->
         seed=material.tuning.seed,
         device=material.device,
     )
-    before, after = _quality(untrained, material.held), _quality(run.splat, material.held)
+    held = material.held.at(1.0)
+    quality = evaluate(run.splat, held) if held else None
     return TrainingReport(
-        psnr_train=evaluate(run.splat, holdout.fixed_subset(material.photos.at(1.0))).psnr,
-        psnr_holdout=after and after.psnr,
-        ssim_holdout=after and after.ssim,
-        detail_holdout=after and after.detail,
-        psnr_holdout_initial=before and before.psnr,
+        psnr_train=mean_psnr(run.splat, holdout.fixed_subset(material.photos.at(1.0))),
+        psnr_holdout=quality and quality.psnr,
+        ssim_holdout=quality and quality.ssim,
+        detail_holdout=quality and quality.detail,
+        psnr_holdout_initial=mean_psnr(untrained, held) if held else None,
         iterations=run.iterations,
         stopped_by=run.stopped_by,
         gaussians=len(run.splat),
         gaussians_initial=len(untrained),
-        holdout=[photo.name for photo in material.held.at(1.0)],
+        holdout=[photo.name for photo in held],
         device=_device_name(material.device),
         rasterizer="gsplat" if material.device.type == "cuda" else "numba",
         preset=material.tuning.preset,
@@ -197,10 +198,6 @@ def affordable_gaussians(wanted: int, device: torch.device) -> int:
         return wanted
     free, _ = torch.cuda.mem_get_info(device)
     return min(wanted, int(free * MEMORY_SHARE / BYTES_PER_GAUSSIAN))
-
-
-def _quality(splat: Splat, held: PhotoPyramid) -> Quality | None:
-    return evaluate(splat, held.at(1.0)) if len(held) else None
 
 
 def _device_name(device: torch.device) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spaceport_gaussian.densification import GradientStatistics
-from spaceport_gaussian.evaluation import mean_psnr
+from spaceport_gaussian.evaluation import mean_psnr, psnr
 from spaceport_gaussian.optimisation import GaussianOptimiser
 from spaceport_gaussian.photos import PhotoPyramid
 from spaceport_gaussian.recipe import Recipe
@@ -30,14 +30,15 @@ class Step:
 
     Attributes:
         iterations: done so far, this one included.
-        psnr: dB, of the render of this iteration against its photo, at this iteration's size.
+        loss, psnr: scalars still on the device: to read their values is to wait for it. The PSNR, in dB, is
+            of this iteration's render against its photo, at this iteration's size.
         tested_psnr: dB, over the fixed subset of training photos at full size, where it was tested now.
         scale: of the photos, 1 = full size.
     """
 
     iterations: int
-    loss: float
-    psnr: float
+    loss: Tensor
+    psnr: Tensor
     tested_psnr: float | None
     gaussians: int
     scale: float
@@ -57,7 +58,7 @@ class TrainingRun:
     Attributes:
         initial_count: Gaussians at the start.
         extent: of the scene, metres.
-        draw: random numbers of the densification, on the splat's device.
+        draw: random numbers of the densification.
         order: random numbers of the order of photos.
         waiting: the photos (indices) still to come in this round, last first.
         stopped_by: which rule ended training, once one has.
@@ -84,7 +85,7 @@ class TrainingRun:
             statistics=GradientStatistics.empty(len(splat), device),
             initial_count=len(splat),
             extent=extent,
-            draw=torch.Generator(device).manual_seed(seed),
+            draw=torch.Generator().manual_seed(seed),
             order=torch.Generator().manual_seed(seed),
         )
 
@@ -173,8 +174,8 @@ def train(
             run,
             Step(
                 iterations=run.iterations,
-                loss=loss.item(),
-                psnr=_psnr(render.image.detach(), target),
+                loss=loss.detach(),
+                psnr=psnr(render.image.detach(), target),
                 tested_psnr=tested,
                 gaussians=len(run.splat),
                 scale=scale,
@@ -201,11 +202,6 @@ def psnr_if_due(run: TrainingRun, photos: PhotoPyramid, recipe: Recipe, sh_degre
     """The PSNR over the fixed subset, remembered in the run, where the stopping rules ask for it now."""
     if not recipe.stopping.is_test_due(run.iterations, recipe.resolution.is_full(run.iterations - 1)):
         return None
-    psnr = mean_psnr(run.splat, fixed_subset(photos.at(1.0)), sh_degree)
-    run.plateau = run.plateau.after(run.iterations, psnr, recipe.stopping.min_gain)
-    return psnr
-
-
-def _psnr(render: Tensor, target: Tensor) -> float:
-    error = torch.mean((render.clamp(0.0, 1.0) - target) ** 2).clamp(min=1e-10)
-    return float(-10.0 * torch.log10(error))
+    tested = mean_psnr(run.splat, fixed_subset(photos.at(1.0)), sh_degree)
+    run.plateau = run.plateau.after(run.iterations, tested, recipe.stopping.min_gain)
+    return tested

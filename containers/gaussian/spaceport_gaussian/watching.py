@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from spaceport.progress import Progress
 from spaceport_gaussian.photos import Photo
@@ -19,6 +21,7 @@ from spaceport_gaussian.training_log import TrainingLog
 Clock = Callable[[], float]
 
 PREVIEW = "preview.jpg"
+TELL_EVERY_S = 0.25  # of the progress lines that this makes, one a second gets out
 PREVIEW_EVERY_S = 4.0  # a render and a small JPEG: under 1 % of the time
 CHECKPOINT_EVERY_S = 120.0  # what a killed machine loses at most
 LOG_SHARE = 1 / 100  # a hundred log lines, whatever the budget
@@ -55,18 +58,21 @@ class Watching:
         self._share = share
         self._clock = clock
         self._previewed_at = self._saved_at = self._started_at = clock()
-        self._psnr: float | None = None
+        self._told_at = -math.inf
+        self._psnr: Tensor | None = None  # a scalar on the device, where it can wait to be read
 
     def __call__(self, run: TrainingRun, step: Step) -> None:
         before = step.psnr if self._psnr is None else self._psnr
         self._psnr = before + SMOOTHING * (step.psnr - before)
-        self._tell(step)
         if (
             step.iterations % max(1, round(LOG_SHARE * self._max_iterations)) == 0
             or step.tested_psnr is not None
         ):
             self._write(step)
         now = self._clock()
+        if now - self._told_at >= TELL_EVERY_S:
+            self._told_at = now
+            self._tell(step)
         if now - self._previewed_at >= PREVIEW_EVERY_S:
             self._previewed_at = now
             write_preview(self._preview, run.splat, self._preview_photo)
@@ -80,7 +86,7 @@ class Watching:
         self._progress(
             first + (last - first) * step.iterations / self._max_iterations,
             f"Iteration {step.iterations} of {self._max_iterations}",
-            psnr=round(self._psnr, 2),
+            psnr=round(self._psnr.item(), 2),
             gaussians=step.gaussians,
             iteration=step.iterations,
         )
@@ -91,8 +97,8 @@ class Watching:
             step.iterations,
             "step",
             seconds=round(self._clock() - self._started_at, 2),
-            loss=round(step.loss, 5),
-            psnr_running=round(self._psnr, 3),
+            loss=round(step.loss.item(), 5),
+            psnr_running=round(self._psnr.item(), 3),
             psnr_subset=None if step.tested_psnr is None else round(step.tested_psnr, 3),
             gaussians=step.gaussians,
             scale=step.scale,

@@ -8,6 +8,7 @@ from spaceport_gaussian.densification import (
     AdaptiveDensityControl,
     BudgetedDensification,
     GradientStatistics,
+    draw_by_score,
     halves,
     rotation_matrices,
 )
@@ -193,3 +194,24 @@ def test_the_plain_recipe_lowers_opacities_now_and_then_and_they_rise_again():
 @pytest.mark.parametrize("policy", [BudgetedDensification(500), AdaptiveDensityControl(500)])
 def test_fifty_iterations_are_enough_to_see_edits(policy):
     assert sum(policy.is_due(done, 50) for done in range(1, 51)) >= 2
+
+
+def test_the_draw_follows_the_scores():
+    # Given three candidates of which one scores nothing
+    random = torch.Generator().manual_seed(3)
+    score = torch.tensor([1.0, 0.0, 3.0])
+
+    # When one of them is drawn, often
+    drawn = torch.cat([draw_by_score(score, 1, random) for _ in range(2_000)])
+
+    # Then it is the third three times as often as the first, and never the second
+    shares = torch.bincount(drawn, minlength=3) / len(drawn)
+    assert shares.tolist() == pytest.approx([0.25, 0.0, 0.75], abs=0.03)
+    assert draw_by_score(score, 3, random).tolist() == [0, 2]
+
+
+def test_there_may_be_more_candidates_than_torch_multinomial_takes():
+    score = torch.zeros(2**24 + 1)
+    score[[5, 2**24]] = 1.0
+
+    assert draw_by_score(score, 10, torch.Generator().manual_seed(0)).tolist() == [5, 2**24]
