@@ -40,7 +40,8 @@ def rasterize_with_gsplat(
         sh_degree=sh_degree,
         packed=False,
         absgrad=True,
-        backgrounds=means.new_tensor(background)[None],
+        # None is black. A tensor would be copied to the device, which waits for all that was asked of it.
+        backgrounds=means.new_tensor(background)[None] if any(background) else None,
     )
     means2d = info["means2d"]  # (1, N, 2), pixels
     if means2d.requires_grad:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class SsimTarget:
         """From (H, W, 3), 0 to 1."""
         with torch.no_grad():
             if photo.device.type != "cpu":
-                return cls(photo, _under_window(photo), _under_window(photo * photo))
+                return cls(photo, *_under_window(photo, photo * photo))
             rows = _rows(photo)
             mean, mean_square = np.empty_like(rows), np.empty_like(rows)
             run_over(len(rows), structural_similarity.target_moments, rows, mean, mean_square)
@@ -61,24 +62,34 @@ def ssim_loss(image: Tensor, photo: Tensor | SsimTarget) -> Tensor:
 
 def ssim_by_torch(image: Tensor, target: SsimTarget) -> Tensor:
     """SSIM, a scalar, for any device and float type."""
-    a, b = _under_window(image), target.mean
-    variance_a = _under_window(image * image) - a * a
+    a, mean_square, mean_product = _under_window(image, image * image, image * target.photo)
+    b = target.mean
+    variance_a = mean_square - a * a
     variance_b = target.mean_square - b * b
-    covariance = _under_window(image * target.photo) - a * b
+    covariance = mean_product - a * b
     c1, c2 = float(structural_similarity.C1), float(structural_similarity.C2)
     luminance = (2 * a * b + c1) / (a * a + b * b + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
     return (luminance * structure).mean()
 
 
-def _under_window(image: Tensor) -> Tensor:
-    """(H, W, 3): the window's mean at each pixel."""
-    window = torch.from_numpy(structural_similarity.WINDOW).to(image)
-    channels_first = image.permute(2, 0, 1)[:, None]
+def _under_window(*images: Tensor) -> tuple[Tensor, ...]:
+    """For each of `images` (H, W, 3) the window's mean at each pixel."""
+    planes = torch.cat(images, dim=2).permute(2, 0, 1)[None]
+    count = planes.shape[1]
+    window = _window(planes.device, planes.dtype).expand(count, 1, 1, -1)
     radius = structural_similarity.RADIUS
-    across = torch.nn.functional.conv2d(channels_first, window.view(1, 1, 1, -1), padding=(0, radius))
-    both = torch.nn.functional.conv2d(across, window.view(1, 1, -1, 1), padding=(radius, 0))
-    return both[:, 0].permute(1, 2, 0)
+    # By channel: torch's own kernels, in full precision. cuDNN's would round to TF32's 10 bits where the GPU
+    # has it, and the variances here are small differences.
+    across = torch.nn.functional.conv2d(planes, window, padding=(0, radius), groups=count)
+    both = torch.nn.functional.conv2d(across, window.mT, padding=(radius, 0), groups=count)
+    return both[0].permute(1, 2, 0).split(structural_similarity.CHANNELS, dim=2)
+
+
+@cache
+def _window(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(1, 1, 1, 11). Kept: a copy to the device would wait for all that was asked of it."""
+    return torch.from_numpy(structural_similarity.WINDOW).to(device, dtype).view(1, 1, 1, -1)
 
 
 class _NumbaSsim(torch.autograd.Function):
