@@ -24,6 +24,7 @@ from spaceport.errors import UserError
 from spaceport_local.children import Warden, passed_on
 from spaceport_local.endpoint import HOST, REGION, Endpoint
 from spaceport_local.folders import DataFolder
+from spaceport_local.journal import Journal
 
 MINISTACK = "1.5.33"  # our patches replace private functions of exactly this version
 FIRST_PORT = 4566  # where AWS emulators usually listen
@@ -184,7 +185,8 @@ def _load_app(settings: EngineSettings, endpoint: Endpoint, warden: Warden) -> A
     from spaceport_local.sagemaker.jobs import JobRunner
     from spaceport_local.sagemaker.programs import Programs
 
-    patches.install()
+    journal = Journal(settings.folder.journal)
+    patches.install(journal)
     runner = JobRunner(
         folder=settings.folder.jobs,
         programs=Programs(settings.project, settings.programs),
@@ -193,7 +195,7 @@ def _load_app(settings: EngineSettings, endpoint: Endpoint, warden: Warden) -> A
         stop_grace_s=settings.stop_grace_s,
     )
     runner.tidy()
-    plugin.install(runner)
+    plugin.install(runner, journal)
     return ministack_app.app
 
 
@@ -229,11 +231,12 @@ async def _serve(app: Any, listener: socket.socket, checkpoint_s: float) -> None
 
 
 async def _keep_company(port: int, checkpoint_s: float, stop: asyncio.Event) -> None:
-    """What happens beside serving: news of the last stop, then a save of the state every few seconds."""
-    from spaceport_local.patches import checkpoint, executions
+    """Beside serving: first what the last stop interrupted, then a save of the state every few seconds."""
+    from spaceport_local.patches import checkpoint, durability, executions
 
     await _until_served(port)
     await asyncio.to_thread(executions.announce_interrupted)
+    await asyncio.to_thread(durability.resume)
     pause = checkpoint_s
     while not await _wait(stop, pause):
         began = time.monotonic()

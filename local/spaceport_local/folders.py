@@ -25,6 +25,11 @@ class DataFolder:
         return self.root / "state"
 
     @property
+    def journal(self) -> Path:
+        """What happened since the state was saved."""
+        return self.root / "journal"
+
+    @property
     def objects(self) -> Path:
         """S3's objects."""
         return self.root / "objects"

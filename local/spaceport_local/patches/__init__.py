@@ -5,9 +5,11 @@ MiniStack reads its settings when it is imported, so only the engine imports thi
 
 from __future__ import annotations
 
+from spaceport_local.journal import Journal
 from spaceport_local.patches import (
     checkpoint,
     cognito_users,
+    durability,
     executions,
     function_interpreter,
     http_api,
@@ -36,11 +38,14 @@ PATCHES = (
     log_subscriptions,
     stream_mappings,
 )
-SEAMS = (*checkpoint.SEAMS, *(seam for patch in PATCHES for seam in patch.SEAMS))
+SEAMS = (*checkpoint.SEAMS, *durability.SEAMS, *(seam for patch in PATCHES for seam in patch.SEAMS))
 
 
-def install() -> None:
+def install(journal: Journal) -> None:
     """Apply every patch. Raises UserError `engine_changed` when they were written for another MiniStack."""
     seams.check(SEAMS)
     for patch in PATCHES:
         patch.install()
+    # Around what the others made of the tables' streams and of an object's event:
+    durability.install(journal)
+    checkpoint.install(journal)

@@ -1,19 +1,97 @@
-"""Save the engine's state while it runs: MiniStack saves only when it is stopped in good order."""
+"""Save the engine's state while it runs: MiniStack saves only when it is stopped in good order.
+
+A save is of one moment for each service, and makes the journal of what came before it superfluous
+(`durability.py`). While a stack is made, changed or deleted nothing is saved: half a stack in a save could
+neither be finished nor be made again. Its end is saved before anybody can see it.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 from ministack import app
 from ministack.core import persistence
+from ministack.services import cloudformation
+from ministack.services.cloudformation import stacks
 
+from spaceport_local.journal import Journal
 from spaceport_local.patches.seams import Seam
 
 SEAMS = (
     Seam("app:_build_persistence_save_dict", "9a6393cc953d"),
     Seam("core.persistence:save_all", "ea253a04fd05"),
     Seam("core.persistence:save_state", "58a955110973"),
+    Seam("core.persistence:_json_default", "495d9abe01cb"),
+    Seam("services.cloudformation.stacks:_deploy_stack_async", "34c0aed718d8"),
+    Seam("services.cloudformation.stacks:_add_event", "0adea13d13a6"),
 )
+IN_PROGRESS = "_IN_PROGRESS"
+ATTEMPTS = 3  # a service may change its state while it is read
+
+logger = logging.getLogger(__name__)
+_saving = threading.Lock()
+_journal: Journal | None = None
 
 
-def save() -> None:
-    """Write every service's state; each file is replaced as a whole, so a kill leaves the one before."""
-    persistence.save_all(app._build_persistence_save_dict())
+def install(journal: Journal) -> None:
+    global _journal  # noqa: PLW0603  MiniStack calls module functions: the journal must be found from them
+    _journal = journal
+    add_event = stacks._add_event
+
+    def add_event_and_save(
+        stack_id: str, stack: str, logical_id: str, kind: str, status: str, *rest: Any, **options: Any
+    ) -> None:
+        add_event(stack_id, stack, logical_id, kind, status, *rest, **options)
+        if logical_id == stack and not status.endswith(IN_PROGRESS):
+            save()  # in the loop that answers requests: none can tell of the end before this returns
+
+    stacks._add_event = add_event_and_save
+    app.save_all = lambda services: save()
+
+
+def save() -> bool:
+    """Write every service's state, each file as a whole; whether that was done."""
+    with _saving:
+        if _journal is None or _is_changing_a_stack():
+            return False
+        superfluous = _journal.rotate()
+        services = app._build_persistence_save_dict()
+        saved = [_save_service(name, get_state) for name, get_state in services.items()]
+        if not all(saved):
+            return False  # what the journal holds may be only there
+        _journal.forget(superfluous)
+    return True
+
+
+def _is_changing_a_stack() -> bool:
+    return any(
+        stack.get("StackStatus", "").endswith(IN_PROGRESS)
+        and stack["StackStatus"] != "REVIEW_IN_PROGRESS"  # a change set that nobody has executed
+        for stack in list(cloudformation._stacks._data.values())
+    )
+
+
+def _save_service(name: str, get_state: Callable[[], Any]) -> bool:
+    """As MiniStack's own `save_state`, which hides a failure."""
+    for attempt in range(ATTEMPTS):
+        try:
+            state = get_state()
+            if state is not None:
+                version = persistence._state_format_version(name)
+                content = {"__ministack_format__": version, "payload": state}
+                file = Path(persistence.STATE_DIR, f"{name}.json")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                draft = file.with_suffix(".json.tmp")
+                draft.write_text(json.dumps(content, default=persistence._json_default))
+                draft.replace(file)
+        except Exception as error:
+            if attempt == ATTEMPTS - 1:
+                logger.warning("the state of %s could not be saved: %r", name, error)
+        else:
+            return True
+    return False

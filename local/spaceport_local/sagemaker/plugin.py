@@ -27,6 +27,7 @@ from ministack.core.responses import (
 )
 from ministack.services import eventbridge, stepfunctions
 
+from spaceport_local.journal import Journal
 from spaceport_local.patches import seams
 from spaceport_local.patches.seams import Seam
 from spaceport_local.sagemaker.api import ApiError, SageMaker
@@ -55,12 +56,14 @@ SEAMS = (
     Seam("services.eventbridge:_put_events", "ebcda0f38061"),
 )
 TARGET_PREFIX = "SageMaker."
+JOB = "sagemaker job"  # in the journal
 RESTARTED = "InternalServerError: the local cloud was stopped while the job ran."
 WATCH_INTERVAL_S = 0.05
 
 logger = logging.getLogger(__name__)
 jobs = JobTable()
 _service: SageMaker | None = None
+_journal: Journal | None = None
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,12 @@ class TaskAttempt:
 _attempt: contextvars.ContextVar[TaskAttempt | None] = contextvars.ContextVar("task_attempt", default=None)
 
 
-def install(runner: JobRunner) -> None:
+def install(runner: JobRunner, journal: Journal) -> None:
     """Register the service with MiniStack, and its tasks with MiniStack's Step Functions."""
     seams.check(SEAMS)
-    global _service  # noqa: PLW0603  MiniStack calls module functions: the service must be found from them
-    _service = SageMaker(runner.run, announce, jobs)
+    # MiniStack calls module functions: the service and the journal must be found from them.
+    global _service, _journal
+    _service, _journal = SageMaker(runner.run, announce, jobs), journal
 
     module = sys.modules[__name__]
     sys.modules["ministack.services.sagemaker"] = module
@@ -105,7 +109,9 @@ def install(runner: JobRunner) -> None:
 
 
 def announce(job: Job) -> None:
-    """Put the job's new state on the default event bus."""
+    """Put the job's new state on the default event bus, once it can't be lost any more."""
+    if _journal is not None:
+        _journal.append(JOB, _saved(job))
     # EventBridge documents these times as milliseconds, the API as seconds.
     detail = {
         name: int(value * 1000) if name.endswith("Time") and isinstance(value, float) else value
@@ -144,27 +150,30 @@ async def handle_request(
 
 
 def get_state() -> dict[str, Any]:
-    return {
-        "jobs": [
-            {
-                "kind": job.kind.name,
-                "account": job.scope.account,
-                "region": job.scope.region,
-                "description": job.describe(),
-            }
-            for job in jobs.all()
-        ]
-    }
+    return {"jobs": [_saved(job) for job in jobs.all()]}
 
 
 def load_persisted_state(state: Mapping[str, Any]) -> None:
     """Jobs that ran when the engine stopped have failed: their processes ended with it."""
     kinds = {kind.name: kind for kind in KINDS}
-    for saved in state.get("jobs", []):
+    later = _journal.earlier(JOB) if _journal is not None else []
+    latest = {
+        saved["description"][f"{saved['kind']}JobArn"]: saved for saved in [*state.get("jobs", []), *later]
+    }
+    for saved in latest.values():
         kind, description = kinds[saved["kind"]], saved["description"]
         if description[kind.status_field] in (IN_PROGRESS, STOPPING):
             description |= {kind.status_field: FAILED, "FailureReason": RESTARTED}
         jobs.add(Job(kind, Scope(saved["account"], saved["region"]), description))
+
+
+def _saved(job: Job) -> dict[str, Any]:
+    return {
+        "kind": job.kind.name,
+        "account": job.scope.account,
+        "region": job.scope.region,
+        "description": job.describe(),
+    }
 
 
 def reset() -> None:
