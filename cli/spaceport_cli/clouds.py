@@ -43,6 +43,9 @@ class Cloud(Protocol):
     def websocket_url(self) -> str:
         """The WebSocket API's address, stage included."""
 
+    def api_url(self) -> str:
+        """The HTTP API's address, stage included, without a slash at the end."""
+
 
 class StartableCloud(Cloud, Protocol):
     """A cloud that lives on this machine and runs only when wanted."""
@@ -114,6 +117,9 @@ class AwsCloud:
     def websocket_url(self) -> str:
         return output(self, "WebSocketUrl")
 
+    def api_url(self) -> str:
+        return output(self, "ApiUrl")
+
 
 def output(cloud: Cloud, name: str) -> str:
     """The stack's output `name`. Raises UserError where the stack has none."""
@@ -125,11 +131,11 @@ def output(cloud: Cloud, name: str) -> str:
         ) from error
 
 
-def socket_address(cloud: Cloud) -> str:
-    """The WebSocket API's address with the stack's access token: a secret, not to be shown.
+def access_token(cloud: Cloud) -> str:
+    """The stack's access token: a secret, not to be shown.
 
     Raises:
-        UserError: `no_access` where the caller may not read the token.
+        UserError: `no_access` where the caller may not read it.
         ConnectionError: the cloud could not be asked at all; it may be another time.
     """
     arn = output(cloud, "AccessTokenSecretArn")
@@ -143,8 +149,13 @@ def socket_address(cloud: Cloud) -> str:
         ) from error
     except BotoCoreError as error:
         raise ConnectionError(str(error)) from error
-    token = json.loads(secret["SecretString"])["token"]
-    return f"{cloud.websocket_url()}?token={quote(token, safe='')}"
+    token: str = json.loads(secret["SecretString"])["token"]
+    return token
+
+
+def socket_address(cloud: Cloud) -> str:
+    """The WebSocket API's address with the access token in it. Raises as `access_token`."""
+    return f"{cloud.websocket_url()}?token={quote(access_token(cloud), safe='')}"
 
 
 @contextmanager

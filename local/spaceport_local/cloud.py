@@ -14,7 +14,7 @@ from spaceport_local.folders import TEMPLATE, DataFolder, default_data_folder, f
 from spaceport_local.launcher import Launcher
 
 PORT_VARIABLE = "SPACEPORT_PORT"
-API_OUTPUT, STAGE = "WebSocketApiId", "prod"
+WEBSOCKET_OUTPUT, API_OUTPUT, STAGE = "WebSocketApiId", "ApiId", "prod"
 
 
 class LocalCloud:
@@ -70,7 +70,10 @@ class LocalCloud:
         return outputs
 
     def websocket_url(self) -> str:
-        return self._endpoint().websocket(self.outputs[API_OUTPUT], STAGE)
+        return self._endpoint().websocket(self.outputs[WEBSOCKET_OUTPUT], STAGE)
+
+    def api_url(self) -> str:
+        return self._endpoint().api_url(self.outputs[API_OUTPUT], STAGE)
 
     def web_url(self, s3_bucket: str, key: str) -> str:
         """The address of an object in a browser."""

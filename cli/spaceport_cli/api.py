@@ -1,0 +1,142 @@
+"""The HTTP API as the command calls it: signed in as the stack's operator.
+
+The operator's password is the stack's access token, so whoever may read that secret and has the right to
+sign users in needs nothing else. The account gets its password with the first sign-in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import urllib3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from spaceport.errors import UserError
+from spaceport.job import OPERATOR
+from spaceport_cli.clouds import Cloud, access_token, output
+
+TIMEOUT = urllib3.Timeout(connect=10, read=35)  # API Gateway itself gives up after 30 s
+# What could not be sent is sent again; an answer that was lost is asked for again by GET only.
+RETRIES = urllib3.Retry(
+    total=3,
+    backoff_factor=0.3,
+    allowed_methods=["GET"],
+    status_forcelist=[429, 502, 503, 504],
+    raise_on_status=False,
+)
+
+
+class ApiClient:
+    """Calls the API of one cloud. Every method raises UserError with the API's own code, words and hint.
+
+    Further codes: `no_access` where the caller may not sign in, `api_unreachable` where nobody answers.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._http = urllib3.PoolManager(timeout=TIMEOUT, retries=RETRIES)
+        self._token: str | None = None
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The answer to `GET path`; the path begins with a slash and may hold a query."""
+        return self._call("GET", path)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to `POST path`."""
+        return self._call("POST", path, body)
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        answer = self._ask(method, path, body)
+        if answer.status == HTTPStatus.UNAUTHORIZED:  # the token's hour is over
+            self._token = None
+            answer = self._ask(method, path, body)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise _refusal(answer)
+        return _object_in(answer)
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> urllib3.BaseHTTPResponse:
+        self._token = self._token or sign_in(self._cloud)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        try:
+            return self._http.request(method, f"{self._cloud.api_url()}{path}", json=body, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise _unreachable(error) from error
+
+
+def sign_in(cloud: Cloud) -> str:
+    """A Cognito access token of the operator, good for an hour.
+
+    Raises:
+        UserError: `no_access`, `api_unreachable`.
+    """
+    try:
+        password = access_token(cloud)
+        return _Operator(cloud, password).sign_in()
+    except ClientError as error:
+        raise UserError(
+            "no_access",
+            f"The operator can't sign in: {error.response['Error']['Message']}",
+            "It takes the rights cognito-idp:AdminInitiateAuth, AdminGetUser and AdminSetUserPassword"
+            " on the stack's user pool, and its access token as the operator's password.",
+        ) from error
+    except (BotoCoreError, ConnectionError) as error:
+        raise _unreachable(error) from error
+
+
+class _Operator:
+    """The operator's account in the stack's user pool."""
+
+    def __init__(self, cloud: Cloud, password: str) -> None:
+        self._cognito = cloud.client("cognito-idp")
+        self._pool, self._client = output(cloud, "UserPoolId"), output(cloud, "UserPoolClientId")
+        self._password = password
+
+    def sign_in(self) -> str:
+        """Raises botocore's ClientError where it is refused."""
+        try:
+            return self._token()
+        except self._cognito.exceptions.NotAuthorizedException:
+            user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=OPERATOR)
+            if user["UserStatus"] != "FORCE_CHANGE_PASSWORD":
+                raise
+        # As CloudFormation made the account it has a password that nobody knows.
+        self._cognito.admin_set_user_password(
+            UserPoolId=self._pool, Username=OPERATOR, Password=self._password, Permanent=True
+        )
+        return self._token()
+
+    def _token(self) -> str:
+        answer = self._cognito.admin_initiate_auth(
+            UserPoolId=self._pool,
+            ClientId=self._client,
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": OPERATOR, "PASSWORD": self._password},
+        )
+        token: str = answer["AuthenticationResult"]["AccessToken"]
+        return token
+
+
+def _refusal(answer: urllib3.BaseHTTPResponse) -> UserError:
+    """The problem that the API answered with (RFC 9457), or what its gateway said."""
+    told = _object_in(answer)
+    if "code" in told:
+        return UserError(told["code"], told.get("detail", ""), told.get("hint", ""))
+    said = told.get("message") or HTTPStatus(answer.status).phrase
+    return UserError("api_refused", f"The API answered {answer.status}: {said}.", "Try again in a moment.")
+
+
+def _object_in(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    try:
+        told = json.loads(answer.data)
+    except ValueError:
+        told = None
+    return told if isinstance(told, dict) else {}
+
+
+def _unreachable(error: Exception) -> UserError:
+    return UserError(
+        "api_unreachable", f"The API can't be asked: {error}", "Check the network and try again."
+    )
