@@ -4,8 +4,10 @@
 
 DENSE_DIR holds `images/` and `sparse/` as the SfM stage leaves them (`colmap/dense/`). Every 8th photo from
 index `--first` on is held out; the default is the split of `holdout=8`, others are for choosing settings
-without looking at it. Each variant differs from the recipe in one thing. Prints one line a variant, and for
-both the held-out and the fixed training photos PSNR (dB) / SSIM / detail; look at the pictures too.
+without looking at it. Each variant differs from the recipe in one thing, or two where it says so. Prints one
+line a variant: Gaussians at first and last, wall and CPU seconds of seeding and training, and for both the
+held-out and the fixed training photos PSNR (dB) / SSIM / detail; look at the pictures too. On a machine that
+does other work, compare CPU seconds.
 """
 
 from __future__ import annotations
@@ -57,13 +59,20 @@ def with_gradient_threshold(recipe: Recipe, tuning: Tuning) -> Recipe:
     return dataclasses.replace(recipe, densification=control)
 
 
+def at_full_size(recipe: Recipe, _: Tuning) -> Recipe:
+    return dataclasses.replace(recipe, resolution=constant_resolution())
+
+
+def without_densification(recipe: Recipe, tuning: Tuning) -> Recipe:
+    return dataclasses.replace(recipe, densification=NoDensification(tuning.max_gaussians))
+
+
 VARIANTS: dict[str, Variant] = {
     "the recipe": lambda recipe, _: recipe,
-    "no densification": lambda recipe, tuning: dataclasses.replace(
-        recipe, densification=NoDensification(tuning.max_gaussians)
-    ),
+    "full size always": at_full_size,
+    "no densification": without_densification,
+    "neither": lambda recipe, tuning: at_full_size(without_densification(recipe, tuning), tuning),
     "clone and split": with_gradient_threshold,
-    "full size always": lambda recipe, _: dataclasses.replace(recipe, resolution=constant_resolution()),
     "1.6 x the budget": with_budget(1.6),
     "no seeds": lambda recipe, _: dataclasses.replace(recipe, seeding=None),
     "no surround": lambda recipe, _: dataclasses.replace(
@@ -106,17 +115,18 @@ def run_variant(
 ) -> None:
     recipe = VARIANTS[name](recipe_for(tuning, gaussian_budget(tuning, len(scene.points))), tuning)
     material = material_of(scene, tuning, recipe, first, device)
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     run = start(material)
     first_count = len(run.splat)
     train(run, material.photos, recipe, watcher=lambda *_: None)
     if device.type == "cuda":
         torch.cuda.synchronize()
-    seconds = time.perf_counter() - began
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     held = evaluate(run.splat, material.held.at(1.0))
     shown = evaluate(run.splat, fixed_subset(material.photos.at(1.0)))
     count = f"{first_count:6d} -> {len(run.splat):6d}"
-    print(f"{name:18s} {count}  {seconds:6.1f} s  held out {told(held)}  training {told(shown)}", flush=True)
+    times = f"{seconds:6.1f} s  {cpu_seconds:6.1f} CPU s"
+    print(f"{name:18s} {count}  {times}  held out {told(held)}  training {told(shown)}", flush=True)
     if pictures:
         save_pictures(run.splat, material.held.at(1.0), pictures / f"{name.replace(' ', '_')}.png")
 
