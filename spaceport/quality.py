@@ -6,7 +6,7 @@ photos that SfM worked on. A value that could not be measured is null, never a g
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 # Where each stage leaves its report for the compression stage, relative to its own output.
 SFM_REPORT = "sfm.json"
@@ -27,9 +27,12 @@ class RefusedPhoto(_Report):
 
 
 class Photos(_Report):
+    """`unregistered`: good photos that fitted nowhere, by name; empty in reports older than this field."""
+
     given: int
     refused: list[RefusedPhoto]
     registered: int
+    unregistered: list[str] = Field(default_factory=list)
 
 
 class SfmNumbers(_Report):

@@ -17,7 +17,7 @@ from spaceport.quality import SFM_REPORT, SfmReport
 from spaceport.tuning import Tuning
 from spaceport_sfm.extraction import extract
 from spaceport_sfm.guard import run_guarded
-from spaceport_sfm.photos import Photo, prepare_photos, require_enough
+from spaceport_sfm.photos import prepare_photos, require_enough
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.report import Stopwatch, report
 from spaceport_sfm.steps import END_MESSAGE
@@ -63,8 +63,10 @@ def build_scene(
             seed=tuning.seed,
         )
         outcome = _reconstruct_guarded(plan)
-    _tell_leftovers(prepared.good, outcome)
-    finished = report(len(prepared.good) + len(refused), refused, outcome, stopwatch)
+    registered = set(outcome.registered)
+    unregistered = [photo.source for photo in prepared.good if photo.name not in registered]
+    _tell_leftovers(unregistered, outcome)
+    finished = report(len(prepared.good) + len(refused), refused, unregistered, outcome, stopwatch)
     (output / SFM_REPORT).write_text(finished.model_dump_json(indent=2))
     progress(1.0, END_MESSAGE, registered=len(outcome.registered), points=outcome.points)
     return finished
@@ -83,10 +85,9 @@ def _reconstruct_guarded(plan: ReconstructionPlan) -> ReconstructionOutcome:
     return ReconstructionOutcome.model_validate_json(plan.outcome_file.read_text())
 
 
-def _tell_leftovers(photos: Sequence[Photo], outcome: ReconstructionOutcome) -> None:
-    left_over = [photo.source for photo in photos if photo.name not in set(outcome.registered)]
-    if left_over:
-        logger.warning("%d photos could not be placed: %s", len(left_over), ", ".join(left_over))
+def _tell_leftovers(unregistered: Sequence[str], outcome: ReconstructionOutcome) -> None:
+    if unregistered:
+        logger.warning("%d photos could not be placed: %s", len(unregistered), ", ".join(unregistered))
     if outcome.other_models:
         sizes = ", ".join(map(str, outcome.other_models))
         logger.warning("photos that don't connect with the others make models of their own: %s photos", sizes)

@@ -31,11 +31,20 @@ class Stopwatch:
 
 
 def report(
-    given: int, refused: Sequence[RefusedPhoto], outcome: ReconstructionOutcome, stopwatch: Stopwatch
+    given: int,
+    refused: Sequence[RefusedPhoto],
+    unregistered: Sequence[str],
+    outcome: ReconstructionOutcome,
+    stopwatch: Stopwatch,
 ) -> SfmReport:
-    """The report of a run: `given` photos in the zip, of which `refused` were left out."""
+    """The report of a run: `given` photos, `refused` of them left out, `unregistered` fitting nowhere."""
     return SfmReport(
-        photos=Photos(given=given, refused=list(refused), registered=len(outcome.registered)),
+        photos=Photos(
+            given=given,
+            refused=list(refused),
+            registered=len(outcome.registered),
+            unregistered=list(unregistered),
+        ),
         sfm=SfmNumbers(
             seconds=round(stopwatch.wall(), 2),
             cpu_seconds=round(stopwatch.cpu(), 2),

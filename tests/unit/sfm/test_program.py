@@ -33,6 +33,7 @@ def test_every_photo_is_placed_and_the_report_is_complete(finished):
     report = SfmReport.model_validate_json((finished.colmap / "sfm.json").read_text())
 
     assert (report.photos.given, report.photos.registered, report.photos.refused) == (18, 18, [])
+    assert report.photos.unregistered == []
     assert report.sfm.points > 1000
     assert report.sfm.reprojection_px < 0.6
     assert report.sfm.mean_track >= 3
