@@ -1,4 +1,4 @@
-"""The stage as a story: read the model, write the SOG file, judge it, build the page, report."""
+"""The stage as a story: read the model, write the SOG file, judge it, build the viewer, report."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from spaceport.quality import (
     SfmReport,
     TrainingReport,
 )
+from spaceport.report_times import REPORT_PAGE
 from spaceport_compressor.delivery import (
     delivery_numbers,
     measure_fidelity,
     references_of,
     split_views,
 )
+from spaceport_compressor.quality_report import assemble, read_report
 from spaceport_compressor.rate_choice import write_smallest
-from spaceport_compressor.report import assemble, read_report
+from spaceport_compressor.report_page.page import Material, write_report_page
 from spaceport_compressor.sog_read import read_sog
 from spaceport_compressor.sog_write import check_writable
 from spaceport_compressor.viewer_bundle import write_viewer
@@ -68,7 +70,7 @@ class CompressionJob:
 
 
 def compress(job: CompressionJob, progress: Progress) -> QualityReport:
-    """Do the whole stage; the report is also left in `quality.json`.
+    """Do the whole stage; the report is also left in `quality.json`, and for people in `report.html`.
 
     Raises:
         UserError: an input is missing or not what it should be, or the viewer is not installed.
@@ -82,7 +84,8 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
         folder.mkdir(parents=True, exist_ok=True)
 
     trained_on, held = split_views(scene.views, training.holdout)
-    subset = references_of(trained, fixed_subset(trained_on))
+    fixed = fixed_subset(trained_on)
+    subset = references_of(trained, fixed)
     sog = job.compressed / SOG
     precision = write_smallest(
         sog,
@@ -107,6 +110,12 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
         shutil.copyfile(job.training / name, job.gaussian / name)
     report = assemble(sfm, training, delivery)
     (job.compressed / QUALITY_REPORT).write_text(report.model_dump_json(indent=2))
+
+    progress(0.95, "Writing the report")
+    write_report_page(
+        job.compressed / REPORT_PAGE,
+        Material(job.title, report, decoded, scene.views, held or fixed, job.training / TRAINING_LOG),
+    )
     progress(
         1.0,
         "The model is packed",

@@ -1,0 +1,220 @@
+"""Every number of `quality.json` in words: what it is, its unit, and how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from spaceport.quality import QualityReport
+from spaceport.report_times import in_words
+
+NO_GPS = "no GPS in the photos, too little of it, or all photos in one line"
+NO_HOLDOUT = "no photo was held out; from 24 photos on every 8th is, with fewer ask for it: --set holdout=8"
+# Why a value is null, by the part of the report or the field.
+ABSENT = {"georef": NO_GPS, "training": NO_HOLDOUT}
+STOPPED_BY = {
+    "max_iterations": "all iterations were used",
+    "plateau": "the PSNR no longer rose",
+    "target_psnr": "the asked PSNR was reached",
+}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How one number is told.
+
+    Attributes:
+        path: the field in `quality.json`, dotted.
+        form: from the value to its text, unit included.
+        told: what it says and what is good; may be empty where the name says it all.
+    """
+
+    path: str
+    name: str
+    form: Callable[[Any], str]
+    told: str = ""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One row of the page. `value` is None where nothing was measured, then `absent` says why."""
+
+    name: str
+    value: str | None
+    absent: str
+    told: str
+
+
+@dataclass(frozen=True)
+class Group:
+    title: str
+    numbers: tuple[Number, ...]
+
+
+def size(count: float) -> str:
+    """A number of bytes, powers of 1000 as file managers have them."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def percent(share: float) -> str:
+    """`share` of 1 in per cent, whole."""
+    return f"{100 * share:.0f} %"
+
+
+def _decimals(digits: int, unit: str = "") -> Callable[[float], str]:
+    # Rounding first and adding zero: a rounded nothing has no sign.
+    return lambda value: f"{round(value, digits) + 0.0:,.{digits}f}{unit}"
+
+
+_count = _decimals(0)
+_db = _decimals(2, " dB")
+
+MEANINGS: dict[str, tuple[Meaning, ...]] = {
+    "Photos and camera poses": (
+        Meaning("photos.given", "Photos given", _count, "in the zip, the refused ones included"),
+        Meaning(
+            "photos.registered",
+            "Photos registered",
+            _count,
+            "those whose place and direction could be found; all of them is normal for a good flight",
+        ),
+        Meaning(
+            "sfm.reprojection_px",
+            "Reprojection error",
+            _decimals(2, " px"),
+            "how far points fall from where the photos show them; below 0.5 is sharp, above 1 points to "
+            "motion blur, a rolling shutter or moving things",
+        ),
+        Meaning(
+            "sfm.points",
+            "Points found",
+            _count,
+            "matched between photos; water and canopy give few",
+        ),
+        Meaning(
+            "sfm.mean_track",
+            "Photos per point",
+            _decimals(1),
+            "in how many photos a point was found; below 3 the overlap is small",
+        ),
+        Meaning("sfm.seconds", "Time for the poses", in_words),
+        Meaning("sfm.cpu_seconds", "Summed over cores", in_words),
+    ),
+    "Place on Earth": (
+        Meaning(
+            "georef.rms_horizontal_m",
+            "Off the GPS, level",
+            _decimals(2, " m"),
+            "root mean square between the cameras and their photos’ GPS: how well both agree, not how exact "
+            "the GPS was. A plain drone’s is metres off the truth, an RTK drone’s centimetres",
+        ),
+        Meaning("georef.rms_vertical_m", "Off the GPS, up", _decimals(2, " m"), "the same, up and down"),
+        Meaning(
+            "georef.origin.lat",
+            "Latitude of the origin",
+            _decimals(6, "°"),
+            "WGS 84, of the model’s zero",
+        ),
+        Meaning("georef.origin.lon", "Longitude", _decimals(6, "°"), "east is positive"),
+        Meaning("georef.origin.alt", "Altitude", _decimals(1, " m"), "as the photos’ EXIF has it"),
+    ),
+    "Likeness to the photos": (
+        Meaning(
+            "training.psnr_holdout",
+            "PSNR, held-out photos",
+            _db,
+            "likeness from places that training did not know: the honest measure. Each +6 dB halves the "
+            "error; aerial scenes reach 22 to 27, below 18 is a blur",
+        ),
+        Meaning(
+            "training.ssim_holdout",
+            "SSIM, held-out photos",
+            _decimals(3),
+            "likeness of structure, 1 is equal; above 0.8 is good, below 0.5 fine structure is lost",
+        ),
+        Meaning(
+            "training.detail_holdout",
+            "Detail, held-out photos",
+            _decimals(2),
+            "contrast of fine things over that of the photo: 1 is as detailed, below blurred, above noisy",
+        ),
+        Meaning(
+            "training.psnr_holdout_initial",
+            "PSNR before training",
+            _db,
+            "of the bare points on the same photos: the difference is what training added",
+        ),
+        Meaning(
+            "training.psnr_train",
+            "PSNR, training photos",
+            _db,
+            "on up to 8 of the photos it learnt from. It flatters: far above the held-out value means that "
+            "the photos were learnt by heart",
+        ),
+    ),
+    "Training": (
+        Meaning("training.iterations", "Iterations", _count, "one photo looked at each"),
+        Meaning("training.stopped_by", "Ended because", lambda rule: STOPPED_BY.get(rule, rule)),
+        Meaning(
+            "training.gaussians_initial",
+            "Gaussians untrained",
+            _count,
+            "one for each point found; seeds in the gaps come on top",
+        ),
+        Meaning("training.gaussians", "Gaussians at the end", _count),
+        Meaning("training.seconds", "Time for training", in_words),
+        Meaning("training.peak_memory_bytes", "Most memory", size, "of the GPU where there is one"),
+        Meaning("training.device", "Trained on", str),
+        Meaning("training.rasterizer", "Rasterizer", str),
+        Meaning("training.preset", "Preset", str),
+    ),
+    "Delivered file": (
+        Meaning("delivery.sog_bytes", "model.sog", size, "what a viewer downloads"),
+        Meaning("delivery.ply_bytes", "model.ply", size, "the same model uncompressed"),
+        Meaning("delivery.gaussians", "Gaussians delivered", _count),
+        Meaning(
+            "delivery.bytes_per_gaussian",
+            "Size of a Gaussian",
+            _decimals(1, " bytes"),
+            "236 in model.ply",
+        ),
+        Meaning(
+            "delivery.psnr_loss_db",
+            "Lost by compression",
+            _db,
+            "how much lower the delivered file’s PSNR against the photos is than the trained model’s; 0.1 is "
+            "the most we aim for",
+        ),
+        Meaning(
+            "delivery.decode_psnr_db",
+            "Delivered against trained",
+            _decimals(1, " dB"),
+            "pictures of the file against pictures of the trained model; above 40 no eye sees a difference",
+        ),
+    ),
+}
+
+
+def read_out(quality: QualityReport) -> tuple[Group, ...]:
+    """All numbers of `quality`, grouped as MEANINGS is; stage times and lists have places of their own."""
+    return tuple(
+        Group(title, tuple(_number(quality, meaning) for meaning in meanings))
+        for title, meanings in MEANINGS.items()
+    )
+
+
+def _number(quality: QualityReport, meaning: Meaning) -> Number:
+    parts = meaning.path.split(".")
+    value = reduce(lambda part, name: None if part is None else getattr(part, name), parts, quality)
+    return Number(
+        name=meaning.name,
+        value=None if value is None else meaning.form(value),
+        absent=ABSENT.get(parts[0], ""),
+        told=meaning.told,
+    )

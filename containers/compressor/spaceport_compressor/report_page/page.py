@@ -1,0 +1,96 @@
+"""The page as a whole: gather, lay out by `page.html`, write."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+
+from spaceport.quality import QualityReport
+from spaceport.report_times import PLACE
+from spaceport_compressor.report_page import training_curve
+from spaceport_compressor.report_page.numbers import NO_HOLDOUT, percent, read_out
+from spaceport_compressor.report_page.pictures import (
+    ERROR_COLORS,
+    MOST_ERROR,
+    compare,
+    judge,
+    opening_picture,
+)
+from spaceport_compressor.report_page.plan_view import plan_view
+from spaceport_compressor.report_page.verdict import figures, verdict
+from spaceport_compressor.viewer_camera import opening_camera
+from spaceport_render.gaussians import Gaussians
+from spaceport_render.scene import View
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the page is made of.
+
+    Attributes:
+        title: the job's name, any text.
+        delivered: the model as a viewer decodes it from `model.sog`.
+        views: all of the scene's.
+        judged_views: those to compare with: the held-out ones, else the fixed subset of training photos.
+        training_log: the training job's `training.log`.
+    """
+
+    title: str
+    quality: QualityReport
+    delivered: Gaussians
+    views: Sequence[View]
+    judged_views: Sequence[View]
+    training_log: Path
+
+
+def write_report_page(path: Path, material: Material) -> None:
+    """Write the page to `path`; PublishResult puts the times in later."""
+    quality, delivered = material.quality, material.delivered
+    cameras = [view.camera for view in material.views]
+    opening = opening_camera(cameras, delivered)
+    judged = judge(delivered, material.judged_views)
+    style = _resource("page.css")
+    page = _template().render(
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        title=material.title,
+        quality=quality,
+        verdict=verdict(quality),
+        figures=figures(quality),
+        opening=opening_picture(delivered, opening),
+        opening_name=opening.name,
+        held_out=bool(quality.training.holdout),
+        no_holdout=NO_HOLDOUT,
+        judged=judged,
+        comparisons=compare(judged),
+        error_colors=[f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in ERROR_COLORS],
+        most_error=MOST_ERROR,
+        percent=percent,
+        plan=plan_view(delivered, cameras, set(quality.training.holdout), metric=quality.georef is not None),
+        charts=training_curve.draw_curves(training_curve.read_entries(material.training_log)),
+        chart=training_curve,
+        groups=read_out(quality),
+        times=PLACE,
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=FunctionLoader(_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,149 @@
+"""Photos beside what the delivered model shows from the same place, and the model at its best."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spaceport_compressor.viewer_bundle import BACKGROUND
+from spaceport_render.camera import Camera
+from spaceport_render.gaussians import Floats, Gaussians
+from spaceport_render.metrics import psnr, ssim
+from spaceport_render.render import render
+from spaceport_render.scene import View
+
+Pixels = NDArray[np.uint8]
+
+SHOWN = 6  # comparisons: enough to see where a model is weak, few enough to look at each
+OPENING_SIZE = 1200  # longer side of the opening picture, pixels: the page's width on a dense screen
+# Longer sides at which the comparisons are tried, pixels, until they fit; the first two of a preview's
+# photos (480) are their own size.
+SIDES = (1024, 800, 640, 480)
+BUDGET = 800_000  # bytes of all comparisons, as they stand in the page: a report is mailed and printed
+JPEG_QUALITY = 82
+
+# The colours of an error, from none to MOST_ERROR (mean over the channels, 0..1), evenly spaced: after
+# ColorBrewer's YlOrBr, the dark end first, so that they read in print and in grey.
+ERROR_COLORS = np.array(
+    [[27, 29, 33], [102, 37, 6], [204, 76, 2], [254, 153, 41], [255, 247, 188]], np.float64
+)
+MOST_ERROR = 0.4
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it stands in the page: its `data:` URI, and its size in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One photo and the delivered model from the same place, (H, W, 3) uint8 each.
+
+    Attributes:
+        psnr_db, ssim: of the render against the photo.
+    """
+
+    name: str
+    photo: Pixels
+    render: Pixels
+    psnr_db: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the page shows of a `Judged`; `error` is the map of the differences."""
+
+    name: str
+    photo: Picture
+    render: Picture
+    error: Picture
+    psnr_db: float
+    ssim: float
+
+
+def judge(delivered: Gaussians, views: Sequence[View]) -> list[Judged]:
+    """The delivered model against the photos of `views`, the worst PSNR first."""
+    judged = []
+    for view in views:
+        picture, photo = render(delivered, view.camera).clip(0, 1), view.pixels / 255.0
+        judged.append(
+            Judged(view.camera.name, view.pixels, _bytes(picture), psnr(picture, photo), ssim(picture, photo))
+        )
+    return sorted(judged, key=lambda one: one.psnr_db)
+
+
+def compare(judged: Sequence[Judged]) -> list[Comparison]:
+    """The comparisons to show, in the order of `judged`: as large as the photos, but within BUDGET."""
+    for side in SIDES:
+        comparisons = [_comparison(one, side) for one in judged[:SHOWN]]
+        size = sum(len(p.uri) for one in comparisons for p in (one.photo, one.render, one.error))
+        if size <= BUDGET:
+            break
+    return comparisons
+
+
+def opening_picture(delivered: Gaussians, camera: Camera) -> Picture:
+    """The delivered model as `camera` sees it, on the viewer's own background."""
+    scale = OPENING_SIZE / max(camera.width, camera.height)
+    larger = camera.resized(round(camera.width * scale), round(camera.height * scale))
+    return jpeg(_bytes(render(delivered, larger, BACKGROUND).clip(0, 1)))
+
+
+def error_map(picture: Pixels, photo: Pixels) -> Pixels:
+    """How far two pictures are apart, pixel by pixel, in ERROR_COLORS."""
+    error = np.abs(picture.astype(np.float64) - photo).mean(axis=2) / 255
+    stops = np.linspace(0, MOST_ERROR, len(ERROR_COLORS))
+    return np.stack([np.interp(error, stops, channel) for channel in ERROR_COLORS.T], axis=2).astype(np.uint8)
+
+
+def jpeg(pixels: Pixels) -> Picture:
+    """`pixels` (H, W, 3) to be embedded."""
+    return _embedded(Image.fromarray(pixels), "JPEG", quality=JPEG_QUALITY, optimize=True)
+
+
+def webp(pixels: Pixels) -> Picture:
+    """`pixels` (H, W, 4), the last channel their opacity, to be embedded: the page shines through."""
+    return _embedded(Image.fromarray(pixels), "WEBP", quality=JPEG_QUALITY)
+
+
+def _comparison(judged: Judged, side: int) -> Comparison:
+    photo, picture = _within(judged.photo, side), _within(judged.render, side)
+    return Comparison(
+        judged.name,
+        jpeg(photo),
+        jpeg(picture),
+        jpeg(error_map(picture, photo)),
+        judged.psnr_db,
+        judged.ssim,
+    )
+
+
+def _within(pixels: Pixels, side: int) -> Pixels:
+    height, width, _ = pixels.shape
+    scale = side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _embedded(image: Image.Image, kind: str, **options: int | bool) -> Picture:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Picture(f"data:image/{kind.lower()};base64,{data}", image.width, image.height)
+
+
+def _bytes(picture: Floats) -> Pixels:
+    return np.rint(picture * 255).astype(np.uint8)

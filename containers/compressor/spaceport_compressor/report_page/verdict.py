@@ -1,0 +1,90 @@
+"""How good the model is, in plain words: one sentence for the head of the page, and four figures under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spaceport.quality import GeorefNumbers, Photos, QualityReport, TrainingReport
+from spaceport_compressor.report_page.numbers import percent, size
+
+# What held-out PSNR (dB) looks like on aerial photos, best first. Published aerial scenes reach 22 to 27; on
+# brighton 17.4 is tree tops as a blur, on the demo flight 26 is roofs with clean edges.
+LOOKS = (
+    (26.0, "very good", "hardly differs from the photos"),
+    (22.0, "good", "looks like the photos, a little softer"),
+    (18.0, "fair", "is right in the large, and soft in the small"),
+    (0.0, "rough", "is a believable blur: right in the large, without the small"),
+)
+BLURRED = 0.5  # share of the photos' detail below which it is worth a word of its own
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number large enough to be read from afar: `value` and `unit`, what it is, and a word of judgement."""
+
+    value: str
+    unit: str
+    what: str
+    word: str
+
+
+def verdict(quality: QualityReport) -> str:
+    """Two or three short sentences."""
+    return " ".join([_placed(quality.photos), _likeness(quality.training), _geo(quality.georef)])
+
+
+def figures(quality: QualityReport) -> Sequence[Figure]:
+    photos, training, georef = quality.photos, quality.training, quality.georef
+    held_out = training.psnr_holdout
+    return (
+        Figure(f"{photos.registered}", f"of {photos.given}", "photos registered", _registered_word(photos)),
+        Figure(f"{training.psnr_train:.1f}", "dB", "PSNR, training photos", "flatters; none held out")
+        if held_out is None
+        else Figure(f"{held_out:.1f}", "dB", "PSNR, held-out photos", _look(held_out)[0]),
+        Figure("–", "", "off the GPS", "no GPS: without scale and north")
+        if georef is None
+        else Figure(f"{georef.rms_horizontal_m:.2f}", "m", "off the GPS, level", "agreement, not accuracy"),
+        Figure(
+            *size(quality.delivery.sog_bytes).split(),
+            "model.sog",
+            f"{quality.delivery.gaussians:,} Gaussians",
+        ),
+    )
+
+
+def _placed(photos: Photos) -> str:
+    if photos.registered == photos.given:
+        return f"All {photos.given} photos found their place."
+    refused, lost = len(photos.refused), photos.given - photos.registered - len(photos.refused)
+    why = [f"{refused} refused"] if refused else []
+    why += [f"{lost} fitted nowhere"] if lost > 0 else []
+    return f"{photos.registered} of {photos.given} photos found their place ({', '.join(why)})."
+
+
+def _likeness(training: TrainingReport) -> str:
+    if training.psnr_holdout is None:
+        return (
+            f"How it looks from new places was not measured; on photos it learnt from it reaches "
+            f"{training.psnr_train:.1f} dB, which flatters."
+        )
+    _, looks = _look(training.psnr_holdout)
+    detail = training.detail_holdout
+    lacks = f", {percent(detail)} of the photos’ detail" if detail is not None and detail < BLURRED else ""
+    return f"From places it never saw, the model {looks} ({training.psnr_holdout:.1f} dB{lacks})."
+
+
+def _geo(georef: GeorefNumbers | None) -> str:
+    if georef is None:
+        return "It has no scale and no north, for want of usable GPS."
+    return f"It is to scale and north is known: the flight fits its GPS to {georef.rms_horizontal_m:.2f} m."
+
+
+def _look(psnr_db: float) -> tuple[str, str]:
+    return next((word, looks) for least, word, looks in LOOKS if psnr_db >= least or least == 0.0)
+
+
+def _registered_word(photos: Photos) -> str:
+    if photos.registered == photos.given:
+        return "all of them"
+    return f"{photos.given - photos.registered} left out, see below"
