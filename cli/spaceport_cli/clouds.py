@@ -47,6 +47,24 @@ class Cloud(Protocol):
         """The HTTP API's address, stage included, without a slash at the end."""
 
 
+class Check(Protocol):
+    """One thing that a cloud needs of its machine, and how it was found."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def passed(self) -> bool | None:
+        """False where it must be mended; None where it is only good to know."""
+
+    @property
+    def told(self) -> str: ...
+
+    @property
+    def mend(self) -> str:
+        """What to do about it; may be empty."""
+
+
 class StartableCloud(Cloud, Protocol):
     """A cloud that lives on this machine and runs only when wanted."""
 
@@ -57,6 +75,9 @@ class StartableCloud(Cloud, Protocol):
 
     def down(self) -> bool:
         """Stop it; returns whether it was running."""
+
+    def checks(self) -> Iterator[Check]:
+        """What it needs of this machine, each checked when it is asked for."""
 
 
 def local_cloud() -> StartableCloud:

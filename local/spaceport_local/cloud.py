@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spaceport.errors import UserError
+from spaceport_local.checkup import Check, Checkup
 from spaceport_local.deploy import Deployment, Report
 from spaceport_local.endpoint import Endpoint
 from spaceport_local.folders import TEMPLATE, DataFolder, default_data_folder, find_project
@@ -56,6 +57,10 @@ class LocalCloud:
     def down(self) -> bool:
         """Stop the engine and every job of it; whether one ran. Its data stay."""
         return self._launcher.stop()
+
+    def checks(self) -> Iterator[Check]:
+        """What this cloud needs of the machine, each checked when it is asked for."""
+        return Checkup(self._project, self._launcher.folder, self._launcher).run()
 
     def client(self, service: str) -> Any:
         """A boto3 client of the running engine. Raises UserError `not_running`."""

@@ -64,11 +64,18 @@ class Deployment:
         stack = self._stack()
         return {item["OutputKey"]: item["OutputValue"] for item in (stack or {}).get("Outputs", [])}
 
+    def is_current(self) -> bool:
+        """Whether the stack is what the template and the code are now. Raises UserError as `run` does."""
+        template = read_template(self.template_file)
+        stack = self._stack()
+        state = fingerprint(template.packaged(_place), self._parameters(template, stack))
+        return stack is not None and _is_of(stack, state)
+
     def _deploy(self, document: Document, template: Template, report: Report) -> None:
         stack = self._stack()
         parameters = self._parameters(template, stack)
         state = fingerprint(document, parameters)
-        if stack is not None and _tags(stack).get(FINGERPRINT_TAG) == state and _holds_its_tags(stack):
+        if stack is not None and _is_of(stack, state):
             return
         if stack is not None and _never_was(stack):
             self._delete()
@@ -178,10 +185,9 @@ class Deployment:
             s3.create_bucket(Bucket=ARTIFACTS)
 
     def _store(self, name: str, content: bytes) -> Document:
-        """Keep `content` under a key that changes with it, so that a change of code is one of the stack."""
-        key = f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"
-        self.endpoint.client("s3").put_object(Bucket=ARTIFACTS, Key=key, Body=content)
-        return {"Bucket": ARTIFACTS, "Key": key}
+        place = _place(name, content)
+        self.endpoint.client("s3").put_object(**place, Body=content)
+        return place
 
     def _url(self, stored: Document) -> str:
         return self.endpoint.object_url(stored["Bucket"], stored["Key"])
@@ -197,6 +203,16 @@ def interpreter_line(runtime: str, interpreter: Interpreter) -> str:
     """What `up` says of the interpreter that runs the functions."""
     line = f"functions run with Python {interpreter.version} ({interpreter.path})"
     return line if interpreter.exact else f"{line}; on AWS with {runtime}"
+
+
+def _place(name: str, content: bytes) -> Document:
+    """Where `content` is kept: a key that changes with it, so that a change of code is one of the stack."""
+    return {"Bucket": ARTIFACTS, "Key": f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"}
+
+
+def _is_of(stack: Mapping[str, Any], state: str) -> bool:
+    """Whether the stack was deployed from what has the fingerprint `state`."""
+    return _tags(stack).get(FINGERPRINT_TAG) == state and _holds_its_tags(stack)
 
 
 def _tags(stack: Mapping[str, Any]) -> dict[str, str]:
