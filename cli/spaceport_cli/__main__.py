@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,13 +16,19 @@ from spaceport_cli.plain_text import tell
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out the command line; returns its exit code."""
-    args = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
+        args = parser().parse_args(words)
         # Only now: a subcommand imports what it works with, like boto3.
         return int(import_module(args.module).execute(args))
     except UserError as error:
+        if "--json" in words:
+            print(_json(error), flush=True)
         tell(error.message, error.hint)
         return _code_of(error)
+    except BrokenPipeError:  # as in `spaceport logs JOB | head`: whoever read us has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush at the end
+        return ExitCode.DONE
     except KeyboardInterrupt:
         tell("Interrupted.")
         return ExitCode.INTERRUPTED
@@ -30,6 +38,12 @@ def _code_of(error: UserError) -> ExitCode:
     if isinstance(error, RefusedError):
         return ExitCode.REFUSED
     return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAULT
+
+
+def _json(error: UserError) -> str:
+    """The error as a line for programs; a refused zip's is that of its job, had it become one."""
+    told = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+    return json.dumps({"status": "REJECTED", **told} if isinstance(error, RefusedError) else told)
 
 
 if __name__ == "__main__":

@@ -51,13 +51,18 @@ class NoSuchJobError(UserError):
 
 
 async def follow(
-    job_id: str, address: Callable[[], str], note: Note, patience: Patience | None = None
+    job_id: str,
+    address: Callable[[], str],
+    note: Note,
+    patience: Patience | None = None,
+    after_version: int = 0,
 ) -> AsyncGenerator[JobStatus, None]:
     """Each newer status of the job, the last one terminal.
 
     Args:
         address: makes the WebSocket's address; asked again for each connection, since tokens change.
         note: is told when the connection is lost and when it is back.
+        after_version: only statuses later than this one count.
 
     Raises:
         NoSuchJobError: no row came in `patience.row` seconds after the first answer.
@@ -76,7 +81,7 @@ async def follow(
                         row_due = time.monotonic() + patience.row
                     if trouble.ended():
                         note("The connection is back.")
-                    newer = latest(view, message, job_id)
+                    newer = latest(view, message, job_id, after_version)
                     if newer is not None and newer is not view:
                         view = newer
                         yield view

@@ -31,6 +31,7 @@ class JobStatus(BaseModel):
     queue_position: int | None = Field(None, alias="queuePosition")
     created_at: str = Field(alias="createdAt")
     updated_at: str = Field(alias="updatedAt")
+    started_at: str | None = Field(None, alias="startedAt")
     stages: dict[str, StageRecord] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
@@ -44,7 +45,7 @@ class JobStatus(BaseModel):
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> JobStatus:
-        """The status that a WebSocket message carries.
+        """The status that a WebSocket message carries, or an answer of the HTTP API.
 
         Raises:
             UserError: `unknown_status` where the message does not fit the contract that this client knows.
@@ -62,14 +63,28 @@ class JobStatus(BaseModel):
             ) from error
 
 
-def latest(view: JobStatus | None, message: Mapping[str, Any], job_id: str) -> JobStatus | None:
+class NotDoneError(UserError):
+    """The job has no `result` (model, report) yet."""
+
+    def __init__(self, status: JobStatus, result: str) -> None:
+        super().__init__(
+            "not_done",
+            f"The job {status.job_id} has no {result} yet: it is {status.progress:.0%} done.",
+            f"Follow it with `spaceport watch {status.job_id}`.",
+        )
+
+
+def latest(
+    view: JobStatus | None, message: Mapping[str, Any], job_id: str, after_version: int = 0
+) -> JobStatus | None:
     """What is known of the job after `message`, given what was known before (`view`, None at first).
 
     Messages come late, twice and out of order: only a higher version counts, and a job's end is final.
+    `after_version` was known before all this: the end of an earlier run must not count as that of a new one.
     """
     if message.get("type") != "status" or message.get("jobId") != job_id:
         return view
     if view is not None and view.is_terminal:
         return view
     told = JobStatus.from_message(message)
-    return told if view is None or told.version > view.version else view
+    return told if told.version > (after_version if view is None else view.version) else view

@@ -7,19 +7,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from spaceport_cli.exits import ExitCode
+from spaceport.stages import JOB_STAGES
+from spaceport_cli.exits import UsageError
 
 _EPILOG = (
     "exit codes: 0 done, 1 the cloud can't be used, 2 the zip is refused, 3 the job failed, 4 the job was"
     " stopped, 64 the command line is wrong, 130 interrupted"
 )
 
+_JOB_HELP = "a job's id, the beginning of one, or `latest`: the last one started from here"
+_STEPS = tuple(stage.name for stage in JOB_STAGES)
+
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with our own exit code: its 2 is that of a refused zip."""
+    """argparse, with an error like every other: its own exit code, 2, is that of a refused zip."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n  See `{self.prog} --help`.\n")
+        raise UsageError(f"{self.prog}: {message}", f"See `{self.prog} --help`.")
 
 
 def parser() -> Parser:
@@ -41,7 +45,14 @@ def parser() -> Parser:
     command("down", "down", "stop the local cloud")
     _run_arguments(command("run", "run", "make a model of a zip, or a folder, of photos"))
     _watch_arguments(command("watch", "watch", "follow a job to its end and fetch its results"))
+    _status_arguments(command("status", "status", "show how the newest jobs, or one of them, stand"))
+    _logs_arguments(command("logs", "logs", "show what a job's programs printed"))
+    _stop_arguments(command("stop", "stop", "stop a job that waits or runs"))
+    _retry_arguments(command("retry", "retry", "go on with a stopped or failed job, and follow it"))
     _open_arguments(command("open", "open_viewer", "open a finished model in the browser"))
+    _report_arguments(command("report", "report", "open a finished job's report in the browser"))
+    _example_arguments(command("example-input", "example_input", "print a valid input of the state machine"))
+    _doctor_arguments(command("doctor", "doctor", "check what the local cloud needs on this machine"))
     return top
 
 
@@ -85,8 +96,72 @@ def _open_arguments(open_: argparse.ArgumentParser) -> None:
     _stack(open_)
 
 
+def _status_arguments(status: argparse.ArgumentParser) -> None:
+    status.add_argument("job", metavar="JOB", nargs="?", help=f"{_JOB_HELP}; the newest jobs if not given")
+    status.add_argument(
+        "--limit", metavar="N", type=_count, default=10, help="how many jobs, 1 to 100; 10 if not given"
+    )
+    _stack(status)
+    _json(status, "job")
+
+
+def _logs_arguments(logs: argparse.ArgumentParser) -> None:
+    _job(logs)
+    logs.add_argument("--stage", choices=_STEPS, help="only this stage's lines")
+    logs.add_argument("--follow", action="store_true", help="go on until the job has ended")
+    _stack(logs)
+    _json(logs, "line of the log")
+
+
+def _stop_arguments(stop: argparse.ArgumentParser) -> None:
+    _job(stop)
+    stop.add_argument(
+        "--discard", action="store_true", help="delete what the job has made; kept for a retry if not given"
+    )
+    _stack(stop)
+    _json(stop, "job")
+
+
+def _retry_arguments(retry: argparse.ArgumentParser) -> None:
+    _job(retry)
+    retry.add_argument(
+        "--from",
+        dest="step",
+        choices=_STEPS,
+        help="the stage to begin with; after the last finished one if not given",
+    )
+    _out(retry)
+    _stack(retry)
+    _json(retry)
+
+
+def _report_arguments(report: argparse.ArgumentParser) -> None:
+    _job(report)
+    report.add_argument(
+        "--out", metavar="FILE", type=Path, help="save it as this file, or in this folder, and don't open it"
+    )
+    report.add_argument("--no-browser", action="store_true", help="only print the saved file's path")
+    _stack(report)
+
+
+def _example_arguments(example: argparse.ArgumentParser) -> None:
+    example.add_argument("--s3-url", metavar="URI", help="the zip, in the stack's uploads bucket")
+    _stack(example)
+
+
+def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
+    _stack(doctor)
+    _json(doctor, "check")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
+    return int(text)
+
+
 def _job(command: argparse.ArgumentParser) -> None:
-    command.add_argument("job", metavar="JOB", help="a job's id, or `latest`: the last one started from here")
+    command.add_argument("job", metavar="JOB", help=_JOB_HELP)
 
 
 def _out(command: argparse.ArgumentParser) -> None:
@@ -99,5 +174,5 @@ def _stack(command: argparse.ArgumentParser) -> None:
     command.add_argument("--stack", metavar="NAME", help="a stack on AWS; the local cloud if not given")
 
 
-def _json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print one JSON line per update, nothing else")
+def _json(command: argparse.ArgumentParser, thing: str = "update") -> None:
+    command.add_argument("--json", action="store_true", help=f"print one JSON line per {thing}, nothing else")

@@ -52,6 +52,21 @@ def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
     return Results(folder, tuple(files), _report(folder) if QUALITY_REPORT in files else None)
 
 
+def fetch_one(s3: Any, uri: str, target: Path) -> bool:
+    """Download one result to the file `target`, its folder made; False where it is gone from the bucket.
+
+    Raises:
+        UserError: `download_failed`.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return _download(s3, uri, target)
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise UserError(
+            "download_failed", f"{uri} could not be saved as {target}: {error}", "Choose another --out."
+        ) from error
+
+
 def _download(s3: Any, uri: str, target: Path) -> bool:
     place = urlsplit(uri, allow_fragments=False)
     try:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spaceport.quality import GeorefNumbers, Photos, QualityReport, TrainingReport
-from spaceport.stages import SFM, STAGES, TRAINING
+from spaceport.stages import STAGES
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
 from spaceport_cli.results import Results
-from spaceport_cli.wording import counted, size
+from spaceport_cli.wording import counted, size, stage_title
 
-_STAGE_NAMES = {SFM.name: "camera poses", TRAINING.name: "training"}
 _REFUSED_SHOWN = 10  # the rest is in quality.json
 
 
@@ -80,7 +79,7 @@ def _quality(training: TrainingReport) -> str:
 
 def _times(status: JobStatus) -> Iterator[tuple[str, str]]:
     parts = [
-        f"{_STAGE_NAMES.get(stage.name, stage.name)} {record.seconds:.0f} s"
+        f"{stage_title(stage.name)} {record.seconds:.0f} s"
         for stage in STAGES
         if (record := status.stages.get(stage.name)) and record.seconds is not None
     ]

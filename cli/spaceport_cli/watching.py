@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import re
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from spaceport.stages import Status
@@ -19,6 +20,7 @@ from spaceport_cli.summary import summary
 
 # For a job that must be there: a snapshot answers a subscription at once, a cold Lambda in a second or two.
 EXISTING = Patience(row=3.0, unseen=3.0)
+ENDING_S = 15.0  # for a job that is stopped to be gone, or for one that was interrupted to be told so
 
 
 def status_now(cloud: Cloud, job_id: str, presenter: Presenter) -> JobStatus | None:
@@ -26,19 +28,52 @@ def status_now(cloud: Cloud, job_id: str, presenter: Presenter) -> JobStatus | N
     return asyncio.run(first_status(job_id, lambda: socket_address(cloud), presenter.note, EXISTING))
 
 
+def status_soon(cloud: Cloud, job_id: str, presenter: Presenter) -> JobStatus | None:
+    """The status of a job that is about to end, or as it is after `ENDING_S` seconds."""
+
+    async def wait() -> JobStatus | None:
+        status: JobStatus | None = None
+        following = follow(job_id, lambda: socket_address(cloud), presenter.note, EXISTING)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_S), aclosing(following) as statuses:
+                async for status in statuses:
+                    if status.status is Status.QUEUED:  # it waits for its turn, not for its end
+                        break
+        return status
+
+    return asyncio.run(wait())
+
+
 def watch_to_end(
-    cloud: Cloud, job_id: str, presenter: Presenter, patience: Patience | None = None
+    cloud: Cloud,
+    job_id: str,
+    presenter: Presenter,
+    patience: Patience | None = None,
+    after_version: int = 0,
 ) -> JobStatus:
-    """Show the job until it ends; returns its last status."""
+    """Show the job until it ends; returns its last status. One up to `after_version` is of an earlier run."""
 
     async def watch() -> JobStatus:
-        following = follow(job_id, lambda: socket_address(cloud), presenter.note, patience)
+        following = follow(job_id, lambda: socket_address(cloud), presenter.note, patience, after_version)
         async with aclosing(following) as statuses:
             async for status in statuses:
                 presenter.update(status)
         return status
 
     return asyncio.run(watch())
+
+
+def see_through(
+    cloud: Cloud, job_id: str, args: argparse.Namespace, presenter: Presenter, after_version: int = 0
+) -> ExitCode:
+    """Follow a job that is there to its end, fetch its results into `args.out`, and tell how it came out."""
+    with presenter:
+        try:
+            status = watch_to_end(cloud, job_id, presenter, EXISTING, after_version)
+        except KeyboardInterrupt:
+            return tell_interrupted(job_id, args.stack, stays_up=False)
+        results = fetch_results(cloud, status, args.out)
+    return conclude(status, results, quiet=args.json)
 
 
 def fetch_results(cloud: Cloud, status: JobStatus, out: Path | None) -> Results | None:

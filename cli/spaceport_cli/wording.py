@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from spaceport.stages import SFM, TRAINING, Status
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
 
+_STAGE_TITLES = {SFM.name: "camera poses", TRAINING.name: "training"}
 # The live numbers worth showing while their own stage is at work; rows keep those of the stages before it.
 _METRICS = {
     SFM.name: {"registered": "{:,.0f} photos placed", "points": "{:,.0f} points"},
@@ -22,6 +24,15 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
+def age(seconds: float) -> str:
+    """How long ago in one unit, rounded down: 12 s, 5 min, 3 h, 4 d."""
+    whole = max(0, int(seconds))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if whole >= length:
+            return f"{whole // length} {unit}"
+    return f"{whole} s"
+
+
 def size(count: float) -> str:
     """A number of bytes in the unit that suits it, powers of 1000 as file managers have them."""
     for unit in ("bytes", "kB", "MB"):
@@ -34,6 +45,19 @@ def size(count: float) -> str:
 def counted(count: int, thing: str) -> str:
     """`1 photo`, `2 photos`."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def stage_title(name: str) -> str:
+    """What a stage is called for people."""
+    return _STAGE_TITLES.get(name, name)
+
+
+def numbers(metrics: Mapping[str, float]) -> str:
+    """Measured numbers by their names: `psnr 24.13 · gaussians 412,000`."""
+    return " · ".join(
+        f"{name} {value:,.0f}" if value == round(value) else f"{name} {value:,.4g}"
+        for name, value in metrics.items()
+    )
 
 
 def headline(status: JobStatus) -> str:

@@ -8,27 +8,27 @@ import webbrowser
 
 from spaceport.errors import UserError
 from spaceport.stages import Status
+from spaceport_cli.api import ApiClient
 from spaceport_cli.clouds import running_cloud
 from spaceport_cli.exits import ExitCode
 from spaceport_cli.follow import NoSuchJobError
+from spaceport_cli.job_status import NotDoneError
 from spaceport_cli.latest_job import users_latest_jobs
 from spaceport_cli.show import presenter_for
 from spaceport_cli.watching import conclude, status_now
+from spaceport_cli.which_job import whole_id
 
 
 def execute(args: argparse.Namespace) -> ExitCode:
     """Print the viewer's link and open it; a job without a model says how it stands instead."""
     job_id = users_latest_jobs().resolve(args.stack, args.job)
     with running_cloud(args.stack) as cloud, presenter_for(sys.stderr, sys.stderr, False) as presenter:
+        job_id = whole_id(ApiClient(cloud), job_id)
         status = status_now(cloud, job_id, presenter)
     if status is None:
         raise NoSuchJobError(job_id)
     if not status.is_terminal:
-        raise UserError(
-            "not_done",
-            f"The job {job_id} has no model yet: it is {status.progress:.0%} done.",
-            f"Follow it with `spaceport watch {job_id}`.",
-        )
+        raise NotDoneError(status, "model")
     if status.status is not Status.COMPLETED:
         return conclude(status, None, quiet=False)
     link = status.outputs.viewer_url if status.outputs else None

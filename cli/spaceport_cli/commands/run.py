@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from spaceport.errors import UserError
 from spaceport.job import JobRequest
-from spaceport.stages import ACTIVE, Status
+from spaceport.stages import LIVE, Status
 from spaceport.tuning import TuningRequest, parse_request
-from spaceport_cli.clouds import Cloud, borrowed, output
-from spaceport_cli.exits import ExitCode, RefusedError, UsageError
+from spaceport_cli.api import ApiClient
+from spaceport_cli.clouds import Loan, borrowed, output
+from spaceport_cli.exits import ExitCode, UsageError
+from spaceport_cli.job_status import JobStatus
 from spaceport_cli.latest_job import users_latest_jobs
 from spaceport_cli.photos import PhotoZip, photo_zip
 from spaceport_cli.plain_text import tell
+from spaceport_cli.retrying import retry
 from spaceport_cli.show import Presenter, presenter_for
 from spaceport_cli.upload import Drop, find_job, plan_drop, send
 from spaceport_cli.watching import (
@@ -24,23 +27,19 @@ from spaceport_cli.watching import (
     conclude,
     fetch_results,
     status_now,
+    status_soon,
     tell_interrupted,
     watch_to_end,
 )
+from spaceport_cli.wording import stage_title
 
 
 def execute(args: argparse.Namespace) -> ExitCode:
     """Send the photos, follow the job, fetch its results; the exit code tells how it ended."""
     check_folder(args.out)
     tuning = tuning_of(args.preset, args.settings)
-    try:
-        with photo_zip(args.photos) as photos:
-            return _run(args, photos, job_request(tuning, args.name or photos.name))
-    except RefusedError as error:
-        if args.json:
-            told = {"code": error.code, "message": error.message, "hint": error.hint}
-            print(json.dumps({"status": "REJECTED", "error": told}))
-        raise
+    with photo_zip(args.photos) as photos:
+        return _run(args, photos, job_request(tuning, args.name or photos.name))
 
 
 def tuning_of(preset: str | None, settings: list[tuple[str, str]]) -> TuningRequest:
@@ -65,16 +64,24 @@ def job_request(tuning: TuningRequest, name: str) -> JobRequest:
         ) from error
 
 
+@dataclass(frozen=True)
+class _Found:
+    """The job to watch; what its row said up to `after_version` is of an earlier run."""
+
+    job_id: str
+    after_version: int = 0
+
+
 def _run(args: argparse.Namespace, photos: PhotoZip, request: JobRequest) -> ExitCode:
     presenter = presenter_for(sys.stdout, sys.stderr, args.json)
     with presenter, borrowed(args.stack, presenter.note) as loan:
         drop = plan_drop(output(loan.cloud, "UploadsBucket"), photos, request)
-        job_id = _job_of(loan.cloud, drop, args.again, presenter)
-        users_latest_jobs().remember(args.stack, job_id)
+        job = _job_of(loan, drop, args.again, presenter)
+        users_latest_jobs().remember(args.stack, job.job_id)
         try:
-            status = watch_to_end(loan.cloud, job_id, presenter)
+            status = watch_to_end(loan.cloud, job.job_id, presenter, after_version=job.after_version)
         except KeyboardInterrupt:
-            return tell_interrupted(job_id, args.stack, stays_up=loan.keep())
+            return tell_interrupted(job.job_id, args.stack, stays_up=loan.keep())
         results = fetch_results(loan.cloud, status, args.out)
     code = conclude(status, results, quiet=args.json)
     if loan.started and code is ExitCode.DONE:
@@ -82,20 +89,36 @@ def _run(args: argparse.Namespace, photos: PhotoZip, request: JobRequest) -> Exi
     return code
 
 
-def _job_of(cloud: Cloud, drop: Drop, again: bool, presenter: Presenter) -> str:
-    """The job that is this drop: one that is done or at work already, else a new one."""
-    s3 = cloud.client("s3")
+def _job_of(loan: Loan, drop: Drop, again: bool, presenter: Presenter) -> _Found:
+    """The job that is this drop: one that is done, at work or can be gone on with, else a new one."""
+    s3 = loan.cloud.client("s3")
     earlier = None if again else find_job(s3, drop)
-    known = status_now(cloud, earlier, presenter) if earlier else None
+    known = _known(loan, earlier, presenter) if earlier else None
     if known is not None and known.status is Status.COMPLETED:
         presenter.note(
             f"These photos are done already with these settings (job {known.job_id}):"
             " fetching its results. --again makes the model anew."
         )
-        return known.job_id
-    if known is not None and known.status in ACTIVE:
+        return _Found(known.job_id)
+    if known is not None and known.status in LIVE:
         presenter.note(f"These photos are at work already with these settings: watching job {known.job_id}.")
-        return known.job_id
+        return _Found(known.job_id)
+    if known is not None and known.status in {Status.STOPPED, Status.FAILED}:
+        ended = "was stopped" if known.status is Status.STOPPED else "failed"
+        begun = retry(ApiClient(loan.cloud), known.job_id)
+        presenter.note(
+            f"Job {known.job_id} of these photos {ended} in {stage_title(known.stage)}:"
+            f" going on with {begun.stage}. --again makes the model anew."
+        )
+        return _Found(known.job_id, begun.after_version)
     job_id = send(s3, drop, presenter.uploading)
     presenter.note(f"Sent {drop.zip.photos} photos of {drop.zip.name}: job {job_id}.")
-    return job_id
+    return _Found(job_id)
+
+
+def _known(loan: Loan, job_id: str, presenter: Presenter) -> JobStatus | None:
+    """The earlier job as it stands, once it is clear whether it has ended."""
+    known = status_now(loan.cloud, job_id, presenter)
+    # Nothing can be at work in a cloud that was down: its end is about to be told.
+    ending = known is not None and (known.status is Status.STOPPING or loan.started)
+    return status_soon(loan.cloud, job_id, presenter) if ending else known

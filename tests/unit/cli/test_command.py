@@ -8,139 +8,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from spaceport.job import JobError, Outputs, StageRecord, job_id_for
-from spaceport.quality import QualityReport
 from spaceport.stages import Status
 from spaceport_cli.__main__ import main
 from spaceport_cli.exits import ExitCode
 
 STACK = ["--stack", "drones"]
-VIEWER = "https://view.example/jobs/x/compressed/viewer/index.html"
-
-
-class Stack:
-    """What a test sees of the stack: its WebSocket API and its buckets."""
-
-    def __init__(self, api: Any) -> None:
-        self.api = api
-        self.s3 = boto3.client("s3")
-
-    def uploads(self) -> list[dict[str, Any]]:
-        """Every version of every upload, newest first."""
-        return self.s3.list_object_versions(Bucket="drones-uploads").get("Versions", [])
-
-    def metadata(self, upload: dict[str, Any]) -> dict[str, Any]:
-        head = self.s3.head_object(Bucket="drones-uploads", Key=upload["Key"], VersionId=upload["VersionId"])
-        return json.loads(head["Metadata"]["spaceport"])
-
-    def put_results(self, quality: QualityReport) -> Outputs:
-        """A finished job's results in the data bucket, without a report."""
-        prefix = "jobs/x/compressed/"
-        files = {"model.sog": b"splat", "quality.json": quality.model_dump_json().encode()}
-        for name, body in files.items():
-            self.s3.put_object(Bucket="drones-data", Key=prefix + name, Body=body)
-        uri = f"s3://drones-data/{prefix}"
-        return Outputs(
-            viewer_url=VIEWER,
-            sog=f"{uri}model.sog",
-            quality=f"{uri}quality.json",
-            georef=f"{uri}georef.json",  # named, but gone from the bucket
-        )
-
-
-@pytest.fixture
-def stack(monkeypatch, tmp_path, socket_api, say):
-    """Deploys the stack `drones` whose WebSocket API plays the given stories."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    with mock_aws():
-
-        def deploy(*stories) -> Stack:
-            api = socket_api(*(stories or (say(),)))
-            boto3.client("cloudformation").create_stack(
-                StackName="drones", TemplateBody=json.dumps(template(api.url, made_resources()))
-            )
-            return Stack(api)
-
-        yield deploy
-
-
-def made_resources() -> dict[str, str]:
-    """The resources that the command uses, as outputs; made here, since moto's stacks make them less well."""
-    s3 = boto3.client("s3")
-    for bucket in ("drones-uploads", "drones-data"):
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    s3.put_bucket_versioning(Bucket="drones-uploads", VersioningConfiguration={"Status": "Enabled"})
-    secret = boto3.client("secretsmanager").create_secret(Name="token", SecretString='{"token": "a&b="}')
-    return {"UploadsBucket": "drones-uploads", "AccessTokenSecretArn": secret["ARN"]}
-
-
-def template(socket_url: str, resources: dict[str, str]) -> dict[str, Any]:
-    outputs = {**resources, "WebSocketUrl": socket_url}
-    return {
-        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},  # a stack must have one
-        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
-    }
-
-
-@pytest.fixture
-def quality() -> QualityReport:
-    return QualityReport.model_validate(
-        {
-            "photos": {
-                "given": 4,
-                "registered": 3,
-                "refused": [{"name": "DJI_9.JPG", "code": "too_small", "reason": "it is under 256 px wide"}],
-            },
-            "sfm": {
-                "seconds": 29.0,
-                "cpu_seconds": 50.0,
-                "reprojection_px": 0.36,
-                "points": 6500,
-                "mean_track": 4,
-            },
-            "georef": {
-                "rms_horizontal_m": 0.61,
-                "rms_vertical_m": 1.2,
-                "origin": {"lat": 50.8, "lon": -0.1, "alt": 30},
-            },
-            "training": {
-                "seconds": 38.0,
-                "iterations": 1500,
-                "stopped_by": "max_iterations",
-                "gaussians": 40000,
-                "gaussians_initial": 6500,
-                "psnr_train": 22.5,
-                "psnr_holdout": 17.94,
-                "ssim_holdout": 0.455,
-                "detail_holdout": 0.81,
-                "psnr_holdout_initial": 12.0,
-                "holdout": ["DJI_5.JPG"],
-                "device": "cpu",
-                "rasterizer": "numba",
-                "preset": "preview",
-                "peak_memory_bytes": 10**9,
-            },
-            "delivery": {
-                "ply_bytes": 9_400_000,
-                "sog_bytes": 480_000,
-                "bytes_per_gaussian": 12.0,
-                "decode_psnr_db": 45.2,
-                "psnr_loss_db": 0.03,
-                "gaussians": 40000,
-            },
-        }
-    )
+VIEWER = "https://view.example/jobs/x/compressed/viewer/index.html"  # conftest's, of a finished job
 
 
 def finished(told, outputs: Outputs | None, version: int = 9):
@@ -174,7 +51,7 @@ def test_run_sends_the_photos_follows_the_job_and_brings_the_results(
     # and the very job of this upload was followed, with the stack's token
     job_id = job_id_for("drones-uploads", upload["Key"], upload["VersionId"])
     assert [request["jobId"] for request in drones.api.requests] == [job_id]
-    assert drones.api.paths == ["/prod?token=a%26b%3D"]
+    assert drones.api.paths == ["/prod?token=a%26b%3Dc%26d%3D"]
     # and the results that exist are here, in a folder named after the job
     assert {path.name for path in Path("Beach-splat").iterdir()} == {"model.sog", "quality.json"}
     # and the honest numbers are said
@@ -282,12 +159,40 @@ def test_again_or_other_settings_make_a_new_job(stack, told, say, photos, qualit
     assert drones.api.requests[0]["jobId"] != drones.api.requests[-1]["jobId"]
 
 
-def test_a_job_at_work_is_watched_instead_of_doubled_and_a_failed_one_is_made_again(
+@pytest.mark.parametrize(
+    ("status", "how"), [(Status.STOPPED, "was stopped in training"), (Status.FAILED, "failed in training")]
+)
+def test_the_same_photos_go_on_with_the_job_that_did_not_end_well(
+    stack, told, say, photos, quality, capsys, status, how
+):
+    # Given a job of these photos that ended in training
+    drones = stack(say(told(7, status, stage="3dgs")))
+    main(["run", str(photos), *STACK])
+    job_id = drones.api.requests[0]["jobId"]
+    drones.http.jobs[job_id] = told(7, status, stage="3dgs")
+    drones.http.answers[f"POST /jobs/{job_id}/retry"] = (202, {"run": 2, "pipelineStep": "3dgs"})
+    # and whose old end is told once more when its next run has begun
+    late, outputs = told(7, status, stage="3dgs"), drones.put_results(quality)
+    drones.api.play(say(late), say(late, told(8), finished(told, outputs)))
+
+    # When the same command is given again
+    code = main(["run", str(photos), *STACK])
+
+    # Then the job goes on from there
+    assert code == ExitCode.DONE
+    assert drones.http.posted == [(f"POST /jobs/{job_id}/retry", {})]
+    assert len(drones.uploads()) == 1
+    out = capsys.readouterr().out
+    assert f"Job {job_id} of these photos {how}: going on with training." in out
+    assert "--again makes the model anew" in out
+
+
+def test_a_job_at_work_is_watched_instead_of_doubled_and_a_refused_one_is_sent_again(
     stack, told, say, photos, capsys
 ):
     drones = stack(
-        say(told(2, Status.FAILED)),
-        say(told(2, Status.FAILED)),  # the second run finds that it failed,
+        say(told(2, Status.REJECTED)),
+        say(told(2, Status.REJECTED)),  # the second run finds that it was refused,
         say(told(1), told(2, Status.STOPPED)),  # sends the photos again, and its job is stopped
     )
     main(["run", str(photos), *STACK])
@@ -382,13 +287,12 @@ def test_a_stack_that_is_not_there_is_named(stack, photos, capsys):
 def test_what_is_typed_wrong_is_said_with_the_usage_exit_code(stack, photos, capsys, typed, said):
     drones = stack()
 
-    try:
-        code = main(["run", str(photos), *STACK, *(word.format(photos=photos) for word in typed)])
-    except SystemExit as exit_:  # argparse's way
-        code = exit_.code
+    code = main(["run", str(photos), *STACK, *(word.format(photos=photos) for word in typed), "--json"])
 
     assert code == ExitCode.USAGE
-    assert said in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert said in json.loads(printed.out)["error"]["message"] + json.loads(printed.out)["error"]["hint"]
     assert drones.uploads() == []
 
 

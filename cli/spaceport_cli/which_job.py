@@ -1,0 +1,37 @@
+"""Which job a user means by the beginning of its id, as `spaceport status` shows it."""
+
+from __future__ import annotations
+
+import re
+
+from spaceport_cli.api import ApiClient
+from spaceport_cli.exits import UsageError
+
+_WHOLE = re.compile(r"^job-[0-9a-f]{20}$")  # the id of every dropped zip
+_SHORT = 12  # characters; 8 hexadecimal digits tell thousands of jobs apart
+_NEWEST = 100
+_NAMED = 5
+
+
+def short_id(job_id: str) -> str:
+    """As much of a job's id as a person needs; ids that somebody thought of are shown whole."""
+    return job_id[:_SHORT] if _WHOLE.match(job_id) else job_id
+
+
+def whole_id(api: ApiClient, said: str) -> str:
+    """The id that `said` is or begins, among the newest jobs; unchanged where none of them begins so.
+
+    Raises:
+        UsageError: several jobs' ids begin so.
+    """
+    if _WHOLE.match(said):
+        return said
+    ids = [str(job["jobId"]) for job in api.get(f"/jobs?limit={_NEWEST}")["jobs"]]
+    meant = [job_id for job_id in ids if job_id.startswith(said)]
+    if said in meant or not meant:
+        return said
+    if len(meant) > 1:
+        raise UsageError(
+            f"{said!r} may be any of {len(meant)} jobs: {', '.join(meant[:_NAMED])}.", "Type more of the id."
+        )
+    return meant[0]
