@@ -41,7 +41,10 @@ class Executions:
         self._machine = state_machine_arn
 
     def start(self, row: JobRecord) -> bool:
-        """Start the run that `row` waits for. False where it was started already: its name is its run's."""
+        """Start the run that `row` waits for; twice is once, for its name is its run's.
+
+        False where that run has been, or runs with another input.
+        """
         try:
             self._step_functions.start_execution(
                 stateMachineArn=self._machine,

@@ -22,6 +22,7 @@ JOB_NAME_LENGTH = 200
 REQUEST_METADATA = "spaceport"  # the dropped zip's object metadata that holds its JobRequest as JSON
 OPERATOR = "operator"  # who owns what nobody else does
 JOBS_COLLECTION = "jobs"
+MAX_RUNS = 999  # the run is a part of SageMaker job names, which have 63 characters
 
 JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_ID_LENGTH)]
 # As SageMaker takes them: one line, up to 1024 characters.
@@ -88,7 +89,7 @@ class JobInput(TuningRequest):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     job_id: JobId | None = Field(None, alias="jobId")
-    run: int = Field(1, ge=1, le=999)
+    run: int = Field(1, ge=1, le=MAX_RUNS)
     job_name: str | None = Field(None, alias="jobName", max_length=JOB_NAME_LENGTH)
     s3_url: S3Uri | None = Field(None, alias="s3Url")
     input_s3_uri: S3Uri | None = Field(None, alias="inputS3Uri")
@@ -261,7 +262,7 @@ class JobRecord(BaseModel):
         What the steps before `step` left stays: their times, and their artifacts in the bucket.
         """
         first = stage_named(step.value)
-        kept = {stage.name: self.stages[stage.name] for stage in JOB_STAGES if stage.index < first.index}
+        kept = {name: left for name, left in self.stages.items() if stage_named(name).index < first.index}
         return self.model_copy(
             update={
                 "run": self.run + 1,

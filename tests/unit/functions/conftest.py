@@ -40,6 +40,7 @@ class Aws:
 
     jobs: Jobs
     connections: Connections
+    state_machine_arn: str
     uploads_bucket: str = "uploads-bucket"
     data_bucket: str = "data-bucket"
 
@@ -64,6 +65,13 @@ class Aws:
         return list(streams.get_records(ShardIterator=iterator["ShardIterator"])["Records"])
 
 
+def jobs_index(name: str, key: str, **projection: Any) -> dict[str, Any]:
+    """An index of the Jobs table by `key` and time, as the template has it."""
+    keys = [(key, "HASH"), ("createdAt", "RANGE")]
+    schema = [{"AttributeName": attribute, "KeyType": kind} for attribute, kind in keys]
+    return {"IndexName": name, "KeySchema": schema, "Projection": projection}
+
+
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     for name, value in {
@@ -81,7 +89,20 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         jobs = dynamodb.create_table(
             TableName="jobs",
             KeySchema=[{"AttributeName": "jobId", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "jobId", "AttributeType": "S"}],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"}
+                for name in ("jobId", "owner", "collection", "status", "createdAt")
+            ],
+            GlobalSecondaryIndexes=[
+                jobs_index("byOwner", "owner", ProjectionType="KEYS_ONLY"),
+                jobs_index("byTime", "collection", ProjectionType="KEYS_ONLY"),
+                jobs_index(
+                    "byStatus",
+                    "status",
+                    ProjectionType="INCLUDE",
+                    NonKeyAttributes=["discardArtifacts", "artifactsDiscarded"],
+                ),
+            ],
             BillingMode="PAY_PER_REQUEST",
             StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         )
@@ -104,7 +125,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
             ],
             BillingMode="PAY_PER_REQUEST",
         )
-        yield Aws(Jobs(jobs), Connections(connections))
+        machine = boto3.client("stepfunctions").create_state_machine(
+            name="pipeline",
+            definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
+            roleArn="arn:aws:iam::123456789012:role/pipeline",
+        )
+        yield Aws(Jobs(jobs), Connections(connections), machine["stateMachineArn"])
 
 
 @pytest.fixture
@@ -117,6 +143,7 @@ def load(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]
             "CONNECTIONS_TABLE": "connections",
             "UPLOADS_BUCKET": aws.uploads_bucket,
             "DATA_BUCKET": aws.data_bucket,
+            "STATE_MACHINE_ARN": aws.state_machine_arn,
             **environment,
         }.items():
             monkeypatch.setenv(variable, value)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 
+from spaceport import report_times
 from spaceport.errors import ErrorText
-from spaceport.failure import RefusedError
+from spaceport.failure import JobOverError, RefusedError
 from spaceport.job import JobRecord, empty_stages, now_iso, task_name
 from spaceport.plan import Plan
 from spaceport.progress import ProgressLine
@@ -107,6 +109,93 @@ def test_prepare_refuses_a_foreign_image_by_name(load, context, queued):
         prepare(load, context, {"s3Url": ZIP, "gaussianImageUri": "evil:1"})
 
 
+@pytest.mark.parametrize("given", [[1], "text", 7, None, {}, {"s3Url": ZIP, "colour": "red"}])
+def test_an_input_that_can_not_be_used_is_told_in_a_row_of_the_executions_name(aws, load, context, given):
+    # Given an execution by hand whose input PrepareJob refuses
+    with pytest.raises(RefusedError, match="bad_input") as refused:
+        prepare(load, context, given, name="by-hand")
+    # When the state machine goes on to RecordFailure with that, as Lambda tells it
+    cause = json.dumps({"errorType": "RefusedError", "errorMessage": str(refused.value)})
+    told = fail(load, context, cause, name="by-hand", given=given)
+    # Then there is a row that says so
+    assert (told["code"], told["recorded"]) == ("bad_input", True)
+    row = aws.jobs.get("by-hand")
+    assert row is not None
+    assert row.error is not None
+    assert (row.status, row.error.code) == (Status.FAILED, "bad_input")
+
+
+@pytest.mark.parametrize("status", [Status.STOPPING, Status.STOPPED, Status.FAILED, Status.COMPLETED])
+@pytest.mark.parametrize("claimed", [True, False])
+def test_prepare_leaves_a_job_that_is_over_to_whoever_ended_it(aws, load, context, status, claimed):
+    now = now_iso()
+    row = JobRecord(job_id="job-1", status=status, created_at=now, updated_at=now)
+    aws.jobs.create(row.model_copy(update={"execution_arn": ARN if claimed else None}))
+    with pytest.raises(JobOverError, match=status.value):
+        prepare(load, context, {"jobId": "job-1", "s3Url": ZIP})
+    assert aws.jobs.get("job-1").version == 1
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("step", ["sfm", "3dgs"])
+def test_an_execution_by_hand_takes_no_job_that_is_another_ones(aws, load, context, status, step):
+    # Given a job that waits for its own execution, or runs, or ended; nothing lies in its folder
+    now = now_iso()
+    arn = None if status is Status.QUEUED else ARN
+    aws.jobs.create(
+        JobRecord(job_id="job-1", status=status, created_at=now, updated_at=now, execution_arn=arn)
+    )
+    # When an execution by hand names it
+    with pytest.raises(RefusedError, match=r"job_taken|no_artifacts"):
+        prepare(load, context, {"jobId": "job-1", "s3Url": ZIP, "pipelineStep": step}, "by-hand", ARN + "0")
+    # Then the row stays as it is
+    assert (aws.jobs.get("job-1").status, aws.jobs.get("job-1").version) == (status, 1)
+
+
+def leave(aws, *keys: str) -> None:
+    """Artifacts of job-1."""
+    for key in keys:
+        boto3.client("s3").put_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/{key}", Body=b"x")
+
+
+@pytest.mark.parametrize(
+    ("step", "model", "artifacts"),
+    [
+        ("3dgs", None, ["colmap/sfm.json"]),
+        ("compression", "training/output/model/", ["training/output/model/model.ply"]),
+        ("compression", None, ["gaussian/model.ply"]),
+    ],
+)  # fmt: skip
+def test_an_execution_by_hand_does_an_ended_jobs_later_steps_again(
+    aws, load, context, step, model, artifacts
+):
+    # Given a finished job whose artifacts are there
+    home, now = f"s3://{aws.data_bucket}/jobs/job-1/", now_iso()
+    ended = JobRecord(
+        job_id="job-1", status=Status.COMPLETED, created_at=now, updated_at=now, owner="ann",
+        execution_arn=ARN, model_s3_uri=model and home + model, stages=empty_stages(),
+    )  # fmt: skip
+    aws.jobs.create(ended)
+    leave(aws, "colmap/sfm.json", *artifacts)
+    # When an execution by hand begins at a later step
+    plan = prepare(
+        load, context, {"jobId": "job-1", "s3Url": ZIP, "pipelineStep": step}, "by-hand", ARN + "0"
+    )
+    # Then the row is its own, as a new run of its owner's job, and the plan goes on from the model there
+    row = aws.jobs.get("job-1")
+    assert (row.status, row.run, row.execution_arn, row.owner) == (Status.RUNNING, 2, ARN + "0", "ann")
+    assert plan["at"] == {"step": step, "modelS3Uri": home + (model or "gaussian/")}
+    assert plan["training"]["task"] == "job-1-3dgs-2"
+
+
+def test_a_late_execution_of_an_earlier_run_does_not_claim_the_next(aws, load, context):
+    now = now_iso()
+    aws.jobs.create(JobRecord(job_id="job-1", run=2, created_at=now, updated_at=now))
+    with pytest.raises(RefusedError, match="job_taken"):
+        prepare(load, context, {"jobId": "job-1", "s3Url": ZIP}, name="job-1-1")
+    assert prepare(load, context, {"jobId": "job-1", "s3Url": ZIP}, name="job-1-2", arn=ARN[:-1] + "2")
+
+
 # ---- RecordProgress ----------------------------------------
 
 
@@ -136,12 +225,17 @@ def test_progress_of_the_current_task_reaches_the_row_and_nothing_else_does(aws,
 # ---- RecordFailure ----------------------------------------
 
 
-def fail(load, context, cause: str, name: str = "job-1-1", job_id: str | None = "job-1") -> dict[str, Any]:
+UNSAID = object()
+
+
+def fail(
+    load, context, cause: str | None, name: str = "job-1-1", job_id: str | None = "job-1", given: Any = UNSAID
+) -> dict[str, Any]:
     event = {
-        "input": {"jobId": job_id} if job_id else {},
+        "input": ({"jobId": job_id} if job_id else {}) if given is UNSAID else given,
         "executionArn": ARN,
         "executionName": name,
-        "failure": {"Error": "States.TaskFailed", "Cause": cause},
+        "failure": {"Error": "States.TaskFailed"} | ({"Cause": cause} if cause is not None else {}),
     }
     return load("record_failure").handler(event, context)
 
@@ -153,6 +247,13 @@ def test_failure_is_told_in_the_row(aws, load, context, queued):
     assert row is not None
     assert row.error is not None
     assert (row.status, row.error.code) == (Status.FAILED, "killed")
+
+
+def test_a_failure_without_a_cause_has_words_too(aws, load, context, queued):
+    told = fail(load, context, None)
+    assert told["recorded"]
+    assert told["message"] == aws.jobs.get("job-1").error.message
+    assert "States.TaskFailed" in told["message"]
 
 
 def test_a_job_that_has_ended_stays_as_it_ended(aws, load, context, queued):
@@ -222,6 +323,45 @@ def test_what_another_execution_does_leaves_the_job_alone(aws, load, context, qu
     assert not settle(load, context, "ABORTED", arn=ARN + "0")
 
 
+@pytest.mark.parametrize("ended", ["ABORTED", "SUCCEEDED", "FAILED"])
+def test_a_job_that_was_stopping_is_stopped_and_what_it_made_deleted(aws, load, context, queued, ended):
+    # Given a job that is stopping, with the wish that nothing stays
+    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert aws.jobs.request_stop("job-1", True, now_iso())
+    leave(aws, "colmap/sfm.json", "compressed/model.sog")
+    # When its execution ends, however it does
+    assert settle(load, context, ended)
+    # Then it is stopped, nothing lies in its folder, and the reconciler will look once more
+    row = aws.jobs.get("job-1")
+    assert (row.status, row.outputs, row.awaits_discard) == (Status.STOPPED, None, True)
+    assert boto3.client("s3").list_objects_v2(Bucket=aws.data_bucket)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize(("stage", "kind"), [("sfm", "Processing"), ("3dgs", "Training")])
+def test_a_sagemaker_job_that_the_stop_left_running_is_stopped(aws, load, context, queued, stage, kind):
+    # Given a job whose stage's second attempt runs on
+    task = task_name("job-1", stage, 1)
+    assert aws.jobs.begin("job-1", ARN, now_iso())
+    boto3.resource("dynamodb").Table("jobs").update_item(
+        Key={"jobId": "job-1"},
+        UpdateExpression="SET task = :t, stage = :s",
+        ExpressionAttributeValues={":t": task, ":s": stage},
+    )
+    asked = []
+
+    def answer(params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:  # moto has no Stop calls
+        asked.append(json.loads(params["body"])[f"{kind}JobName"])
+        return SimpleNamespace(status_code=200), {}
+
+    module = load("settle_execution")
+    module.settlement.tasks._sagemaker.meta.events.register(f"before-call.sagemaker.Stop{kind}Job", answer)
+    # When its execution was aborted
+    detail = {"executionArn": ARN, "name": "job-1-1", "status": "ABORTED", "input": '{"jobId": "job-1"}'}
+    assert module.handler({"detail": detail}, context)["settled"]
+    # Then whichever attempt runs is stopped
+    assert f"{task}-1" in asked
+
+
 # ---- PublishResult ----------------------------------------
 
 QUALITY = {
@@ -251,6 +391,7 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
         s3.put_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{key}", Body=body)
 
     put("quality.json", json.dumps(QUALITY).encode())
+    put("report.html", f"<html>{report_times.PLACE}</html>".encode())
     put("viewer/index.html", b"<html>")
     put("viewer/index.js", b"1")
     assert aws.jobs.begin("job-1", ARN, now_iso())
@@ -272,7 +413,11 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert (row.status, row.progress, row.metrics["registered"]) == (Status.COMPLETED, 1.0, 18)
     assert "psnr_holdout" not in row.metrics
     assert row.outputs.viewer_url == "http://viewer/jobs/job-1/compressed/viewer/index.html"
-    # And the report has its times, and browsers will show the page
+    assert row.outputs.report == f"{home}/compressed/report.html"
+    # And both reports have their times, and browsers will show the pages
+    page = s3.get_object(Bucket=aws.data_bucket, Key="jobs/job-1/compressed/report.html")
+    assert page["ContentType"] == "text/html; charset=utf-8"
+    assert b"Whole job" in page["Body"].read()
     report = json.loads(
         s3.get_object(Bucket=aws.data_bucket, Key="jobs/job-1/compressed/quality.json")["Body"].read()
     )
@@ -281,3 +426,28 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert page["ContentType"] == "text/html"
     # And a second run changes nothing
     assert not handler(event, context)["published"]
+
+
+@pytest.mark.parametrize("page", [None, b"<html>of a version without times</html>"], ids=["none", "older"])
+def test_publish_takes_the_report_of_an_older_image(aws, load, context, queued, page):
+    # Given a compression stage that made no page, or one without a place for the times
+    s3 = boto3.client("s3")
+    folder = "jobs/job-1/compressed/"
+    s3.put_object(Bucket=aws.data_bucket, Key=f"{folder}quality.json", Body=json.dumps(QUALITY).encode())
+    if page is not None:
+        s3.put_object(Bucket=aws.data_bucket, Key=f"{folder}report.html", Body=page)
+    assert aws.jobs.begin("job-1", ARN, now_iso())
+    home = f"s3://{aws.data_bucket}/jobs/job-1"
+    event = {
+        "jobId": "job-1",
+        "colmapS3Uri": f"{home}/colmap/",
+        "executionArn": ARN,
+        "gaussianS3Uri": f"{home}/gaussian/",
+        "compressedS3Uri": f"{home}/compressed/",
+    }
+    # When the state runs, Then the job is published with what there is
+    assert load("publish_result").handler(event, context)["published"]
+    outputs = aws.jobs.get("job-1").outputs
+    assert outputs.report == (None if page is None else f"{home}/compressed/report.html")
+    if page is not None:
+        assert s3.get_object(Bucket=aws.data_bucket, Key=f"{folder}report.html")["Body"].read() == page
