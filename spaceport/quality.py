@@ -108,3 +108,18 @@ class QualityReport(_Report):
     delivery: DeliveryNumbers
     stages: dict[str, float] | None = None
     total_seconds: float | None = None
+
+
+def headline(quality: QualityReport) -> dict[str, float]:
+    """The numbers that the row shows without opening the report."""
+    numbers = {
+        "registered": quality.photos.registered,
+        "photos": quality.photos.given,
+        "gaussians": quality.delivery.gaussians,
+        "sog_bytes": quality.delivery.sog_bytes,
+        "psnr_train": quality.training.psnr_train,
+        "psnr_holdout": quality.training.psnr_holdout,
+        "ssim_holdout": quality.training.ssim_holdout,
+        "rms_horizontal_m": quality.georef.rms_horizontal_m if quality.georef else None,
+    }
+    return {name: float(value) for name, value in numbers.items() if value is not None}

@@ -42,16 +42,17 @@ def in_words(seconds: float) -> str:
 
 
 def _table(stages: Mapping[str, float], total_seconds: float) -> str:
-    # Clocks of two services: a total that is a hair below its parts is no time between them.
-    between = max(0.0, total_seconds - sum(stages.values()))
+    between = total_seconds - sum(stages.values())
     parts = [(words, stages[name]) for name, words in _WORK.items() if name in stages]
-    parts.append(("Waiting, moving files", between))
+    if between >= 0:
+        parts.append(("Waiting, moving files", between))
+        whole = "Whole job"
+    else:  # a retry counts from its own start, and has stages that the run before it did
+        whole = "This run alone"
     rows = "".join(
         _row(words, seconds, seconds / max(total_seconds, seconds, 1e-9)) for words, seconds in parts
     )
-    total = (
-        f'<tr class="total"><th scope="row">Whole job</th><td>{in_words(total_seconds)}</td><td></td></tr>'
-    )
+    total = f'<tr class="total"><th scope="row">{whole}</th><td>{in_words(total_seconds)}</td><td></td></tr>'
     return f'<table class="times"><tbody>{rows}{total}</tbody></table>'
 
 

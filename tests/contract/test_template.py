@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from spaceport.job import JobInput
+from spaceport.callers import ADMINS
+from spaceport.job import OPERATOR, JobInput
 from spaceport.plan import Plan
 from spaceport.sagemaker_tasks import ATTEMPTS
 from spaceport.stages import ACTIVE, JOB_STAGES, STAGES, TRAINING
@@ -143,6 +144,13 @@ ADAPTERS = {
     ("settlement", "settle"): [
         *("stop_training_job", "stop_processing_job", "update_item", "get_paginator", "delete_objects"),
     ],
+    ("intake", "judge"): ["head_object", "S3Object"],
+    ("intake", "newest_version"): ["head_object"],
+    # These two put others of these together.
+    ("starting", "start"): ["head_object", "S3Object", "get_item", "put_item"],
+    ("stopping", "stop"): [
+        *("get_item", "update_item", "stop_execution", "stop_training_job", "stop_processing_job"),
+    ],
     ("executions", "start"): ["start_execution"],
     ("executions", "stop"): ["stop_execution"],
     ("executions", "of"): ["describe_execution"],
@@ -151,6 +159,10 @@ ADAPTERS = {
     ("connections", "unsubscribe"): ["delete_item"],
     ("connections", "forget"): ["query", "delete_item"],
     ("sockets", "post"): ["post_to_connection"],
+    ("delivered", "read"): ["get_object"],
+    ("delivered", "write"): ["put_object"],
+    ("delivered", "link"): [],
+    ("delivered", "give_media_types"): ["get_paginator", "copy_object"],
 }
 CLIENTS = {"s3", "step_functions", "secrets", "logs"}
 
@@ -161,9 +173,7 @@ def aws_calls(function: str) -> set[str]:
     for node in ast.walk(ast.parse((ROOT / "functions" / function / "app.py").read_text())):
         if not isinstance(node, ast.Call):
             continue
-        if isinstance(node.func, ast.Name) and node.func.id == "S3Object":
-            calls |= {"S3Object", "head_object"}
-        elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
             owner, method = node.func.value.id, node.func.attr
             if owner in CLIENTS:
                 calls.add(method)
@@ -184,7 +194,7 @@ def test_a_function_may_do_what_it_calls_and_no_more(function: str):
 def test_adapters_make_the_calls_that_the_table_says():
     clients = {
         "jobs": "_table", "connections": "_table", "sockets": "_management", "executions": "_step_functions",
-        "sagemaker_tasks": "_sagemaker", "artifacts": "_s3",
+        "sagemaker_tasks": "_sagemaker", "intake": "_s3", "artifacts": "_s3", "delivered": "_s3",
     }  # fmt: skip
     for module, names in clients.items():
         tree = ast.parse((ROOT / "spaceport" / f"{module}.py").read_text())
@@ -195,6 +205,11 @@ def test_adapters_make_the_calls_that_the_table_says():
             and isinstance(node.func, ast.Attribute)
             and isinstance(node.func.value, ast.Attribute)
             and node.func.value.attr == names
+        }
+        made |= {
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "S3Object"
         }
         told = {call for (owner, _), calls in ADAPTERS.items() if owner == module for call in calls}
         assert made == told
@@ -223,7 +238,7 @@ def test_no_event_is_lost_unseen():
                 # Two ways to lose it: it never reaches the function, or the function fails on it.
                 assert source["DeadLetterConfig"]["Arn"] == {"GetAtt": "LostEvents.Arn"}, function
                 assert properties["DeadLetterQueue"]["TargetArn"] == {"GetAtt": "LostEvents.Arn"}, function
-            else:
+            elif event["Type"] != "HttpApi":  # whose caller hears of a failure
                 destination = source["DestinationConfig"]["OnFailure"]["Destination"]
                 assert destination == {"GetAtt": "LostEvents.Arn"}, function
 
@@ -234,13 +249,56 @@ def test_no_api_without_an_authorizer():
     ]
     assert len(connect) == 1
     assert connect[0]["AuthorizationType"] == "CUSTOM"
-    http_apis = [
-        name
-        for name, r in RESOURCES.items()
-        if r["Type"] in {"AWS::Serverless::HttpApi", "AWS::Serverless::Api"}
+    apis = {
+        r["Type"]
+        for r in RESOURCES.values()
+        if r["Type"].startswith("AWS::Serverless") and "Api" in r["Type"]
+    }
+    assert apis == {"AWS::Serverless::HttpApi"}
+
+
+def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
+    auth = RESOURCES["HttpApi"]["Properties"]["Auth"]
+    authorizer = auth["Authorizers"][auth["DefaultAuthorizer"]]
+    assert authorizer["IdentitySource"] == "$request.header.Authorization"
+    assert authorizer["JwtConfiguration"]["issuer"]["Sub"].endswith("/${UserPool}")
+    assert authorizer["JwtConfiguration"]["audience"] == [{"Ref": "UserPoolClient"}]
+    # A route of its own API, or with authorization of its own, would not have the default authorizer.
+    routes = [
+        event["Properties"]
+        for properties in functions_in_template().values()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] in {"HttpApi", "Api"}
     ]
-    for name in http_apis:
-        assert "DefaultAuthorizer" in RESOURCES[name]["Properties"]["Auth"]
+    assert {route["Path"] for route in routes} == {
+        "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry",
+    }  # fmt: skip
+    for route in routes:
+        assert set(route) == {"ApiId", "Method", "Path"}
+        assert route["ApiId"] == {"Ref": "HttpApi"}
+
+
+def test_the_handler_serves_the_routes_of_the_template():
+    routes = {
+        (event["Properties"]["Method"].lower(), re.sub(r"\{\w+\}", "{}", event["Properties"]["Path"]))
+        for event in functions_in_template()["serve_api"]["Events"].values()
+    }
+    source = (ROOT / "functions" / "serve_api" / "app.py").read_text()
+    served = re.findall(r'^@app\.(get|post)\("(.*)"\)$', source, re.MULTILINE)
+    assert {(method, re.sub(r"<\w+>", "{}", path)) for method, path in served} == routes
+
+
+def test_nobody_signs_up_and_the_operator_is_an_admin():
+    pool = RESOURCES["UserPool"]["Properties"]
+    assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+    assert RESOURCES["AdminsGroup"]["Properties"]["GroupName"] == ADMINS
+    assert RESOURCES["OperatorUser"]["Properties"]["Username"] == OPERATOR
+    # The operator's password is the access token: lower and upper case and digits, no punctuation.
+    secret = RESOURCES["AccessToken"]["Properties"]["GenerateSecretString"]
+    policy = pool["Policies"]["PasswordPolicy"]
+    assert secret["ExcludePunctuation"]
+    assert not policy["RequireSymbols"]
+    assert secret["PasswordLength"] >= policy["MinimumLength"]
 
 
 # ---- the state machine ----------------------------------------

@@ -1,0 +1,51 @@
+"""A job's delivered files: one folder of the data bucket, which browsers read."""
+
+from __future__ import annotations
+
+import mimetypes
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Delivered:
+    """The files below `s3_uri`, which ends with a slash; names are relative to it."""
+
+    def __init__(self, s3: S3Client, s3_uri: str) -> None:
+        self._s3 = s3
+        self._bucket, self._prefix = s3_uri.removeprefix("s3://").split("/", 1)
+
+    def read(self, name: str) -> bytes | None:
+        """The file's contents; None where there is none."""
+        try:
+            return self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+
+    def write(self, name: str, body: bytes, media_type: str) -> None:
+        self._s3.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=body, ContentType=media_type)
+
+    def link(self, base_url: str, name: str) -> str:
+        """Where `name` is on the web, `base_url` being where the bucket is."""
+        return f"{base_url}/{self._prefix}{name}"
+
+    def give_media_types(self, folder: str) -> None:
+        """Give the files of `folder` the media types that SageMaker did not: browsers download plain bytes."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + folder
+        )
+        for page in pages:
+            for found in page.get("Contents", []):
+                key = found["Key"]
+                self._s3.copy_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    CopySource={"Bucket": self._bucket, "Key": key},
+                    ContentType=mimetypes.guess_type(key)[0] or "application/octet-stream",
+                    MetadataDirective="REPLACE",
+                )

@@ -1,0 +1,42 @@
+"""The times in report.html: put where the page has room for them, by a function without a template engine."""
+
+import pytest
+
+from spaceport.report_times import PLACE, in_words, with_times
+
+PAGE = f"<h2>Time</h2>{PLACE}<p>after</p>"
+STAGES = {"sfm": 37.2, "3dgs": 38.0, "compression": 4.1}
+
+
+def test_the_times_take_the_place_that_waits_for_them():
+    page = with_times(PAGE, STAGES, 82.4)
+    assert page.startswith("<h2>Time</h2>")
+    assert page.endswith("<p>after</p>")
+    for told in ("Camera poses", "37 s", "Training", "38 s", "Compression", "4.1 s", "3.1 s", "1 min 22 s"):
+        assert told in page
+    assert "Not measured" not in page
+
+
+def test_filling_in_twice_is_filling_in_once():
+    once = with_times(PAGE, STAGES, 82.4)
+    assert with_times(with_times(PAGE, {"sfm": 1.0}, 1.0), STAGES, 82.4) == once
+
+
+def test_a_page_without_the_place_stays_as_it_is():
+    assert with_times("<html>\\1 older</html>", STAGES, 82.4) == "<html>\\1 older</html>"
+
+
+def test_a_retry_does_not_pass_its_own_time_off_as_the_whole_jobs():
+    # Given stages of an earlier run, longer than the retry took
+    page = with_times(PAGE, STAGES, 9.0)
+    assert "This run alone" in page
+    assert "Whole job" not in page
+    assert "Waiting" not in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.6, "1 min 00 s"), (82.4, "1 min 22 s"), (3720, "1 h 02 min")],
+)
+def test_times_are_told_as_people_say_them(seconds, told):
+    assert in_words(seconds) == told
