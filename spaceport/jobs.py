@@ -113,9 +113,14 @@ class Jobs:
         fields = {"status": Status.STOPPING, "discardArtifacts": discard_artifacts, "updatedAt": now}
         return self._update(job_id, fields, **_is_one_of((Status.RUNNING, Status.WAITING_CAPACITY)))
 
-    def stop_queued(self, job_id: str, error: ErrorText, now: str) -> bool:
+    def stop_queued(self, job_id: str, discard_artifacts: bool, error: ErrorText, now: str) -> bool:
         """A job that waits in the queue is STOPPED at once: nothing of it runs. False where it is not."""
-        fields = {"status": Status.STOPPED, "error": asdict(error), "updatedAt": now}
+        fields = {
+            "status": Status.STOPPED,
+            "discardArtifacts": discard_artifacts,
+            "error": asdict(error),
+            "updatedAt": now,
+        }
         return self._update(job_id, fields, **_is_one_of((Status.QUEUED,)))
 
     def reopen(self, ended: JobRecord, new_run: JobRecord) -> bool:

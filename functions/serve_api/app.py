@@ -1,0 +1,119 @@
+"""The HTTP API: start, stop, retry, list and show jobs.
+
+API Gateway has checked the token; which jobs its owner may see is decided here. What is refused is told as
+problem details, with the code and the hint of the UserError behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from http import HTTPStatus
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.bodies import ListQuery, RetryBody, StartBody, StopBody, parse_body, parse_fields
+from spaceport.callers import Caller, caller_of
+from spaceport.environment import Environment
+from spaceport.errors import UserError
+from spaceport.executions import Executions
+from spaceport.intake import Intake
+from spaceport.job import JobRecord, is_job_id, now_iso
+from spaceport.jobs import Jobs
+from spaceport.problems import FAULT, MEDIA_TYPE, problem, status_of
+from spaceport.reruns import retried
+from spaceport.sagemaker_tasks import SageMakerTasks
+from spaceport.starting import Starting, changed
+from spaceport.stopping import Stopping
+
+
+class Settings(Environment):
+    jobs_table: str
+    uploads_bucket: str
+    state_machine_arn: str
+
+
+logger = Logger()
+settings = Settings.read()
+jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
+executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
+starting = Starting(jobs, Intake(boto3.client("s3")), settings.uploads_bucket)
+stopping = Stopping(jobs, executions, SageMakerTasks(boto3.client("sagemaker")))
+app = APIGatewayHttpResolver()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return app.resolve(event, context)
+
+
+@app.post("/start-job")
+def start_job() -> tuple[dict[str, Any], int]:
+    row, created = starting.start(parse_body(StartBody, sent()), caller(), now_iso())
+    logger.info("start", job_id=row.job_id, status=row.status, is_new=created)
+    return {"jobId": row.job_id, "status": row.status.value, "created": created}, HTTPStatus.ACCEPTED
+
+
+@app.post("/stop-job")
+def stop_job() -> tuple[dict[str, Any], int]:
+    body = parse_body(StopBody, sent())
+    row = own_job(body.job_id)
+    began = stopping.stop(row, body.discard_artifacts, now_iso())
+    logger.info("stop", job_id=row.job_id, is_new=began)
+    return own_job(row.job_id).status_view(), HTTPStatus.ACCEPTED if began else HTTPStatus.OK
+
+
+@app.get("/jobs")
+def list_jobs() -> dict[str, Any]:
+    query = parse_fields(ListQuery, app.current_event.query_string_parameters or {})
+    rows = jobs.page(caller().scope, query.limit, query.before)
+    is_last = len(rows) < query.limit
+    return {"jobs": [row.status_view() for row in rows], "next": None if is_last else rows[-1].created_at}
+
+
+@app.get("/jobs/<job_id>")
+def get_job(job_id: str) -> dict[str, Any]:
+    return own_job(job_id).status_view()
+
+
+@app.post("/jobs/<job_id>/retry")
+def retry_job(job_id: str) -> tuple[dict[str, Any], int]:
+    body = parse_body(RetryBody, sent())
+    row = own_job(job_id)
+    again = retried(row, body.pipeline_step, now_iso())
+    if not jobs.reopen(row, again):
+        raise changed(row)
+    logger.info("retry", job_id=again.job_id, run=again.run)
+    told = {"jobId": again.job_id, "run": again.run, "pipelineStep": again.request["pipelineStep"]}
+    return told, HTTPStatus.ACCEPTED
+
+
+@app.exception_handler(UserError)  # type: ignore[untyped-decorator]
+def tell(refused: UserError) -> Response[str]:
+    logger.info("refused", code=refused.code)
+    return Response(status_of(refused), MEDIA_TYPE, json.dumps(problem(refused)))
+
+
+@app.exception_handler(Exception)  # type: ignore[untyped-decorator]
+def tell_fault(error: Exception) -> Response[str]:
+    logger.exception("fault")
+    return Response(status_of(FAULT), MEDIA_TYPE, json.dumps(problem(FAULT)))
+
+
+def caller() -> Caller:
+    return caller_of(app.current_event.request_context.authorizer.jwt_claim)
+
+
+def own_job(job_id: str) -> JobRecord:
+    """The caller's job. Raises UserError `no_such_job`."""
+    return caller().own(jobs.get(job_id) if is_job_id(job_id) else None, job_id)
+
+
+def sent() -> bytes:
+    """The request's body, which API Gateway passes on in base64 where its media type is not text."""
+    body = app.current_event.get("body") or ""
+    return b64decode(body) if app.current_event.is_base64_encoded else body.encode()

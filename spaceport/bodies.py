@@ -1,0 +1,110 @@
+"""What callers send to the HTTP API: the bodies and the query, checked field by field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from spaceport.errors import UserError
+from spaceport.job import JOB_NAME_LENGTH, JobRequest, PipelineStep, S3Uri
+from spaceport.tuning import Preset, TuningRequest
+
+MAX_BODY_BYTES = 64 * 2**10  # the largest honest body is a tenth of that
+Model = TypeVar("Model", bound=BaseModel)
+# A row's `createdAt`, which pages are told by.
+CreatedAt = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"),
+]
+
+
+class _Sent(BaseModel):
+    """What nobody asked for is refused, so that a misspelt field is not lost unseen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class StartBody(_Sent):
+    """`POST /start-job`: the zip, and how its job is to be done."""
+
+    s3_url: S3Uri = Field(alias="s3Url")
+    job_name: str | None = Field(None, alias="jobName", max_length=JOB_NAME_LENGTH)
+    email: str | None = Field(None, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
+    preset: Preset | None = None
+    pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
+    tuning: TuningRequest = TuningRequest()
+
+    @model_validator(mode="after")
+    def _one_preset(self) -> Self:
+        if self.preset and self.tuning.preset and self.preset != self.tuning.preset:
+            raise ValueError("preset and tuning.preset differ; give one, or the same twice")
+        return self
+
+    def job_request(self) -> JobRequest:
+        """The same as a job's row holds it."""
+        own = self.model_dump(exclude={"s3_url", "tuning"}, exclude_none=True)
+        return JobRequest.model_validate({**self.tuning.model_dump(exclude_none=True), **own})
+
+
+class StopBody(_Sent):
+    """`POST /stop-job`: the job, and whether to delete what it has made so far."""
+
+    job_id: str = Field(alias="jobId")
+    discard_artifacts: StrictBool = Field(False, alias="discardArtifacts")
+
+
+class RetryBody(_Sent):
+    """`POST /jobs/{jobId}/retry`: where to begin; None: where the last run got stuck."""
+
+    pipeline_step: PipelineStep | None = Field(None, alias="pipelineStep")
+
+
+class ListQuery(_Sent):
+    """`GET /jobs`: how many, and created before when (the last page's `next`)."""
+
+    limit: int = Field(20, ge=1, le=100)
+    before: CreatedAt | None = None
+
+
+def parse_body(model: type[Model], body: bytes) -> Model:
+    """`body`, a JSON object, as a `model`; an empty body is an empty object.
+
+    Raises:
+        UserError: `too_large`, `bad_body`, `unknown_field` or `bad_field`; the last two name the field.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise UserError(
+            "too_large", f"The body is larger than {MAX_BODY_BYTES} bytes.", "Send only the fields."
+        )
+    try:
+        sent = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise UserError("bad_body", "The body is not JSON.", "Send one JSON object.") from error
+    if not isinstance(sent, dict):
+        raise UserError("bad_body", "The body is not a JSON object.", "Send one JSON object.")
+    return parse_fields(model, sent)
+
+
+def parse_fields(model: type[Model], sent: Mapping[str, Any]) -> Model:
+    """`sent` as a `model`. Raises UserError `unknown_field` or `bad_field`, naming the field."""
+    try:
+        return model.model_validate(sent)
+    except ValidationError as error:
+        first = error.errors(include_context=False, include_input=False)[0]
+    field = ".".join(map(str, first["loc"]))[:100]
+    known = ", ".join(part.alias or name for name, part in model.model_fields.items())
+    if first["type"] == "extra_forbidden":
+        raise UserError("unknown_field", f"There is no field {field}.", f"Fields are: {known}.")
+    reason = first["msg"].removeprefix("Value error, ")
+    raise UserError("bad_field", f"{field}: {reason}." if field else f"{reason}.", f"Fields are: {known}.")

@@ -1,0 +1,47 @@
+"""Who calls the HTTP API, by the claims of a Cognito token that API Gateway has checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spaceport.errors import UserError
+from spaceport.job import JobRecord, owner_of
+
+ADMINS = "admins"  # the group whose members see the jobs of all owners
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user: `name` owns jobs under it; an admin sees and stops those of all owners."""
+
+    name: str
+    is_admin: bool = False
+
+    @property
+    def scope(self) -> str | None:
+        """The owner whose jobs the caller sees; None: all owners'."""
+        return None if self.is_admin else self.name
+
+    def own(self, row: JobRecord | None, job_id: str) -> JobRecord:
+        """`row`, the row of `job_id`. Raises UserError `no_such_job`: another owner's is as if not there."""
+        if row is None or not (self.is_admin or row.owner == self.name):
+            raise UserError(
+                "no_such_job", f"There is no job {job_id[:60]!r} of yours.", "Check the job's id."
+            )
+        return row
+
+    def may_start(self, key: str) -> bool:
+        """Whether the zip at `key` is the caller's own."""
+        return self.is_admin or owner_of(key) == self.name
+
+
+def caller_of(claims: Mapping[str, str]) -> Caller:
+    """The caller whose token holds `claims`: an access token's or an ID token's."""
+    name = claims.get("username") or claims["cognito:username"]
+    return Caller(name, ADMINS in groups_in(claims.get("cognito:groups", "")))
+
+
+def groups_in(claim: str) -> list[str]:
+    """The groups in a `cognito:groups` claim: JWT authorizers write a list as `[one two]`."""
+    return claim.removeprefix("[").removesuffix("]").split()

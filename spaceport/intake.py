@@ -1,0 +1,127 @@
+"""Taking a zip in: from an object in the uploads bucket to the row of its job, QUEUED or REJECTED.
+
+Reads only the zip's directory, by ranged GETs. A dropped zip comes here by its event, and one that
+`POST /start-job` names by the request, whichever is first: the job is the same, and has one row.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.utilities.streaming.s3_object import S3Object
+from botocore.exceptions import ClientError
+from pydantic import TypeAdapter, ValidationError
+
+from spaceport import archive
+from spaceport.errors import UserError
+from spaceport.job import (
+    JOB_NAME_LENGTH,
+    REQUEST_METADATA,
+    JobError,
+    JobRecord,
+    JobRequest,
+    S3Uri,
+    archive_name,
+    empty_stages,
+    job_id_for,
+    owner_of,
+)
+from spaceport.stages import Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+S3_URI: TypeAdapter[str] = TypeAdapter(S3Uri)
+# Without s3:ListBucket, which nobody here has, S3 answers 403 for what is not there.
+NOT_THERE = frozenset({"404", "403"})
+
+
+class Intake:
+    """The zips of an uploads bucket."""
+
+    def __init__(self, s3: S3Client) -> None:
+        self._s3 = s3
+
+    def newest_version(self, bucket: str, key: str) -> str:
+        """The id of the version that a plain GET reads. Raises UserError `no_such_zip`."""
+        try:
+            return self._s3.head_object(Bucket=bucket, Key=key)["VersionId"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in NOT_THERE:
+                raise
+            raise UserError(
+                "no_such_zip",
+                f"There is no zip at s3://{bucket}/{key}.",
+                "Upload it first, then start its job.",
+            ) from error
+
+    def judge(
+        self, bucket: str, key: str, version: str, now: str, asked: JobRequest | None = None
+    ) -> JobRecord:
+        """The row for this upload: QUEUED, or REJECTED where the archive or its metadata is refused.
+
+        Args:
+            asked: what its owner asks for; None: what the object's metadata says.
+        """
+        queued = JobRecord(
+            job_id=job_id_for(bucket, key, version),
+            owner=owner_of(key),
+            job_name=archive_name(key).rsplit(".", 1)[0][:JOB_NAME_LENGTH],
+            source=f"s3://{bucket}/{key}",
+            source_version=version,
+            created_at=now,
+            updated_at=now,
+            stages=empty_stages(),
+        )
+        try:
+            check_place(queued.source)
+            request = self._metadata(bucket, key, version) if asked is None else asked
+            file = S3Object(bucket=bucket, key=key, version_id=version, boto3_client=self._s3)
+            archive.inspect(file, archive_name(key))
+        except UserError as refused:
+            error = JobError(code=refused.code, message=refused.message, hint=refused.hint)
+            return queued.model_copy(update={"status": Status.REJECTED, "error": error})
+        return queued.model_copy(
+            update={
+                "job_name": request.job_name or queued.job_name,
+                "email": request.email,
+                "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
+            }
+        )
+
+    def _metadata(self, bucket: str, key: str, version: str) -> JobRequest:
+        """What the object's metadata asks for. Raises UserError `bad_metadata`."""
+        head = self._s3.head_object(Bucket=bucket, Key=key, VersionId=version)
+        return parse_metadata(head["Metadata"].get(REQUEST_METADATA, "{}"))
+
+
+def check_place(source: str) -> None:
+    """Raise UserError `bad_key` where no execution can be given `source`: it would stay in the queue."""
+    try:
+        S3_URI.validate_python(source)
+    except ValidationError as error:
+        raise UserError(
+            "bad_key",
+            f"{source[:100]!r} can't be the address of a job's zip: it is too long, or holds a line break.",
+            "Upload the zip again under a shorter, plain name.",
+        ) from error
+
+
+def parse_metadata(text: str) -> JobRequest:
+    """The request that an object's metadata holds as JSON. Raises UserError `bad_metadata`."""
+    try:
+        return JobRequest.model_validate(json.loads(text))
+    except (ValidationError, ValueError, RecursionError) as error:
+        reason = first_fault(error) if isinstance(error, ValidationError) else str(error)
+        raise UserError(
+            "bad_metadata",
+            f"The upload's metadata “{REQUEST_METADATA}” can't be used: {reason}.",
+            "Upload again with `spaceport run`, or leave the metadata out.",
+        ) from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first field that does not fit, and why."""
+    first = error.errors()[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"]])

@@ -1,0 +1,58 @@
+"""Stopping a job: the row first, so that no later stage is entered, then what runs.
+
+That it has stopped is told by the execution's end (`settle_execution`), or found by `reconcile_jobs`.
+"""
+
+from __future__ import annotations
+
+from spaceport.ending import STOPPED
+from spaceport.errors import UserError
+from spaceport.executions import Executions
+from spaceport.job import JobRecord
+from spaceport.jobs import Jobs
+from spaceport.sagemaker_tasks import SageMakerTasks
+from spaceport.stages import Status
+
+CAUSE = "The job was stopped by its owner, or by an admin."
+READINGS = 5  # of a row that changes between being read and being written: it has fewer states than that
+
+
+class Stopping:
+    """Stops jobs, however far they are."""
+
+    def __init__(self, jobs: Jobs, executions: Executions, sagemaker_tasks: SageMakerTasks) -> None:
+        self._jobs = jobs
+        self._executions = executions
+        self._sagemaker_tasks = sagemaker_tasks
+
+    def stop(self, row: JobRecord, discard_artifacts: bool, now: str) -> bool:
+        """Stop the job; False where that was asked for before.
+
+        Raises:
+            UserError: `job_over` where it has ended otherwise.
+        """
+        for _ in range(READINGS):
+            if row.status is Status.STOPPED:
+                return False
+            if row.is_terminal:
+                raise UserError(
+                    "job_over", f"The job {row.job_id} is {row.status}.", "There is nothing to stop."
+                )
+            if row.status is Status.STOPPING:
+                self._halt(row)  # once more: the first time may have failed half-way
+                return False
+            if row.status is Status.QUEUED:
+                if self._jobs.stop_queued(row.job_id, discard_artifacts, STOPPED, now):
+                    return True
+            elif self._jobs.request_stop(row.job_id, discard_artifacts, now):
+                self._halt(self._jobs.get(row.job_id) or row)  # which may be a stage further by now
+                return True
+            row = self._jobs.get(row.job_id) or row
+        raise UserError("job_changed", f"The job {row.job_id} has just changed.", "Look at it and try again.")
+
+    def _halt(self, row: JobRecord) -> None:
+        """Stop the execution, then the stage's SageMaker job: the other way round it might be tried again."""
+        if row.execution_arn is not None:
+            self._executions.stop(row.execution_arn, CAUSE)
+        if row.task is not None:
+            self._sagemaker_tasks.stop(row.task, row.stage)
