@@ -32,8 +32,10 @@ class TuningRequest(BaseModel):
         None, description="false trains by the plain 3DGS recipe, the benchmarks' baseline"
     )
     progressive_resolution: bool | None = Field(None, description="train at 0.25, 0.5, 0.75, 1.0 of the size")
-    psnr_plateau_termination: bool | None = Field(None, description="stop when the PSNR no longer rises")
-    target_psnr: float | None = Field(None, gt=0, le=100, description="dB at which training may stop")
+    psnr_plateau_termination: bool | None = Field(
+        None, description="stop when the PSNR no longer rises or has reached target_psnr; false: neither"
+    )
+    target_psnr: float | None = Field(None, gt=0, le=100, description="dB that is good enough to stop at")
     max_iterations: int | None = Field(None, ge=10, le=200_000)
     plateau_patience: int | None = Field(None, ge=100, le=100_000, description="iterations without a gain")
     sfm_max_size: int | None = Field(None, ge=320, le=8192, description="longer side for SfM, pixels")

@@ -92,7 +92,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         regularisation=Regularisation(opacity=0.01, scale=0.01),  # Kheradmand et al. 2024
         stopping=StoppingRules(
             tuning.max_iterations,
-            target_psnr=tuning.target_psnr,
+            target_psnr=tuning.target_psnr if tuning.psnr_plateau_termination else None,
             patience=tuning.plateau_patience if tuning.psnr_plateau_termination else None,
         ),
         seeding=GapSeeding(),
