@@ -35,7 +35,7 @@ class Delivered:
         return f"{base_url}/{self._prefix}{name}"
 
     def give_media_types(self, folder: str) -> None:
-        """Give the files of `folder` the media types that SageMaker did not: browsers download plain bytes."""
+        """Give the files of `folder` the media types that SageMaker did not: plain bytes are downloaded."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + folder
         )
