@@ -7,28 +7,33 @@ import json
 import logging
 import os
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from spaceport.tuning import Tuning
+from spaceport_gaussian.recipe import gaussian_budget, recipe_for
 from spaceport_render.scene import Scene
 
 CHECKPOINT = "training.pt"
-FORMAT = 1  # raise it when the meaning of a saved value changes: older files are then not resumed
+FORMAT = 2  # raise it when the meaning of a saved value changes: older files are then not resumed
 
 logger = logging.getLogger(__name__)
 
 
 def fingerprint(scene: Scene, tuning: Tuning) -> str:
-    """What a checkpoint must agree in with a job to be resumed by it: format, tuning and scene."""
-    digest = hashlib.sha256(json.dumps([FORMAT, tuning.model_dump(mode="json")]).encode())
+    """What a checkpoint must agree in with a job to be resumed by it: format, tuning, recipe and scene.
+
+    The recipe is in it with every knob, so that another version of this program, whose recipe may be another,
+    starts anew. What depends on the machine is not: a run may go on on another GPU or on a CPU.
+    """
+    recipe = recipe_for(tuning, gaussian_budget(tuning, len(scene.points)))
+    digest = hashlib.sha256(json.dumps([FORMAT, tuning.model_dump(mode="json"), repr(recipe)]).encode())
     for view in scene.views:
-        digest.update(view.camera.name.encode())
-        digest.update(view.camera.world_to_camera.tobytes())
-        digest.update(view.pixels.tobytes())
-    digest.update(scene.points.tobytes())
+        camera = view.camera
+        digest.update(f"{camera.name} {camera.width} {camera.height}".encode())
+        digest.update(camera.world_to_camera.tobytes() + camera.intrinsics.tobytes() + view.pixels.tobytes())
+    digest.update(scene.points.tobytes() + scene.colors.tobytes())
     return digest.hexdigest()
 
 
@@ -39,7 +44,8 @@ def save(folder: Path, job: str, state: dict[str, Any]) -> None:
         job: the fingerprint.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{CHECKPOINT}.{os.getpid()}"
+    # Always the same name, so that processes which were killed meanwhile leave one such file at most.
+    unfinished = folder / f".{CHECKPOINT}"
     with unfinished.open("wb") as file:
         torch.save({"job": job, "state": state}, file)
         file.flush()
@@ -58,10 +64,10 @@ def load(folder: Path, job: str, device: torch.device) -> dict[str, Any] | None:
         return None
     try:
         saved = torch.load(file, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+    except Exception as error:  # there is no end to what torch raises for a file that is not its own
         logger.warning("the checkpoint %s can't be read and is not used: %s", file.name, error)
         return None
-    if saved.get("job") != job:
+    if not isinstance(saved, dict) or saved.get("job") != job:
         logger.warning("the checkpoint %s is of another scene or tuning and is not used", file.name)
         return None
     state: dict[str, Any] = saved["state"]
