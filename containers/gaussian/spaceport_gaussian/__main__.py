@@ -6,7 +6,6 @@ import importlib
 import json
 import signal
 import sys
-import threading
 
 import torch
 
@@ -15,7 +14,7 @@ from spaceport.progress import Progress
 from spaceport.stages import TRAINING
 from spaceport.tuning import Tuning
 from spaceport_gaussian.job import Folders, run_job
-from spaceport_gaussian.training import Interrupted
+from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 
 SCENE_CHANNEL = "scene"
 EXIT_INTERRUPTED = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended
@@ -23,28 +22,25 @@ EXIT_INTERRUPTED = 128 + signal.SIGTERM  # what a shell reports for a process th
 
 def main() -> int:
     tree = MlTree.from_environment()
-    stop = threading.Event()
-    # SageMaker's stop and a spot interruption both start with this signal. pycolmap, which reads the scene,
-    # takes it for a crash once imported; so it is imported first and loses the signal to us.
+    stop = StopSignal()
+    # pycolmap, which reads the scene, takes SIGTERM for a crash once imported; so it is imported first and
+    # loses the signal to us.
     importlib.import_module("pycolmap")
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, stop)
     try:
         return run_program(TRAINING, tree.training_failure, lambda progress: _train(tree, progress, stop))
-    except SystemExit as leaving:
-        return int(leaving.code or 0)
+    except Interrupted:
+        return EXIT_INTERRUPTED
 
 
-def _train(tree: MlTree, progress: Progress, stop: threading.Event) -> None:
+def _train(tree: MlTree, progress: Progress, stop: StopSignal) -> None:
     folders = Folders(tree.channel(SCENE_CHANNEL), tree.model, tree.checkpoints)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         # torch's OpenMP threads spin while they wait, which takes the cores from the rasterizer's own
         # threads: seen 19 times slower on two busy cores. What torch does here is small anyway.
         torch.set_num_threads(1)
-    try:
-        run_job(folders, read_tuning(tree), progress, device=device, stop_requested=stop.is_set)
-    except Interrupted:
-        raise SystemExit(EXIT_INTERRUPTED) from None
+    run_job(folders, read_tuning(tree), progress, device=device, stop=stop)
 
 
 def read_tuning(tree: MlTree) -> Tuning:

@@ -6,12 +6,13 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from spaceport.errors import UserError
 from spaceport.progress import Progress
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.tuning import Tuning
@@ -19,9 +20,11 @@ from spaceport_gaussian import checkpoint
 from spaceport_gaussian.evaluation import evaluate, mean_psnr
 from spaceport_gaussian.initialisation import check_trainable, scene_extent, starting_splat, untrained_splat
 from spaceport_gaussian.photos import PhotoPyramid
-from spaceport_gaussian.recipe import Recipe, gaussian_budget, recipe_for
+from spaceport_gaussian.recipe import LEAST_BUDGET, Recipe, gaussian_budget, recipe_for
+from spaceport_gaussian.schedule import SCALES
 from spaceport_gaussian.splat import Splat
-from spaceport_gaussian.training import Interrupted, TrainingRun, train
+from spaceport_gaussian.stop_signal import StopSignal
+from spaceport_gaussian.training import TrainingRun, train
 from spaceport_gaussian.training_log import LOG, TrainingLog
 from spaceport_gaussian.watching import PREVIEW, Watching, write_preview
 from spaceport_render import holdout
@@ -34,7 +37,8 @@ LOOP_SHARE = (0.05, 0.95)
 # Parameters, gradients, two moments and the rasterizer's own copies: 59 floats each are 1.2 KB;
 # with what an edit copies, twice that.
 BYTES_PER_GAUSSIAN = 2_400
-MEMORY_SHARE = 0.6  # the rest is for photos, images and tile lists
+MEMORY_SHARE = 0.6  # of what the photos leave; the rest is for images and tile lists
+PYRAMID_SHARE = sum(scale * scale for scale in SCALES)  # of the photos' bytes, for all sizes of the schedule
 
 
 @dataclass(frozen=True)
@@ -72,16 +76,17 @@ def run_job(
     progress: Progress,
     *,
     device: torch.device,
-    stop_requested: Callable[[], bool] = lambda: False,
+    stop: StopSignal | None = None,
 ) -> TrainingReport:
     """Train the scene and write the model with its report; go on from a checkpoint where one fits.
 
     Raises:
         UserError: the scene can't be read (`bad_scene`) or is too small (`too_few_photos`,
-            `too_few_points`).
-        Interrupted: where `stop_requested` said so; a checkpoint is saved then.
+            `too_few_points`), or the GPU's memory is (`gpu_too_small`).
+        Interrupted: where `stop` heard the signal; a checkpoint holds every iteration that was done.
     """
     started = time.monotonic()
+    stop = stop or StopSignal()
     progress(0.0, "Reading the photos")
     material = prepare(read_scene(folders.scene, tuning.train_max_size), tuning, device)
     job = checkpoint.fingerprint(material.scene, tuning)
@@ -109,12 +114,10 @@ def run_job(
         save=save,
         share=LOOP_SHARE,
     )
-    try:
-        train(run, material.photos, material.recipe, watcher=watching, stop_requested=stop_requested)
-    except Interrupted:
+    found = run.iterations
+    with stop.noted_while(lambda: run.iterations > found):
+        train(run, material.photos, material.recipe, watcher=watching, stop_requested=stop.is_requested)
         save(run)
-        raise
-    save(run)
 
     progress(LOOP_SHARE[1], "Measuring the model")
     write_preview(preview, run.splat, subset[len(subset) // 2])
@@ -137,7 +140,9 @@ def prepare(scene: Scene, tuning: Tuning, device: torch.device) -> Material:
         photos=PhotoPyramid(training_views, device),
         held=PhotoPyramid(held_views, device),
         extent=scene_extent([view.camera for view in training_views], scene.points),
-        recipe=recipe_for(tuning, affordable_gaussians(gaussian_budget(tuning, len(scene.points)), device)),
+        recipe=recipe_for(
+            tuning, affordable_gaussians(gaussian_budget(tuning, len(scene.points)), scene.views, device)
+        ),
         tuning=tuning,
         device=device,
     )
@@ -192,12 +197,33 @@ def measure(run: TrainingRun, material: Material, spent: Callable[[], float]) ->
     )
 
 
-def affordable_gaussians(wanted: int, device: torch.device) -> int:
-    """`wanted`, or as many as the CUDA device has memory for: fewer Gaussians beat a dead job."""
+def affordable_gaussians(wanted: int, views: Sequence[View], device: torch.device) -> int:
+    """`wanted`, or as many as the CUDA device has memory for: fewer Gaussians beat a dead job.
+
+    Raises:
+        UserError: `gpu_too_small`, where that would be too few to show anything.
+    """
     if device.type != "cuda":
         return wanted
     free, _ = torch.cuda.mem_get_info(device)
-    return min(wanted, int(free * MEMORY_SHARE / BYTES_PER_GAUSSIAN))
+    return gaussians_that_fit(wanted, free, sum(view.pixels.nbytes for view in views))
+
+
+def gaussians_that_fit(wanted: int, free: int, photo_bytes: int) -> int:
+    """`wanted`, or as many as fit into `free` bytes beside photos of `photo_bytes` at full size.
+
+    Raises:
+        UserError: `gpu_too_small`.
+    """
+    fitting = int((free - PYRAMID_SHARE * photo_bytes) * MEMORY_SHARE / BYTES_PER_GAUSSIAN)
+    if fitting < min(wanted, LEAST_BUDGET):
+        raise UserError(
+            "gpu_too_small",
+            f"The GPU has {free / 2**20:.0f} MiB free, too little for {photo_bytes / 2**20:.0f} MiB of "
+            f"photos and {min(wanted, LEAST_BUDGET)} Gaussians.",
+            "Use a larger GPU, end what else runs on it, or lower train_max_size.",
+        )
+    return min(wanted, fitting)
 
 
 def _device_name(device: torch.device) -> str:

@@ -20,10 +20,6 @@ from spaceport_render.holdout import fixed_subset
 from spaceport_render.ssim_loss import ssim_loss
 
 
-class Interrupted(Exception):  # noqa: N818 - no error: someone asked for it
-    """Training was asked to stop between two iterations; its state is whole and can be saved."""
-
-
 @dataclass(frozen=True)
 class Step:
     """One iteration, as those who watch see it.
@@ -139,15 +135,12 @@ def train(
     watcher: Watcher,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train `run` on `photos` until a rule of the recipe stops it.
+    """Train `run` on `photos` until a rule of the recipe ends it, or `stop_requested` says so.
 
-    Raises:
-        Interrupted: where `stop_requested` says so; `run` can be saved and go on later.
+    In the second case `run.stopped_by` stays None; its state is whole, can be saved, and go on later.
     """
     budget = recipe.stopping.max_iterations
-    while run.stopped_by is None:
-        if stop_requested():
-            raise Interrupted
+    while run.stopped_by is None and not stop_requested():
         progress = run.iterations / budget
         scale = recipe.resolution.scale_at(run.iterations)
         degree = recipe.harmonics.degree_at(progress)

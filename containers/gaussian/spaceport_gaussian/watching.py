@@ -23,7 +23,8 @@ Clock = Callable[[], float]
 PREVIEW = "preview.jpg"
 TELL_EVERY_S = 0.25  # of the progress lines that this makes, one a second gets out
 PREVIEW_EVERY_S = 4.0  # a render and a small JPEG: under 1 % of the time
-CHECKPOINT_EVERY_S = 120.0  # what a killed machine loses at most
+CHECKPOINT_EVERY_S = 30.0  # what a killed machine loses; more only where saving costs more than its share:
+CHECKPOINT_SHARE = 0.02  # of the time. A million Gaussians are 0.7 GB, and each goes to S3 as a whole
 LOG_SHARE = 1 / 100  # a hundred log lines, whatever the budget
 SMOOTHING = 0.05  # of the running PSNR: about one round over 20 photos
 
@@ -58,6 +59,7 @@ class Watching:
         self._share = share
         self._clock = clock
         self._previewed_at = self._saved_at = self._started_at = clock()
+        self._saving_took = 0.0
         self._told_at = -math.inf
         self._psnr: Tensor | None = None  # a scalar on the device, where it can wait to be read
 
@@ -76,9 +78,11 @@ class Watching:
         if now - self._previewed_at >= PREVIEW_EVERY_S:
             self._previewed_at = now
             write_preview(self._preview, run.splat, self._preview_photo)
-        if now - self._saved_at >= CHECKPOINT_EVERY_S:
-            self._saved_at = now
+        if now - self._saved_at >= max(CHECKPOINT_EVERY_S, self._saving_took / CHECKPOINT_SHARE):
+            began = self._clock()
             self._save(run)
+            self._saved_at = self._clock()
+            self._saving_took = self._saved_at - began
 
     def _tell(self, step: Step) -> None:
         first, last = self._share

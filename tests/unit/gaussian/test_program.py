@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from spaceport.job_program import MlTree
 from spaceport.progress import parse_line
@@ -18,19 +20,43 @@ from spaceport.tuning import Tuning
 TUNING = Tuning(max_iterations=50, train_max_size=96, max_gaussians=500, sh_degree=1, holdout=4)
 
 
-@pytest.fixture
-def tree(tmp_path: Path, dense_folder: Path) -> MlTree:
-    tree = MlTree(tmp_path)
+LONGER = TUNING.model_copy(update={"max_iterations": 400})
+
+
+def tree_in(root: Path, dense_folder: Path, tuning: Tuning) -> MlTree:
+    tree = MlTree(root)
     tree.channel("scene").parent.mkdir(parents=True)
     tree.channel("scene").symlink_to(dense_folder)
     tree.hyperparameters.parent.mkdir(parents=True)
-    tree.hyperparameters.write_text(json.dumps(TUNING.to_strings()))
+    tree.hyperparameters.write_text(json.dumps(tuning.to_strings()))
     return tree
 
 
-def start(tree: MlTree) -> subprocess.Popen:
+@pytest.fixture
+def tree(tmp_path: Path, dense_folder: Path) -> MlTree:
+    return tree_in(tmp_path, dense_folder, TUNING)
+
+
+@pytest.fixture(scope="module")
+def whole_run(dense_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> MlTree:
+    """An unbroken run of LONGER."""
+    tree = tree_in(tmp_path_factory.mktemp("whole"), dense_folder, LONGER)
+    program = start(tree)
+    _, err = program.communicate(timeout=60)
+    assert program.returncode == 0, err
+    return tree
+
+
+# The program, saving a hundred times as often: a test can't wait for half a minute.
+SAVING_OFTEN = (
+    "import sys; from spaceport_gaussian import __main__, watching; "
+    "watching.CHECKPOINT_EVERY_S = 0.3; watching.CHECKPOINT_SHARE = 1.0; sys.exit(__main__.main())"
+)
+
+
+def start(tree: MlTree, *program: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "spaceport_gaussian"],
+        [sys.executable, *(program or ("-m", "spaceport_gaussian"))],
         env={**os.environ, "SPACEPORT_ML_ROOT": str(tree.root)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -55,35 +81,59 @@ def test_trains_reports_progress_and_delivers(tree):
     assert not tree.training_failure.exists()
 
 
-def test_sigterm_saves_and_the_next_start_goes_on(tree):
-    # Given a job that would take very long
-    long = TUNING.model_copy(update={"max_iterations": 100_000})
-    tree.hyperparameters.write_text(json.dumps(long.to_strings()))
-    program = start(tree)
-    log = tree.checkpoints / "training.log"
+def iteration_of(line: str) -> int:
+    told = parse_line(line)
+    return int(told.metrics.get("iteration", 0)) if told else 0
+
+
+def wait_for(is_so: Callable[[], bool], program: subprocess.Popen) -> None:
     deadline = time.monotonic() + 60
-    while not (log.exists() and "step" in log.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    while not is_so():
+        assert program.poll() is None, program.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
-    # When it gets SIGTERM
+
+def kill_after_a_checkpoint(program: subprocess.Popen, tree: MlTree) -> int:
+    """SIGKILL, the moment a periodic checkpoint is there."""
+    wait_for((tree.checkpoints / "training.pt").exists, program)
+    program.send_signal(signal.SIGKILL)
+    program.communicate()
+    return -signal.SIGKILL
+
+
+def stop_in_good_order(program: subprocess.Popen, tree: MlTree) -> int:
+    """SIGTERM, once some iterations are done."""
+    assert any(iteration_of(line) for line in program.stdout)
     program.send_signal(signal.SIGTERM)
-    out, err = program.communicate(timeout=30)
+    began = time.monotonic()
+    program.communicate()
+    assert time.monotonic() - began < 8  # what the local engine waits before it kills
+    return 128 + signal.SIGTERM
 
-    # Then it has saved its state, delivered nothing and says that it was ended
-    assert program.returncode == 143, err
-    assert (tree.checkpoints / "training.pt").exists()
+
+@pytest.mark.parametrize("end", [kill_after_a_checkpoint, stop_in_good_order])
+def test_a_run_that_is_ended_half_way_comes_to_the_same_as_an_unbroken_one(end, tree, tmp_path, whole_run):
+    # Given a run that ends before its time
+    tree.hyperparameters.write_text(json.dumps(LONGER.to_strings()))
+    program = start(tree, "-c", SAVING_OFTEN)
+    assert end(program, tree) == program.returncode
     assert not (tree.model / "model.ply").exists()
-    reached = max(parse_line(line).metrics.get("iteration", 0) for line in out.splitlines())
+    saved = torch.load(tree.checkpoints / "training.pt", weights_only=True)["state"]["run"]["iterations"]
+    assert 0 < saved < LONGER.max_iterations
 
-    # and the next start goes on from there
-    again = start(tree)
-    for line in again.stdout:
-        told = parse_line(line)
-        if told and "iteration" in told.metrics:
-            break
-    again.send_signal(signal.SIGTERM)
-    again.communicate(timeout=30)
-    assert told.metrics["iteration"] > reached
+    # When it is started again
+    program = start(tree)
+    out, err = program.communicate(timeout=60)
+
+    # Then it goes on from what was saved
+    assert program.returncode == 0, err
+    assert min(filter(None, map(iteration_of, out.splitlines()))) > saved
+    # and its model is as good as an unbroken run's: on a CPU, the same
+    report = TrainingReport.model_validate_json((tree.model / "metrics.json").read_text())
+    unbroken = TrainingReport.model_validate_json((whole_run.model / "metrics.json").read_text())
+    assert report.psnr_holdout == pytest.approx(unbroken.psnr_holdout, abs=0.1)
+    assert (tree.model / "model.ply").read_bytes() == (whole_run.model / "model.ply").read_bytes()
 
 
 @pytest.mark.parametrize(

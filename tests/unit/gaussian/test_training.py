@@ -1,15 +1,18 @@
 import dataclasses
 import json
+import signal
 
 import pytest
 import torch
 
+from spaceport.errors import UserError
 from spaceport.quality import TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
 from spaceport_gaussian.densification import AdaptiveDensityControl
-from spaceport_gaussian.job import MODEL, Folders, prepare, run_job, start
-from spaceport_gaussian.training import Interrupted, train
+from spaceport_gaussian.job import MODEL, Folders, gaussians_that_fit, prepare, run_job, start
+from spaceport_gaussian.stop_signal import Interrupted, StopSignal
+from spaceport_gaussian.training import train
 from spaceport_gaussian.training_log import LOG
 from spaceport_render.ply import read_ply
 
@@ -62,13 +65,26 @@ def test_the_same_seed_gives_the_same_bytes(trained, dense_folder, tmp_path):
     assert (again.model / MODEL).read_bytes() == (folders.model / MODEL).read_bytes()
 
 
+class StopAfter(StopSignal):
+    """SIGTERM comes when the loop asks for it the n-th time."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._left = times
+
+    def is_requested(self) -> bool:
+        self._left -= 1
+        if self._left == 0:
+            self(signal.SIGTERM, None)
+        return super().is_requested()
+
+
 def test_an_interrupted_job_goes_on_as_if_nothing_had_happened(trained, dense_folder, tmp_path):
     # Given a job that is stopped after 23 iterations
     folders, whole = trained
     broken = folders_in(tmp_path, dense_folder)
-    asked = iter([*[False] * 23, True])
     with pytest.raises(Interrupted):
-        run_job(broken, TUNING, ignore, device=CPU, stop_requested=lambda: next(asked))
+        run_job(broken, TUNING, ignore, device=CPU, stop=StopAfter(24))
     assert not (broken.model / MODEL).exists()
 
     # When it is started again
@@ -92,19 +108,144 @@ def test_a_finished_job_started_again_only_delivers_again(trained):
     assert (folders.model / MODEL).read_bytes() == before
 
 
-@pytest.mark.parametrize("spoil", ["other tuning", "torn file"])
-def test_a_checkpoint_that_does_not_fit_is_not_used(spoil, survey, tmp_path, caplog):
+@pytest.mark.parametrize(
+    "phase", ["Reading the photos", "Placing the first Gaussians", "Measuring the model"]
+)
+def test_a_stop_outside_the_loop_ends_the_job_at_once(phase, dense_folder, tmp_path):
+    # Given a job that is stopped while it does something other than train
+    folders = folders_in(tmp_path, dense_folder)
+    stop, told = StopSignal(), []
+
+    def progress(fraction: float, message: str = "", **_: float) -> None:
+        told.append(message)
+        if message == phase:
+            stop(signal.SIGTERM, None)
+
+    # When it runs
+    with pytest.raises(Interrupted):
+        run_job(folders, TUNING, progress, device=CPU, stop=stop)
+
+    # Then nothing comes after that, and only a trained model has been saved
+    assert told[-1] == phase
+    assert not (folders.model / MODEL).exists()
+    assert (folders.checkpoints / checkpoint.CHECKPOINT).exists() == (phase == "Measuring the model")
+
+
+def test_a_stop_in_the_loop_waits_until_no_iteration_can_be_lost():
+    stop = StopSignal()
+    is_saved = False
+
+    def loop() -> None:
+        nonlocal is_saved
+        with stop.noted_while(lambda: not is_saved):
+            stop(signal.SIGTERM, None)
+            assert stop.is_requested()
+            is_saved = True
+
+    with pytest.raises(Interrupted):
+        loop()
+    assert is_saved
+    with pytest.raises(Interrupted):
+        stop(signal.SIGTERM, None)
+
+
+def other_lens(scene):
+    first, *rest = scene.views
+    camera = dataclasses.replace(first.camera, fx=first.camera.fx + 1)
+    return dataclasses.replace(scene, views=(dataclasses.replace(first, camera=camera), *rest))
+
+
+@pytest.mark.parametrize(
+    ("scene_of", "changed"),
+    [
+        (lambda scene: scene, {"seed": 6}),
+        (lambda scene: scene, {"max_iterations": 60}),
+        (lambda scene: scene, {"holdout": 0}),
+        (lambda scene: dataclasses.replace(scene, points=scene.points + 1), {}),
+        (lambda scene: dataclasses.replace(scene, colors=scene.colors // 2), {}),
+        (lambda scene: dataclasses.replace(scene, views=scene.views[1:]), {}),
+        (other_lens, {}),
+    ],
+    ids=["seed", "max_iterations", "holdout", "points", "colours", "views", "lens"],
+)
+def test_a_checkpoint_of_another_tuning_or_scene_is_not_used(scene_of, changed, survey, tmp_path, caplog):
     job = checkpoint.fingerprint(survey, TUNING)
     checkpoint.save(tmp_path, job, {"iterations": 7})
     assert checkpoint.load(tmp_path, job, CPU) == {"iterations": 7}
-    if spoil == "other tuning":
-        job = checkpoint.fingerprint(survey, TUNING.model_copy(update={"seed": 6}))
-    else:
-        file = tmp_path / checkpoint.CHECKPOINT
-        file.write_bytes(file.read_bytes()[:100])
 
-    assert checkpoint.load(tmp_path, job, CPU) is None
+    other = checkpoint.fingerprint(scene_of(survey), TUNING.model_copy(update=changed))
+
+    assert checkpoint.load(tmp_path, other, CPU) is None
     assert "not used" in caplog.text
+
+
+def torn(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        torn,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_text("not ours"),
+        lambda file: torch.save([1, 2], file),
+        lambda file: torch.save({"model": 3}, file),
+        lambda file: (file.unlink(), file.mkdir()),
+    ],
+    ids=["torn", "empty", "text", "list", "foreign", "folder"],
+)
+def test_a_spoilt_checkpoint_is_not_used(spoil, tmp_path, caplog):
+    checkpoint.save(tmp_path, "job", {"iterations": 7})
+    spoil(tmp_path / checkpoint.CHECKPOINT)
+
+    assert checkpoint.load(tmp_path, "job", CPU) is None
+    assert "not used" in caplog.text
+
+
+def test_what_a_killed_process_left_half_written_is_in_nobodys_way(tmp_path):
+    checkpoint.save(tmp_path, "job", {"iterations": 7})
+    (tmp_path / f".{checkpoint.CHECKPOINT}").write_bytes(b"half")
+
+    assert checkpoint.load(tmp_path, "job", CPU) == {"iterations": 7}
+    checkpoint.save(tmp_path, "job", {"iterations": 8})
+
+    assert checkpoint.load(tmp_path, "job", CPU) == {"iterations": 8}
+    assert [file.name for file in tmp_path.iterdir()] == [checkpoint.CHECKPOINT]
+
+
+def test_a_finished_job_with_more_iterations_trains_them_all(trained, dense_folder, tmp_path):
+    # Given the checkpoint of a finished job, and a retry that asks for more
+    folders, _ = trained
+    retried = folders_in(tmp_path, dense_folder)
+    retried.checkpoints.mkdir()
+    for file in folders.checkpoints.iterdir():
+        (retried.checkpoints / file.name).write_bytes(file.read_bytes())
+
+    report = run_job(retried, TUNING.model_copy(update={"max_iterations": 60}), ignore, device=CPU)
+
+    # Then it is trained from the start, for the schedules of 60 iterations are others
+    assert report.iterations == 60
+    lines = [json.loads(line) for line in (retried.model / LOG).read_text().splitlines()]
+    assert [line["iteration"] for line in lines[:-1]] == list(range(1, 61))
+
+
+GIB = 2**30
+
+
+def test_the_gaussians_are_as_many_as_the_gpu_holds_beside_the_photos():
+    assert gaussians_that_fit(200_000, free=14 * GIB, photo_bytes=GIB) == 200_000
+    fewer = gaussians_that_fit(20_000_000, free=14 * GIB, photo_bytes=GIB)
+    assert 1_000_000 < fewer < 4_000_000
+    assert gaussians_that_fit(20_000_000, free=14 * GIB, photo_bytes=4 * GIB) < fewer
+
+
+@pytest.mark.parametrize(("free", "photo_bytes"), [(0, 0), (GIB, GIB), (20 * 2**20, 0)])
+def test_a_gpu_without_room_for_a_scene_is_refused_in_words(free, photo_bytes):
+    with pytest.raises(UserError, match="MiB free") as refused:
+        gaussians_that_fit(200_000, free, photo_bytes)
+
+    assert refused.value.code == "gpu_too_small"
 
 
 def test_held_out_photos_influence_nothing_but_the_report(survey):
@@ -152,6 +293,22 @@ def test_the_plateau_rule_ends_a_run_at_full_resolution(survey):
     assert run.stopped_by == "target_psnr"
     assert run.iterations == 100
     assert sum(tested) == 1
+
+
+def test_without_plateau_termination_every_iteration_is_trained(survey):
+    # Given a target that the first test meets
+    tuning = TUNING.model_copy(
+        update={"max_iterations": 120, "target_psnr": 1.0, "progressive_resolution": False}
+    )
+    stopped = {}
+    for is_on in (True, False):
+        material = prepare(survey, tuning.model_copy(update={"psnr_plateau_termination": is_on}), CPU)
+        run = start(material)
+
+        train(run, material.photos, material.recipe, watcher=ignore)
+        stopped[is_on] = run.stopped_by, run.iterations
+
+    assert stopped == {True: ("target_psnr", 100), False: ("max_iterations", 120)}
 
 
 def test_the_plain_recipe_grows_by_the_published_gradient(survey):
