@@ -1,12 +1,13 @@
-"""Posting to WebSocket connections through API Gateway's management API, and what the messages look like."""
+"""Posting to WebSocket connections through API Gateway's management API, and the messages of both sides."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spaceport.errors import UserError
-from spaceport.job import JobRecord
+from spaceport.job import JobRecord, is_job_id
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
@@ -26,6 +27,35 @@ class Sockets:
         except self._management.exceptions.GoneException:
             return False
         return True
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What a client wants to follow: a job, from after the version that it has seen (0: none)."""
+
+    job_id: str
+    since_version: int = 0
+
+
+def parse_subscription(body: str) -> Subscription:
+    """A client's `{"jobId", "sinceVersion"?}`. Raises UserError `bad_job_id`, `bad_since_version`."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        message = None
+    fields = message if isinstance(message, dict) else {}
+    job_id, version = fields.get("jobId"), fields.get("sinceVersion", 0)
+    if not is_job_id(job_id):
+        raise UserError(
+            "bad_job_id", "The message names no job.", 'Send {"action": "subscribe", "jobId": "..."}.'
+        )
+    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+        raise UserError(
+            "bad_since_version",
+            "The message's sinceVersion is not a version.",
+            "Give the last version you have seen as a whole number, or leave it out.",
+        )
+    return Subscription(job_id, version)
 
 
 def status_message(row: JobRecord) -> dict[str, Any]:

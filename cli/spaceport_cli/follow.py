@@ -1,7 +1,7 @@
 """Following a job over the WebSocket until it ends, through lost connections.
 
-A subscription is answered with a snapshot of the job's row, when there is one, and then with every change.
-So whatever was missed, subscribing again mends it.
+A subscription is answered with a snapshot of the job's row, when there is a newer one than was seen, and then
+with every change. So whatever was missed, subscribing again mends it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ async def follow(
     trouble = _Trouble(patience)
     while True:
         try:
-            async with _subscribed(job_id, address, patience) as subscription:
+            seen = after_version if view is None else view.version
+            async with _subscribed(job_id, seen, address, patience) as subscription:
                 row_due: float | None = None
                 while view is None or not view.is_terminal:
                     message = await subscription.message(patience.unseen if view is None else patience.quiet)
@@ -84,6 +85,7 @@ async def follow(
                     newer = latest(view, message, job_id, after_version)
                     if newer is not None and newer is not view:
                         view = newer
+                        subscription.seen_version = view.version
                         yield view
                     elif view is None and time.monotonic() >= row_due:
                         raise NoSuchJobError(job_id)
@@ -108,16 +110,16 @@ async def first_status(
 
 @asynccontextmanager
 async def _subscribed(
-    job_id: str, address: Callable[[], str], patience: Patience
+    job_id: str, seen_version: int, address: Callable[[], str], patience: Patience
 ) -> AsyncGenerator[_Subscription, None]:
-    """A new connection on which the subscription has been sent."""
+    """A new connection on which the subscription has been sent: only what is newer than seen is wanted."""
     url = await asyncio.to_thread(address)  # it asks AWS
     # The library's own keep-alive is off: ours asks the API behind the front door.
     proxy: Literal[True] | None = None if _is_loopback(url) else True
     async with connect(
         url, open_timeout=patience.answer, close_timeout=2, ping_interval=None, proxy=proxy
     ) as socket:
-        subscription = _Subscription(socket, job_id, patience.answer)
+        subscription = _Subscription(socket, job_id, seen_version, patience.answer)
         await subscription.begin()
         yield subscription
 
@@ -133,13 +135,14 @@ def _is_loopback(url: str) -> bool:
 class _Subscription:
     """A subscription on one connection; when it is quiet it asks again: a ping that mends what was lost."""
 
-    def __init__(self, socket: ClientConnection, job_id: str, answer_s: float) -> None:
-        self._socket, self._answer_s = socket, answer_s
-        self._request = json.dumps({"action": "subscribe", "jobId": job_id})
+    def __init__(self, socket: ClientConnection, job_id: str, seen_version: int, answer_s: float) -> None:
+        self.seen_version = seen_version
+        self._socket, self._job_id, self._answer_s = socket, job_id, answer_s
         self._answered = True
 
     async def begin(self) -> None:
-        await self._socket.send(self._request)
+        request = {"action": "subscribe", "jobId": self._job_id, "sinceVersion": self.seen_version}
+        await self._socket.send(json.dumps(request))
         self._answered = False
 
     async def message(self, quiet_s: float) -> dict[str, Any]:

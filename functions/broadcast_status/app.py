@@ -1,7 +1,8 @@
 """Stream of the Jobs table → every WebSocket connection that follows the job.
 
 The only sender of updates: whoever changes a job writes the row, nothing else. Connections that are gone
-are dropped from the table; a failure that is not theirs makes the batch come again from that job's record.
+are forgotten with all they follow; a failure that is not theirs makes the batch come again from that job's
+record.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ def sent_to_followers(row: JobRecord) -> bool:
     followers = connections.followers(row.job_id)
     message = status_message(row)
     with ThreadPoolExecutor(SENDERS) as pool:
-        outcomes = list(pool.map(lambda connection: delivered(row.job_id, connection, message), followers))
+        outcomes = list(pool.map(lambda connection: delivered(connection, message), followers))
     return all(outcomes)
 
 
-def delivered(job_id: str, connection_id: str, message: dict[str, Any]) -> bool:
+def delivered(connection_id: str, message: dict[str, Any]) -> bool:
     try:
         if not sockets.post(connection_id, message):
-            connections.unsubscribe(job_id, connection_id)
+            connections.forget(connection_id)
     except Exception:  # whatever one connection's post ends with, the others must get theirs
         logger.exception("post failed", connection_id=connection_id)
         return False

@@ -6,7 +6,6 @@ the client drop what it has seen. The authorizer's context tells who is connecte
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import boto3
@@ -16,9 +15,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from spaceport.connections import Connections
 from spaceport.environment import Environment
 from spaceport.errors import UserError
-from spaceport.job import OPERATOR, is_job_id
+from spaceport.job import OPERATOR
 from spaceport.jobs import Jobs
-from spaceport.sockets import Sockets, error_message, status_message
+from spaceport.sockets import Sockets, Subscription, error_message, parse_subscription, status_message
 
 
 class Settings(Environment):
@@ -44,10 +43,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     elif route != "$connect":
         owner = request.get("authorizer", {}).get("owner", "")
         try:
-            for message in answer(route, event.get("body") or "{}", connection_id, owner):
-                sockets.post(connection_id, message)
+            messages = answer(route, event.get("body") or "{}", connection_id, owner)
         except UserError as refused:
-            sockets.post(connection_id, error_message(refused))
+            messages = [error_message(refused)]
+        if not all(sockets.post(connection_id, message) for message in messages):
+            connections.forget(connection_id)
     return {"statusCode": 200}
 
 
@@ -57,30 +57,25 @@ def answer(route: str, body: str, connection_id: str, owner: str) -> list[dict[s
         case "ping":
             return [{"type": "pong"}]
         case "subscribe":
-            return subscribe(job_id_in(body), connection_id, owner)
+            return subscribe(parse_subscription(body), connection_id, owner)
         case "unsubscribe":
-            connections.unsubscribe(job_id_in(body), connection_id)
+            connections.unsubscribe(parse_subscription(body).job_id, connection_id)
             return [{"type": "unsubscribed"}]
     raise UserError("bad_action", "This action is not known.", "Actions are: subscribe, unsubscribe, ping.")
 
 
-def subscribe(job_id: str, connection_id: str, owner: str) -> list[dict[str, Any]]:
-    """Follow `job_id`: an acknowledgement, then its row as it is now. The row may come later."""
+def subscribe(wanted: Subscription, connection_id: str, owner: str) -> list[dict[str, Any]]:
+    """Follow a job: an acknowledgement, then its row as it is now, if that is newer than the client's.
+
+    The row may come later: then the acknowledgement's version is null.
+    """
+    job_id = wanted.job_id
     row = jobs.get(job_id)
     if owner != OPERATOR and (row is None or row.owner != owner):
         raise UserError("no_such_job", f"There is no job {job_id} of yours.", "Check the job's id.")
     connections.subscribe(job_id, connection_id)
     row = jobs.get(job_id)
-    return [{"type": "subscribed", "jobId": job_id}, *([status_message(row)] if row else [])]
-
-
-def job_id_in(body: str) -> str:
-    try:
-        job_id = json.loads(body).get("jobId")
-    except (ValueError, AttributeError, RecursionError):
-        job_id = None
-    if not is_job_id(job_id):
-        raise UserError(
-            "bad_job_id", "The message names no job.", 'Send {"action": "subscribe", "jobId": "..."}.'
-        )
-    return job_id
+    messages = [{"type": "subscribed", "jobId": job_id, "version": row.version if row else None}]
+    if row is not None and row.version > wanted.since_version:
+        messages.append(status_message(row))
+    return messages

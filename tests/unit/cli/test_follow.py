@@ -40,7 +40,7 @@ def test_a_job_is_followed_from_its_snapshot_to_its_end(told, say, socket_api):
     api = socket_api(say(told(4), told(6), told(5), told(6), told(7, Status.COMPLETED)))
 
     assert followed(api.url) == [(4, Status.RUNNING), (6, Status.RUNNING), (7, Status.COMPLETED)]
-    assert api.requests == [{"action": "subscribe", "jobId": JOB}]
+    assert api.requests == [{"action": "subscribe", "jobId": JOB, "sinceVersion": 0}]
 
 
 def test_a_cut_connection_is_made_again_and_the_snapshot_brings_what_was_missed(told, say, socket_api):
@@ -55,6 +55,8 @@ def test_a_cut_connection_is_made_again_and_the_snapshot_brings_what_was_missed(
     assert [version for version, _ in seen] == [2, 9, 10]
     assert len(api.paths) == 2
     assert notes == []
+    # And the second subscription asks for what is newer than that only
+    assert [request["sinceVersion"] for request in api.requests] == [0, 2]
 
 
 def test_a_longer_cut_is_told_once_and_its_end_too(told, say, socket_api):
@@ -94,7 +96,8 @@ def test_an_answer_that_comes_late_is_no_sign_that_there_is_no_row(told, say, so
 def test_a_lost_ending_is_found_by_asking_again_when_it_is_quiet(told, socket_api):
     def lose_the_end(connection: ServerConnection, job_id: str) -> None:
         send(connection, told(1))
-        assert json.loads(connection.recv())["action"] == "subscribe"
+        asked = json.loads(connection.recv())
+        assert (asked["action"], asked["sinceVersion"]) == ("subscribe", 1)
         send(connection, {"type": "subscribed", "jobId": job_id})
         send(connection, told(8, Status.COMPLETED))
 

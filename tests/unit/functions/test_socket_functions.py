@@ -112,9 +112,35 @@ def test_subscribe_acknowledges_and_sends_the_row_as_it_is(aws, serve, wire):
     assert aws.connections.followers("job-1") == ["c1"]
 
 
+@pytest.mark.parametrize(
+    ("since", "answers"), [(6, ["subscribed", "status"]), (7, ["subscribed"]), (8, ["subscribed"])]
+)
+def test_a_client_that_was_cut_off_gets_only_what_is_news_to_it(aws, serve, wire, since, answers):
+    aws.jobs.create(record(version=7))
+    serve(socket_event("subscribe", {"jobId": "job-1", "sinceVersion": since}))
+    assert [message["type"] for _, message in wire.posted] == answers
+    assert wire.posted[0][1] == {"type": "subscribed", "jobId": "job-1", "version": 7}
+
+
+@pytest.mark.parametrize("since", [-1, 1.5, "3", None, True, [1]])
+def test_a_version_that_is_none_is_refused_and_nothing_followed(aws, serve, wire, since):
+    aws.jobs.create(record(version=7))
+    serve(socket_event("subscribe", {"jobId": "job-1", "sinceVersion": since}))
+    assert [message["error"]["code"] for _, message in wire.posted] == ["bad_since_version"]
+    assert aws.connections.followers("job-1") == []
+
+
+def test_a_connection_that_is_gone_when_it_is_answered_is_forgotten(aws, serve, wire):
+    wire.gone.add("c1")
+    serve(socket_event("subscribe", {"jobId": "job-1"}))
+    assert aws.connections.followers("job-1") == []
+
+
 def test_a_job_may_be_followed_before_it_has_a_row(aws, serve, wire):
     serve(socket_event("subscribe", {"jobId": "job-1"}))
-    assert [message["type"] for _, message in wire.posted] == ["subscribed"]
+    assert [message for _, message in wire.posted] == [
+        {"type": "subscribed", "jobId": "job-1", "version": None}
+    ]
     assert aws.connections.followers("job-1") == ["c1"]
 
 
@@ -169,10 +195,11 @@ def test_followers_get_every_stage_and_only_the_newest_progress(aws, broadcast, 
 def test_a_gone_connection_is_forgotten_and_the_others_get_theirs(aws, broadcast, wire):
     for connection in ("c1", "c2", "c3"):
         aws.connections.subscribe("job-1", connection)
+        aws.connections.subscribe("job-2", connection)
     wire.gone.add("c2")
     assert broadcast(record(version=2)) == {"batchItemFailures": []}
     assert {connection for connection, _ in wire.posted} == {"c1", "c3"}
-    assert aws.connections.followers("job-1") == ["c1", "c3"]
+    assert aws.connections.followers("job-1") == aws.connections.followers("job-2") == ["c1", "c3"]
 
 
 def test_a_post_that_fails_makes_only_that_jobs_records_come_again(aws, broadcast, wire):
