@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from rich.table import Table
 from rich.text import Text
 
 from spaceport.stages import JOB_STAGES, Status
@@ -22,33 +21,47 @@ _STYLES = {
     Status.STOPPED: "yellow",
     Status.STOPPING: "yellow",
 }
+_HEADER = ("JOB", "NAME", "STATUS", "STAGE", "DONE", "TIME", "AGE", "HELD OUT")
+_NAME, _FIRST_NUMBER = _HEADER.index("NAME"), _HEADER.index("DONE")
+_SHORTEST_NAME = 8
+_GAP = "  "
 _WIDTH = 80  # columns; what is told in full is read on any terminal
 _LABEL = 12
 
 
-def table(jobs: Iterable[JobStatus], now: datetime) -> Table:
-    """One row a job, for a terminal of 80 columns: only the name gives way."""
-    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    made.add_column("JOB", no_wrap=True)
-    made.add_column("NAME", no_wrap=True, overflow="ellipsis", ratio=1, min_width=8)
-    made.add_column("STATUS", no_wrap=True)
-    made.add_column("STAGE", no_wrap=True)
-    made.add_column("DONE", justify="right", no_wrap=True)
-    made.add_column("TIME", justify="right", no_wrap=True)
-    made.add_column("AGE", justify="right", no_wrap=True)
-    made.add_column("HELD OUT", justify="right", no_wrap=True)
-    for job in jobs:
-        made.add_row(
-            short_id(job.job_id),
-            Text(printable(job.job_name)),
-            Text(job.status.value, style=_STYLES.get(job.status, "")),
-            "" if job.status is Status.REJECTED else stage_title(job.stage),
-            "" if job.status is Status.REJECTED else f"{job.progress:.0%}",
-            _took(job, now),
-            age(elapsed(job, now)),
-            _held_out(job),
-        )
-    return made
+def table(jobs: Sequence[JobStatus], now: datetime, columns: int) -> list[Text]:
+    """A header and one line a job. In `columns` columns only the name gives way, down to a few letters."""
+    cells = [_HEADER, *(_cells(job, now) for job in jobs)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(_HEADER))]
+    spare = columns - sum(widths) - len(_GAP) * (len(widths) - 1)
+    widths[_NAME] = max(_SHORTEST_NAME, widths[_NAME] + min(spare, 0))
+    lines = [_line(row, widths) for row in cells]
+    lines[0].stylize("bold")
+    for line, job in zip(lines[1:], jobs, strict=True):
+        line.highlight_words([job.status.value], _STYLES.get(job.status, ""))
+    return lines
+
+
+def _cells(job: JobStatus, now: datetime) -> tuple[str, ...]:
+    began = job.status is not Status.REJECTED
+    return (
+        short_id(job.job_id),
+        printable(job.job_name),
+        job.status.value.partition("_")[0],
+        stage_title(job.stage) if began else "",
+        f"{job.progress:.0%}" if began else "",
+        _took(job, now),
+        age(elapsed(job, now)),
+        _held_out(job),
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> Text:
+    parts = []
+    for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        shown = cell if len(cell) <= width else cell[: width - 1] + "…"
+        parts.append(shown.ljust(width) if i < _FIRST_NUMBER else shown.rjust(width))
+    return Text(_GAP.join(parts).rstrip(), no_wrap=True)
 
 
 def details(job: JobStatus, now: datetime) -> str:

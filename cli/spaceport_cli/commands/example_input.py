@@ -24,7 +24,7 @@ def execute(args: argparse.Namespace) -> ExitCode:
         outputs = {name: output(cloud, name) for name in ("UploadsBucket", "DataBucket", *_IMAGES)}
         started_by = _command(cloud, args.stack)
     now = datetime.now(UTC)
-    job_id = f"example-{now:%Y%m%d}-{secrets.token_hex(4)}"
+    job_id = f"example-{secrets.token_hex(4)}"
     made = example_input(outputs, job_id, now_iso(now), _zip(args.s3_url, outputs["UploadsBucket"]))
     print(json.dumps(made, indent=2))
     print(

@@ -33,7 +33,9 @@ def execute(args: argparse.Namespace) -> ExitCode:
     elif named is not None:
         print(details(jobs[0], datetime.now(UTC)))
     elif jobs:
-        Console(highlight=False).print(table(jobs, datetime.now(UTC)))
+        console = Console(highlight=False)
+        for line in table(jobs, datetime.now(UTC), console.width):
+            console.print(line, soft_wrap=True)
     else:
         print("No jobs yet. Start one with `spaceport run PHOTOS.zip`.")
     return ExitCode.DONE

@@ -167,7 +167,7 @@ class HttpApi:
                 return None
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
     @property
@@ -289,6 +289,8 @@ def made_resources() -> dict[str, str]:
     return {
         "UploadsBucket": "drones-uploads",
         "DataBucket": "drones-data",
+        "StateMachineArn": "arn:aws:states:machine",
+        **{f"{name}ImageUri": f"1.ecr/{name}" for name in ("Sfm", "Gaussian", "Compressor")},
         "AccessTokenSecretArn": secret["ARN"],
         **made_users(),
     }

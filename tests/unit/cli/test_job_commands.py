@@ -1,0 +1,344 @@
+"""The commands about jobs, against a stack of moto's services and real HTTP and WebSocket APIs."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import boto3
+import pytest
+
+from spaceport.job import JobError, JobInput, Outputs, StageRecord
+from spaceport.plan import TemplateFacts, make_plan
+from spaceport.progress import ProgressLine
+from spaceport.stages import Status
+from spaceport_cli.__main__ import main
+from spaceport_cli.commands import stop as stop_command
+from spaceport_cli.commands.example_input import example_input
+from spaceport_cli.exits import ExitCode
+
+STACK = ["--stack", "drones"]
+JOB = "job-0123456789abcdef0123"
+OTHER = "job-01234567ffffffffffff"
+SFM_DONE = {
+    "sfm": StageRecord(started="2026-03-01T10:00:05.000Z", ended="2026-03-01T10:00:34.000Z", progress=1),
+    "3dgs": StageRecord(started="2026-03-01T10:00:34.000Z", progress=0.42, instance="ml.g4dn.xlarge"),
+    "compression": StageRecord(),
+}
+
+
+# ---- status -------------------------------------------
+
+
+def test_status_shows_the_newest_jobs_on_80_columns(stack, told, capsys):
+    drones = stack()
+    drones.http.jobs = {
+        JOB: told(status=Status.COMPLETED, stage="done", metrics={"psnr_holdout": 26.53}, job_name="B" * 99),
+        OTHER: told(status=Status.WAITING_CAPACITY, stage="3dgs", progress=0.5),
+        "beach-2026": told(status=Status.REJECTED),
+    }
+
+    assert main(["status", *STACK]) == ExitCode.DONE
+
+    header, done, waiting, refused = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in (header, done, waiting, refused)) <= 80
+    assert header.split() == ["JOB", "NAME", "STATUS", "STAGE", "DONE", "TIME", "AGE", "HELD", "OUT"]
+    assert done.startswith("job-01234567 ")
+    assert "26.5 dB" in done
+    assert waiting.split()[2:4] == ["WAITING", "training"]
+    assert "62%" in waiting
+    assert refused.startswith("beach-2026 ")
+
+
+def test_status_of_one_job_tells_everything(stack, told, capsys):
+    drones = stack()
+    drones.http.jobs[JOB] = told(
+        status=Status.FAILED,
+        stage="3dgs",
+        stages=SFM_DONE,
+        metrics={"psnr": 24.126, "gaussians": 412000.0},
+        warnings=["The photos have no GPS."],
+        error=JobError(code="out_of_memory", message="Training ran out of memory.", hint="Use fewer photos."),
+        started_at="2026-03-01T10:00:01.000Z",
+    )
+
+    assert main(["status", "job-0123", *STACK]) == ExitCode.DONE  # the beginning of the id is enough
+
+    out = capsys.readouterr().out
+    for words in (
+        f"Beach   {JOB}",
+        "FAILED in training, 59% done",
+        "Training ran out of memory.",
+        "Use fewer photos.",
+        "The photos have no GPS.",
+        "camera poses 29 s",
+        "training     42%, ml.g4dn.xlarge",
+        "compression  –",
+        "psnr 24.13 · gaussians 412,000",
+        "0:29",
+        f"spaceport retry {JOB}",
+    ):
+        assert words in out
+
+
+def test_status_gives_programs_the_cloud_s_own_words(stack, told, capsys):
+    drones = stack()
+    drones.http.jobs = {JOB: told(3), OTHER: told(4)}
+
+    main(["status", *STACK, "--json"])
+
+    assert [json.loads(line)["version"] for line in capsys.readouterr().out.splitlines()] == [3, 4]
+
+
+def test_no_jobs_and_unknown_ones_are_said(stack, capsys):
+    stack()
+
+    assert main(["status", *STACK]) == ExitCode.DONE
+    assert "No jobs yet" in capsys.readouterr().out
+    assert main(["status", JOB, *STACK]) == ExitCode.FAULT
+    assert capsys.readouterr().err == f"There is no job {JOB}.\n  Check the id.\n"
+
+
+def test_an_id_s_beginning_that_several_jobs_have_is_not_guessed_at(stack, told, capsys):
+    drones = stack()
+    drones.http.jobs = {JOB: told(), OTHER: told()}
+
+    assert main(["status", "job-0123", *STACK]) == ExitCode.USAGE
+
+    assert OTHER in capsys.readouterr().err
+
+
+# ---- stop ---------------------------------------------
+
+
+def test_stop_waits_until_the_job_is_stopped_and_says_how_to_go_on(stack, told, capsys):
+    drones = stack()
+    running, stopping = told(status=Status.RUNNING), told(status=Status.STOPPING)
+    drones.http.jobs[JOB] = [running, stopping, told(status=Status.STOPPED, stage="3dgs", stages=SFM_DONE)]
+    drones.http.answers["POST /stop-job"] = (202, {"jobId": JOB, "status": "STOPPING"})
+
+    assert main(["stop", JOB, *STACK]) == ExitCode.DONE
+
+    assert drones.http.posted == [("POST /stop-job", {"jobId": JOB, "discardArtifacts": False})]
+    out = capsys.readouterr().out
+    assert "Stopping the job" in out
+    assert f"Its camera poses are kept: `spaceport retry {JOB}` goes on from there." in out
+
+
+def test_a_stop_that_discards_says_that_nothing_is_kept(stack, told, capsys):
+    drones = stack()
+    drones.http.jobs[JOB] = told(status=Status.STOPPED, stage="3dgs", stages=SFM_DONE)
+    drones.http.answers["POST /stop-job"] = (200, {"jobId": JOB, "status": "STOPPED"})
+
+    main(["stop", JOB, "--discard", *STACK])
+
+    assert drones.http.posted[0][1]["discardArtifacts"] is True
+    assert "what it had made is deleted" in capsys.readouterr().out
+
+
+def test_a_stop_that_takes_longer_is_told_as_such(stack, told, capsys, monkeypatch):
+    monkeypatch.setattr(stop_command, "WAIT_S", 0.0)
+    drones = stack()
+    drones.http.jobs[JOB] = told(status=Status.STOPPING)
+    drones.http.answers["POST /stop-job"] = (202, {"jobId": JOB, "status": "STOPPING"})
+
+    assert main(["stop", JOB, *STACK]) == ExitCode.FAULT
+
+    assert "is still STOPPING" in capsys.readouterr().err
+
+
+def test_stopping_a_job_that_is_over_has_the_api_s_words_also_for_programs(stack, capsys):
+    drones = stack()
+    drones.http.answers["POST /stop-job"] = (
+        409,
+        {"code": "job_over", "detail": "The job is COMPLETED.", "hint": ""},
+    )
+
+    assert main(["stop", JOB, "--json", *STACK]) == ExitCode.FAULT
+
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {
+        "error": {"code": "job_over", "message": "The job is COMPLETED.", "hint": ""}
+    }
+    assert printed.err == "The job is COMPLETED.\n"
+
+
+# ---- retry --------------------------------------------
+
+
+def test_retry_follows_the_new_run_and_not_the_end_of_the_old_one(stack, told, say, quality, capsys):
+    # Given a failed job, whose end is told once more after its next run has begun
+    drones = stack()
+    outputs = drones.put_results(quality)
+    old = told(5, Status.FAILED, stage="3dgs")
+    done = told(9, Status.COMPLETED, stage="done", message="Your 3D model is ready!", outputs=outputs)
+    drones.http.jobs[JOB] = old
+    drones.http.answers[f"POST /jobs/{JOB}/retry"] = (202, {"run": 2, "pipelineStep": "sfm"})
+    drones.api.play(say(old, told(6), done))
+
+    # When it is retried from a stage of choice
+    code = main(["retry", JOB, "--from", "sfm", "--out", "here", *STACK])
+
+    # Then the new run is followed to its end
+    assert code == ExitCode.DONE
+    assert drones.http.posted == [(f"POST /jobs/{JOB}/retry", {"pipelineStep": "sfm"})]
+    assert Path("here/model.sog").exists()
+    out = capsys.readouterr().out
+    assert f"Going on with job {JOB} from camera poses, run 2." in out
+    assert "Your 3D model is ready!" in out
+
+
+# ---- logs ---------------------------------------------
+
+
+def write_log(group: str, stream: str, *lines: tuple[int, str]) -> None:
+    """Lines with the second they were printed in."""
+    logs = boto3.client("logs")
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    start = int(datetime.now(UTC).timestamp()) - 3600
+    events = [{"timestamp": (start + second) * 1000, "message": text} for second, text in lines]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+@pytest.fixture
+def logged(stack, told):
+    """A stack with a job that has printed in two runs, beside another whose id begins with its own."""
+    drones = stack()
+    drones.http.jobs["beach"] = told(status=Status.STOPPED)
+    progress = ProgressLine("sfm", 0.37, "Matching photos", {"registered": 18}).to_json()
+    write_log(
+        "/aws/sagemaker/ProcessingJobs", "beach-sfm-1-0/algo-1-1", (1, "18 photos"), (2, progress), (4, "ok")
+    )
+    write_log("/aws/sagemaker/ProcessingJobs", "beach-sfm-2-sfm-1-0/algo-1-1", (3, "another job's"))
+    write_log("/aws/sagemaker/TrainingJobs", "beach-3dgs-2-1/algo-1-1", (3, "second run"))
+    return drones
+
+
+def test_logs_are_those_of_all_stages_and_runs_by_time_with_progress_in_words(logged, capsys):
+    assert main(["logs", "beach", *STACK]) == ExitCode.DONE
+
+    lines = [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "sfm           18 photos",
+        "sfm            37%  Matching photos · registered 18",
+        "3dgs#2.1      second run",
+        "sfm           ok",
+    ]
+
+
+def test_logs_of_one_stage_for_programs(logged, capsys):
+    main(["logs", "beach", "--stage", "3dgs", "--json", *STACK])
+
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert line.pop("time").endswith("Z")
+    assert line == {"stage": "3dgs", "run": 2, "attempt": 1, "message": "second run"}
+
+
+def test_followed_logs_go_on_until_the_job_has_ended(logged, told, capsys, monkeypatch):
+    monkeypatch.setattr("spaceport_cli.commands.logs.LATE_S", 0.1)
+    monkeypatch.setattr("spaceport_cli.commands.logs.POLL_S", 0.1)
+    logged.http.jobs["beach"] = [told(), told(), told(), told(status=Status.COMPLETED)]
+
+    assert main(["logs", "beach", "--follow", *STACK]) == ExitCode.DONE
+
+    assert len(capsys.readouterr().out.splitlines()) == 4  # each line once
+
+
+def test_a_job_without_a_log_says_so(stack, told, capsys):
+    stack().http.jobs["new"] = told(status=Status.QUEUED)
+
+    assert main(["logs", "new", *STACK]) == ExitCode.DONE
+
+    assert "has no log yet: it is QUEUED" in capsys.readouterr().err
+
+
+# ---- report -------------------------------------------
+
+
+def test_report_is_saved_where_asked_or_opened(stack, told, capsys, monkeypatch):
+    drones = stack()
+    drones.s3.put_object(Bucket="drones-data", Key="jobs/x/report.html", Body=b"<html>")
+    outputs = Outputs(report="s3://drones-data/jobs/x/report.html")
+    drones.http.jobs[JOB] = told(status=Status.COMPLETED, stage="done", outputs=outputs)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+
+    assert main(["report", JOB, "--out", "mine.html", *STACK]) == ExitCode.DONE
+    assert Path("mine.html").read_bytes() == b"<html>"
+    assert opened == []
+    assert capsys.readouterr().out == "mine.html\n"
+
+    assert main(["report", JOB, *STACK]) == ExitCode.DONE
+    saved = Path(capsys.readouterr().out.strip())
+    assert saved.read_bytes() == b"<html>"
+    assert opened == [saved.as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "said"),
+    [
+        ({"status": Status.RUNNING}, ExitCode.FAULT, "has no report yet: it is 2% done"),
+        ({"status": Status.STOPPED}, ExitCode.STOPPED, "was stopped"),
+        ({"status": Status.COMPLETED, "outputs": Outputs()}, ExitCode.FAULT, "has no report"),
+        (
+            {"status": Status.COMPLETED, "outputs": Outputs(report="s3://drones-data/gone")},
+            ExitCode.FAULT,
+            "has no report",
+        ),
+    ],
+)
+def test_a_report_that_is_not_there_is_said(stack, told, capsys, row, code, said):
+    stack().http.jobs[JOB] = told(**row)
+
+    assert main(["report", JOB, *STACK]) == code
+
+    assert said in capsys.readouterr().err
+
+
+# ---- example-input ------------------------------------
+
+OUTPUTS = {
+    "UploadsBucket": "drones-uploads",
+    "DataBucket": "drones-data",
+    "SfmImageUri": "1.ecr/sfm@sha256:1",
+    "GaussianImageUri": "1.ecr/gaussian@sha256:2",
+    "CompressorImageUri": "1.ecr/compressor@sha256:3",
+}
+
+
+def test_the_example_input_is_what_the_pipeline_takes_with_every_usual_field(repository):
+    made = example_input(OUTPUTS, "example-1", "2026-03-01T10:00:00.000Z", "s3://drones-uploads/a.zip")
+
+    assert list(made) == list(json.loads((repository / "events" / "start_execution.json").read_text()))
+    images = [uri for name, uri in OUTPUTS.items() if name.endswith("ImageUri")]
+    facts = TemplateFacts("drones-uploads", "drones-data", *images)
+    plan = make_plan(JobInput.model_validate(made), "example-1", facts)
+    assert plan.zip_s3_uri == "s3://drones-uploads/a.zip"
+    assert plan.extracted_s3_uri == "s3://drones-data/jobs/example-1/extracted/"
+
+
+def test_example_input_says_how_to_start_it_and_is_another_job_each_time(stack, capsys):
+    stack()
+    wanted = ["--s3-url", "s3://drones-uploads/mine.zip"]
+
+    assert main(["example-input", *wanted, *STACK]) == ExitCode.DONE
+    first = capsys.readouterr()
+    main(["example-input", *wanted, *STACK])
+    second = capsys.readouterr()
+
+    assert json.loads(first.out)["s3Url"] == "s3://drones-uploads/mine.zip"
+    assert json.loads(first.out)["jobId"] != json.loads(second.out)["jobId"]
+    assert "--state-machine-arn arn:aws:states:machine" in first.err
+    assert "--endpoint-url" not in first.err
+
+
+def test_an_example_of_a_foreign_zip_is_refused(stack, capsys):
+    stack()
+
+    assert main(["example-input", "--s3-url", "s3://other/mine.zip", *STACK]) == ExitCode.USAGE
+
+    assert "below s3://drones-uploads/" in capsys.readouterr().err
