@@ -36,6 +36,10 @@ def rerun(row: JobRecord, step: PipelineStep, request: dict[str, Any], now: str)
             f"The zip of the job {row.job_id} was refused: {row.error.message if row.error else ''}",
             "Upload a mended zip: that is a new job.",
         )
+    if not row.source:  # an execution whose input named no zip made the row
+        raise UserError(
+            "rejected", f"The job {row.job_id} never had a zip.", "Start an execution with a mended input."
+        )
     if not row.is_terminal:
         raise UserError(
             "job_active", f"The job {row.job_id} is {row.status}.", "Wait for its end, or stop it first."

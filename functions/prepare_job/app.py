@@ -80,8 +80,7 @@ def claim(given: JobInput, job_id: str, arn: str, name: str) -> JobRecord:
         return row
     if row is not None and row.is_terminal and given.pipeline_step is not PipelineStep.SFM:
         # Started by hand, to do the job's later steps again with what the earlier ones left.
-        request = given.model_dump(mode="json", by_alias=True, include=REQUEST_FIELDS, exclude_none=True)
-        again = row.reopened(given.pipeline_step, request, now, arn)
+        again = row.reopened(given.pipeline_step, request_of(given), now, arn)
         feasible_plan(given, again)  # a step that can't be done leaves the row as it ended
         if jobs.reopen(row, again):
             return again
@@ -103,11 +102,17 @@ def fresh_row(given: JobInput, job_id: str, arn: str, now: str) -> JobRecord:
         job_name=given.job_name or archive_name(given.zip_uri),
         email=given.email,
         source=given.zip_uri,
+        request=request_of(given),  # for a retry
         created_at=now,
         started_at=now,
         updated_at=now,
         stages=empty_stages(),
     )
+
+
+def request_of(given: JobInput) -> dict[str, Any]:
+    """What the execution input asks for, as a row holds it."""
+    return given.model_dump(mode="json", by_alias=True, include=REQUEST_FIELDS, exclude_none=True)
 
 
 def feasible_plan(given: JobInput, row: JobRecord) -> Plan:

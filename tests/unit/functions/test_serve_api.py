@@ -16,7 +16,7 @@ from spaceport.job import MAX_RUNS, JobRecord, PipelineStep, StageRecord, empty_
 from spaceport.stages import ACTIVE, Status
 
 ANN, ADMIN = {"username": "ann"}, {"username": "operator", "cognito:groups": "[pilots admins]"}
-TASK = "job-1-sfm-1"
+TASK, ZIP = "job-1-sfm-1", "s3://uploads/uploads/ann/beach.zip"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,13 @@ def put(aws) -> Callable[..., JobRecord]:
     """`put(status=...)`: a row of Ann's with these fields."""
 
     def put(**fields: Any) -> JobRecord:
-        base = {"job_id": "job-1", "owner": "ann", "created_at": now_iso(), "updated_at": now_iso()}
+        base = {
+            "job_id": "job-1",
+            "owner": "ann",
+            "created_at": now_iso(),
+            "updated_at": now_iso(),
+            "source": ZIP,
+        }
         row = JobRecord.model_validate({**base, "stages": empty_stages(), **fields})
         assert aws.jobs.create(row)
         return row
@@ -271,9 +277,7 @@ def running(aws, put) -> JobRecord:
     definition = '{"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": true}}}'
     step_functions = boto3.client("stepfunctions")
     step_functions.update_state_machine(stateMachineArn=aws.state_machine_arn, definition=definition)
-    waiting = JobRecord(
-        job_id="job-1", source="s3://uploads/k.zip", created_at=now_iso(), updated_at=now_iso()
-    )
+    waiting = JobRecord(job_id="job-1", source=ZIP, created_at=now_iso(), updated_at=now_iso())
     executions = Executions(step_functions, aws.state_machine_arn)
     executions.start(waiting)
     boto3.client("sagemaker").create_processing_job(
@@ -335,7 +339,7 @@ def test_a_stop_that_is_not_understood_is_refused(call, put):
 
 
 def test_a_retry_begins_where_the_last_run_got_stuck(aws, call, put):
-    put(status=Status.STOPPED, stages=done("sfm"), request={"preset": "preview"}, source="s3://uploads/k.zip")
+    put(status=Status.STOPPED, stages=done("sfm"), request={"preset": "preview"})
     told = call("POST", "/jobs/job-1/retry")
     assert (told.status, told.body) == (202, {"jobId": "job-1", "run": 2, "pipelineStep": "3dgs"})
     row = row_of(aws, "job-1")
@@ -359,6 +363,11 @@ def test_a_retry_may_begin_earlier_but_not_later(call, put):
 def test_what_is_not_stuck_is_not_tried_again(call, put, status, code):
     put(status=status)
     assert call("POST", "/jobs/job-1/retry", {}).refusal == (409, code)
+
+
+def test_a_job_whose_execution_named_no_zip_is_not_tried_again(call, put):
+    put(status=Status.FAILED, source="")
+    assert call("POST", "/jobs/job-1/retry").refusal == (409, "rejected")
 
 
 # ---- list and show ----------------------------------------

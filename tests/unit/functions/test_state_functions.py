@@ -13,6 +13,7 @@ import pytest
 
 from spaceport import report_times
 from spaceport.errors import ErrorText
+from spaceport.executions import execution_input
 from spaceport.failure import JobOverError, RefusedError
 from spaceport.job import JobRecord, empty_stages, now_iso, task_name
 from spaceport.plan import Plan
@@ -81,10 +82,13 @@ def test_prepare_claims_the_queued_row_and_lays_out_the_plan(aws, load, context,
 
 
 def test_prepare_makes_the_row_of_an_execution_started_by_hand(aws, load, context):
-    prepare(load, context, {"s3Url": ZIP}, name="my-own-run")
+    prepare(load, context, {"s3Url": ZIP, "preset": "preview", "holdout": 5}, name="my-own-run")
     row = aws.jobs.get("my-own-run")
     assert row is not None
     assert (row.owner, row.status) == ("operator", Status.RUNNING)
+    # And a retry of it would do what was asked for
+    again = execution_input(row)
+    assert (again.preset, again.holdout) == ("preview", 5)
 
 
 def test_a_row_that_an_execution_makes_is_never_in_the_queue(aws, load, context):
