@@ -1,0 +1,226 @@
+"""The HTTP API on the local cloud: real tokens, real users, real executions, stub programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from spaceport_cli.api import ApiClient, sign_in
+from spaceport_local.cloud import LocalCloud
+
+pytestmark = pytest.mark.engine
+ENDED = {"COMPLETED", "FAILED", "STOPPED", "REJECTED"}
+STOP_S = 10.0  # how soon a stopped job has to be STOPPED
+
+
+@dataclass(frozen=True)
+class User:
+    """Someone with a token, or without."""
+
+    address: str
+    token: str | None
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        answer = urllib3.request(method, self.address + path, json=body, headers=headers)
+        return answer.status, answer.json()
+
+    def status_of(self, job_id: str) -> dict[str, Any]:
+        status, told = self.ask("GET", f"/jobs/{job_id}")
+        assert status == 200, told
+        return told
+
+    def until(self, job_id: str, holds: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
+        """The first status for which `holds` does; a job that is not there yet is waited for."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status, told = self.ask("GET", f"/jobs/{job_id}")
+            if status == 200 and holds(told):
+                return told
+            assert time.monotonic() < deadline, told
+            time.sleep(0.1)
+
+    def until_ended(self, job_id: str, seconds: float = 30) -> dict[str, Any]:
+        return self.until(job_id, lambda told: told["status"] in ENDED, seconds)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, stubs, stack_of) -> Iterator[Any]:
+    cloud = LocalCloud(data_dir=tmp_path_factory.mktemp("cloud"), options=stubs.options)
+    cloud.up()
+    yield stack_of(cloud)
+    cloud.down()
+
+
+@pytest.fixture(scope="module")
+def user(stack) -> Callable[[str], User]:
+    """`user("alice")`: a user whom an admin has just made, signed in with her password."""
+    cognito = stack.cloud.client("cognito-idp")
+
+    def make(name: str) -> User:
+        password = f"Long-enough-{name}-1"
+        who = {"UserPoolId": stack.output("UserPoolId"), "Username": name}
+        cognito.admin_create_user(**who, MessageAction="SUPPRESS")
+        cognito.admin_set_user_password(**who, Password=password, Permanent=True)
+        answer = cognito.initiate_auth(
+            ClientId=stack.output("UserPoolClientId"),
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": name, "PASSWORD": password},
+        )
+        return User(stack.cloud.api_url(), answer["AuthenticationResult"]["AccessToken"])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def alice(user) -> User:
+    return user("alice")
+
+
+@pytest.fixture(scope="module")
+def bob(user) -> User:
+    return user("bob")
+
+
+@pytest.fixture(scope="module")
+def operator(stack) -> User:
+    """Nobody has given the operator's account a password: the first to sign in does."""
+    return User(stack.cloud.api_url(), sign_in(stack.cloud))
+
+
+@pytest.fixture(autouse=True)
+def let_go(stubs) -> Iterator[None]:
+    yield
+    stubs.let_go()
+
+
+def photo_zip() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i in range(3):
+            archive.writestr(f"DJI_{i:04}.JPG", bytes([i]) * 1000)
+    return out.getvalue()
+
+
+def test_nobody_without_a_good_token(stack, alice, operator):
+    # Given every route that was deployed
+    api = stack.cloud.client("apigatewayv2")
+    routes = api.get_routes(ApiId=stack.output("ApiId"))["Items"]
+    assert len(routes) == 5
+    assert {route["AuthorizationType"] for route in routes} == {"JWT"}
+    # When it is asked without a token, with garbage, and with a token whose user was changed afterwards
+    header, claims, signature = alice.token.split(".")
+    forged = ".".join((header, operator.token.split(".")[1], signature))
+    for token in (None, "garbage", f"{header}.{claims}.", forged):
+        for route in routes:
+            method, path = route["RouteKey"].replace("{jobId}", "job-1").split()
+            # Then it never comes to the function
+            assert User(alice.address, token).ask(method, path)[0] == 401, (token, path)
+
+
+def test_a_job_from_start_to_end_and_only_its_owner_and_admins_see_it(stack, alice, bob, operator):
+    # Given a zip that Alice has uploaded, whose drop may or may not have been noticed
+    job_id = stack.drop(photo_zip(), "uploads/alice/beach.zip")
+    body = {"s3Url": f"s3://{stack.output('UploadsBucket')}/uploads/alice/beach.zip", "jobName": "Beach"}
+    # When she starts it, twice
+    first, second = alice.ask("POST", "/start-job", body), alice.ask("POST", "/start-job", body)
+    # Then it is one job, which runs to its end
+    assert (first[0], second[0]) == (202, 202)
+    assert first[1]["jobId"] == second[1]["jobId"] == job_id
+    assert second[1]["created"] is False
+    assert alice.until_ended(job_id)["status"] == "COMPLETED"
+    # And Bob finds no such job, just as if it were none, while the operator sees it
+    for method, path, sent in (
+        ("GET", f"/jobs/{job_id}", None),
+        ("POST", "/stop-job", {"jobId": job_id}),
+        ("POST", f"/jobs/{job_id}/retry", {}),
+    ):
+        assert bob.ask(method, path, sent)[0] == 404
+    status, refused = bob.ask("POST", "/start-job", body)
+    assert (status, refused["code"]) == (400, "foreign_s3_uri")
+    listed = {
+        who: [job["jobId"] for job in who.ask("GET", "/jobs")[1]["jobs"]] for who in (alice, bob, operator)
+    }
+    assert listed[bob] == []
+    assert job_id in listed[alice]
+    assert job_id in listed[operator]
+    assert operator.status_of(job_id) == alice.status_of(job_id)
+    # And there is nothing to stop or to try again any more
+    assert alice.ask("POST", "/stop-job", {"jobId": job_id})[1]["code"] == "job_over"
+    assert alice.ask("POST", f"/jobs/{job_id}/retry", {})[1]["code"] == "already_done"
+
+
+def test_a_stopped_job_goes_on_where_it_was(stack, stubs, alice):
+    # Given a job that is in training
+    stubs.hold("3dgs")
+    job_id = stack.drop(photo_zip(), "uploads/alice/stopped.zip")
+    alice.until(job_id, lambda told: told["stages"]["3dgs"]["progress"] > 0, seconds=30)
+    # When Alice stops it, twice
+    asked = time.monotonic()
+    first = alice.ask("POST", "/stop-job", {"jobId": job_id})
+    ended = alice.until_ended(job_id, STOP_S)
+    second = alice.ask("POST", "/stop-job", {"jobId": job_id})
+    # Then it is STOPPED in time, and the second changes nothing
+    assert (first[0], second[0]) == (202, 200)
+    assert (ended["status"], second[1]["version"]) == ("STOPPED", ended["version"])
+    assert time.monotonic() - asked < STOP_S
+    # And tried again it goes on with training, from the checkpoint, without SfM
+    stubs.let_go()
+    assert alice.ask("POST", f"/jobs/{job_id}/retry", {}) == (
+        202,
+        {"jobId": job_id, "run": 2, "pipelineStep": "3dgs"},
+    )
+    assert alice.until_ended(job_id)["status"] == "COMPLETED"
+    names = [name for name, _ in stubs.begun(job_id)]
+    assert names == ["sfm-1-0", "3dgs-1-0", "3dgs-2-0", "sog-2-0"]
+
+
+def test_a_later_step_is_done_again_with_other_tuning(stack, stubs, alice):
+    job_id = stack.drop(photo_zip(), "uploads/alice/again.zip", preset="preview")
+    body = {"s3Url": f"s3://{stack.output('UploadsBucket')}/uploads/alice/again.zip"}
+    assert alice.ask("POST", "/start-job", body)[1]["jobId"] == job_id
+    alice.until_ended(job_id)
+    # When the ended job's last step is asked for again
+    status, told = alice.ask("POST", "/start-job", {**body, "pipelineStep": "compression"})
+    # Then only that one runs
+    assert (status, told) == (202, {"jobId": job_id, "status": "QUEUED", "created": True})
+    assert alice.until_ended(job_id)["status"] == "COMPLETED"
+    assert [name for name, _ in stubs.begun(job_id)] == ["sfm-1-0", "3dgs-1-0", "sog-1-0", "sog-2-0"]
+
+
+def test_the_sample_execution_input_starts_a_job_of_the_operators(stack, operator, repository: Path):
+    # Given the sample, its buckets and account replaced by this stack's, and the zip that it names
+    sample = (repository / "events" / "start_execution.json").read_text()
+    for kind, name in (("uploads", stack.output("UploadsBucket")), ("data", stack.output("DataBucket"))):
+        sample = sample.replace(f"spaceport-{kind}-000000000000-us-east-1", name)
+    given = json.loads(sample)
+    bucket, key = given["s3Url"].removeprefix("s3://").split("/", 1)
+    stack.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=photo_zip())
+    # When an execution is started with it
+    started = stack.cloud.client("stepfunctions").start_execution(
+        stateMachineArn=stack.output("StateMachineArn"), input=json.dumps(given)
+    )
+    # Then the job has its row, the operator's, and goes its way
+    job_id = given["jobId"]
+    ended = operator.until_ended(job_id)
+    assert (ended["status"], ended["jobName"]) == ("COMPLETED", "Brighton beach")
+    table = stack.cloud.client("dynamodb")
+    row = table.get_item(TableName=stack.output("JobsTable"), Key={"jobId": {"S": job_id}})["Item"]
+    assert row["owner"]["S"] == "operator"
+    assert row["executionArn"]["S"] == started["executionArn"]
+
+
+def test_the_command_signs_in_again_when_its_token_is_worth_nothing(stack):
+    client = ApiClient(stack.cloud)
+    assert "jobs" in client.get("/jobs?limit=1")
+    client._token = "expired"
+    assert "jobs" in client.get("/jobs?limit=1")
