@@ -11,7 +11,7 @@ from spaceport.quality import QualityReport
 from spaceport.report_times import in_words
 
 NO_GPS = "no GPS in the photos, too little of it, or all photos in one line"
-NO_HOLDOUT = "no photo was held out; from 24 photos on every 8th is, with fewer ask for it: --set holdout=8"
+NO_HOLDOUT = "no photo was held out; every 8th is from 24 photos on, or with the setting holdout=8"
 # Why a value is null, by the part of the report or the field.
 ABSENT = {"georef": NO_GPS, "training": NO_HOLDOUT}
 STOPPED_BY = {

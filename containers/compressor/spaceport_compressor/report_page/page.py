@@ -14,7 +14,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from spaceport.quality import QualityReport
 from spaceport.report_times import PLACE
 from spaceport_compressor.report_page import training_curve
-from spaceport_compressor.report_page.numbers import NO_HOLDOUT, percent, read_out
+from spaceport_compressor.report_page.numbers import percent, read_out
 from spaceport_compressor.report_page.pictures import (
     ERROR_COLORS,
     MOST_ERROR,
@@ -66,7 +66,6 @@ def write_report_page(path: Path, material: Material) -> None:
         opening=opening_picture(delivered, opening),
         opening_name=opening.name,
         held_out=bool(quality.training.holdout),
-        no_holdout=NO_HOLDOUT,
         judged=judged,
         comparisons=compare(judged),
         error_colors=[f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in ERROR_COLORS],

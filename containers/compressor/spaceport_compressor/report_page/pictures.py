@@ -22,11 +22,12 @@ Pixels = NDArray[np.uint8]
 
 SHOWN = 6  # comparisons: enough to see where a model is weak, few enough to look at each
 OPENING_SIZE = 1200  # longer side of the opening picture, pixels: the page's width on a dense screen
-# Longer sides at which the comparisons are tried, pixels, until they fit; the first two of a preview's
-# photos (480) are their own size.
-SIDES = (1024, 800, 640, 480)
-BUDGET = 800_000  # bytes of all comparisons, as they stand in the page: a report is mailed and printed
-JPEG_QUALITY = 82
+# Longer sides at which the comparisons are tried, pixels, until they fit. The page shows them 320 wide on a
+# desktop and 360 on a phone.
+SIDES = (1024, 800, 640, 480, 400)
+BUDGET = 850_000  # bytes of all comparisons, as they stand in the page: a report is mailed and printed
+QUALITY = 80  # of JPEG and WebP: nobody sees the loss
+ROUGH_QUALITY = 60  # of error maps and of opacity: full of grain, which costs most and tells least
 
 # The colours of an error, from none to MOST_ERROR (mean over the channels, 0..1), evenly spaced: after
 # ColorBrewer's YlOrBr, the dark end first, so that they read in print and in grey.
@@ -107,14 +108,14 @@ def error_map(picture: Pixels, photo: Pixels) -> Pixels:
     return np.stack([np.interp(error, stops, channel) for channel in ERROR_COLORS.T], axis=2).astype(np.uint8)
 
 
-def jpeg(pixels: Pixels) -> Picture:
+def jpeg(pixels: Pixels, quality: int = QUALITY) -> Picture:
     """`pixels` (H, W, 3) to be embedded."""
-    return _embedded(Image.fromarray(pixels), "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return _embedded(Image.fromarray(pixels), "JPEG", quality=quality, optimize=True)
 
 
 def webp(pixels: Pixels) -> Picture:
     """`pixels` (H, W, 4), the last channel their opacity, to be embedded: the page shines through."""
-    return _embedded(Image.fromarray(pixels), "WEBP", quality=JPEG_QUALITY)
+    return _embedded(Image.fromarray(pixels), "WEBP", quality=QUALITY, alpha_quality=ROUGH_QUALITY, method=6)
 
 
 def _comparison(judged: Judged, side: int) -> Comparison:
@@ -123,7 +124,7 @@ def _comparison(judged: Judged, side: int) -> Comparison:
         judged.name,
         jpeg(photo),
         jpeg(picture),
-        jpeg(error_map(picture, photo)),
+        jpeg(error_map(picture, photo), ROUGH_QUALITY),
         judged.psnr_db,
         judged.ssim,
     )

@@ -1,0 +1,304 @@
+"""report.html: honest, complete, self-contained, and safe whatever photos and jobs are called."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from types import UnionType
+from typing import Union, get_args, get_origin
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from spaceport.quality import QualityReport
+from spaceport.report_times import with_times
+from spaceport_compressor.report_page.numbers import MEANINGS
+from spaceport_compressor.report_page.page import Material, write_report_page
+from spaceport_compressor.report_page.pictures import (
+    BUDGET,
+    ERROR_COLORS,
+    MOST_ERROR,
+    compare,
+    error_map,
+    judge,
+)
+from spaceport_compressor.report_page.plan_view import plan_view
+from spaceport_compressor.report_page.training_curve import Entry, draw_curves, read_entries
+from spaceport_compressor.report_page.verdict import verdict
+from spaceport_render.camera import Camera
+from spaceport_render.render import render
+from spaceport_render.scene import View
+
+QUALITY = {
+    "photos": {
+        "given": 7,
+        "refused": [{"name": "<img src=x>.jpg", "code": "not_an_image", "reason": "is no <b>image</b>"}],
+        "registered": 4,
+        "unregistered": ["clouds & sky.jpg", "dark.jpg"],
+    },
+    "sfm": {"seconds": 9.5, "cpu_seconds": 18.0, "reprojection_px": 0.4, "points": 99, "mean_track": 3.5},
+    "georef": {
+        "rms_horizontal_m": 0.437,
+        "rms_vertical_m": 0.393,
+        "origin": {"lat": 46.842642, "lon": -91.993871, "alt": 153.1},
+    },
+    "training": {
+        "seconds": 60.0, "iterations": 1500, "stopped_by": "plateau", "gaussians": 2000,
+        "gaussians_initial": 99, "psnr_train": 25.0, "psnr_holdout": 17.4, "ssim_holdout": 0.42,
+        "detail_holdout": 0.353, "psnr_holdout_initial": 7.6, "holdout": ["photo <1>.jpg"], "device": "cpu",
+        "rasterizer": "numba", "preset": "preview", "peak_memory_bytes": 10**9,
+    },
+    "delivery": {
+        "ply_bytes": 472_000, "sog_bytes": 25_000, "bytes_per_gaussian": 12.5, "decode_psnr_db": 44.3,
+        "psnr_loss_db": -0.001, "gaussians": 2000,
+    },
+}  # fmt: skip
+LOG = "".join(
+    f'{{"iteration": {i}, "event": "step", "seconds": 1.0, "loss": 0.1, "psnr_running": {15 + i / 200},'
+    f' "psnr_subset": {15 + i / 200 if i >= 1300 else "null"}, "gaussians": {1000 + i}, "scale":'
+    f' {(0.25, 0.5, 0.75, 1.0)[min(3, (i - 1) // 375)]}, "sh_degree": 3}}\n'
+    for i in range(100, 1501, 100)
+)
+WITHOUT_HOLDOUT = dict.fromkeys(
+    ("psnr_holdout", "ssim_holdout", "detail_holdout", "psnr_holdout_initial"), None
+) | {"holdout": []}
+ABSENT = '<td class="absent">not measured</td>'
+
+
+def quality(georef=True, holdout=True):
+    told = dict(QUALITY)
+    if not georef:
+        told["georef"] = None
+    if not holdout:
+        told["training"] = {**QUALITY["training"], **WITHOUT_HOLDOUT}
+    return QualityReport.model_validate(told)
+
+
+@pytest.fixture(scope="module")
+def model(make_gaussians):
+    return make_gaussians(2000)
+
+
+@pytest.fixture(scope="module")
+def views(model):
+    """Four photos from above; photo k is k steps darker than the model, so photo 3 is the worst."""
+    made = []
+    for index in range(4):
+        pose = np.diag([1.0, -1.0, -1.0, 1.0])
+        pose[:3, 3] = -pose[:3, :3] @ (12.0 * index - 18, 5.0, 60.0)
+        camera = Camera(f"photo <{index}>.jpg", 120, 80, 90.0, 90.0, 60.0, 40.0, pose)
+        pixels = np.rint((render(model, camera).clip(0, 1) - 0.08 * index).clip(0, 1) * 255).astype(np.uint8)
+        made.append(View(camera, pixels))
+    return tuple(made)
+
+
+@pytest.fixture
+def write(model, views, tmp_path):
+    """`write(quality, title)`: the page as text."""
+
+    def make(told: QualityReport, title: str = "Brighton", log: str = LOG) -> str:
+        (tmp_path / "training.log").write_text(log)
+        judged = [view for view in views if view.camera.name in told.training.holdout] or views
+        material = Material(title, told, model, views, judged, tmp_path / "training.log")
+        write_report_page(tmp_path / "report.html", material)
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    return make
+
+
+class Read(HTMLParser):
+    """What a browser would take from the page: its text, its tags, and all that it would load."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.tags, self.loaded = "", set(), []
+        self.feed(page)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.loaded += [value for name, value in attrs if name in {"src", "href", "srcset", "action", "data"}]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_names_are_text_whatever_is_in_them(write):
+    page = write(quality(), title='"><script>alert(1)</script>')
+    read = Read(page)
+    assert "script" not in read.tags
+    assert "b" in read.tags  # our own
+    for name in ('"><script>alert(1)</script>', "<img src=x>.jpg", "is no <b>image</b>", "photo <1>.jpg"):
+        assert name in read.text
+    assert "clouds & sky.jpg, dark.jpg" in read.text
+
+
+def test_it_loads_nothing_and_its_policy_would_let_it_load_nothing(write):
+    page = write(quality())
+    assert {url.split(":")[0] for url in Read(page).loaded if not url.startswith("#")} == {"data"}
+    # An address in the text is no request, but has no business here either.
+    assert re.findall(r"https?://|url\((?!#)", page) == []
+    # The policy names the style sheet by its hash: change one and not the other, and the page is bare.
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'" in page
+    assert "style=" not in page  # which that policy would refuse
+
+
+def test_every_number_of_the_contract_is_told():
+    def leaves(model: type[BaseModel], path=""):
+        for name, field in model.model_fields.items():
+            kinds = get_args(field.annotation) if get_origin(field.annotation) in {Union, UnionType} else ()
+            kind = next((k for k in kinds or (field.annotation,) if k is not type(None)), None)
+            if isinstance(kind, type) and get_origin(kind) is None and issubclass(kind, BaseModel):
+                yield from leaves(kind, f"{path}{name}.")
+            else:
+                yield f"{path}{name}"
+
+    elsewhere = {  # lists, and what only the end knows: each has a part of the page to itself
+        "photos.refused", "photos.unregistered", "training.holdout", "stages", "total_seconds",
+    }  # fmt: skip
+    told = {meaning.path for group in MEANINGS.values() for meaning in group}
+    assert told == set(leaves(QualityReport)) - elsewhere
+
+
+def test_a_measured_job_is_told_as_it_is(write):
+    page = write(quality())
+    text = Read(page).text
+    assert "4 of 7 photos found their place (1 refused, 2 fitted nowhere)." in text
+    assert "17.4 dB, 35 % of the photos’ detail" in text
+    assert "fits its GPS to 0.44 m" in text
+    assert "Training never saw this photo" in text
+    assert "the PSNR no longer rose" in text
+    assert ABSENT not in page
+    assert "0.00 dB" in text
+    assert "-0.00" not in text
+
+
+def test_without_holdout_it_says_so_and_how_to_measure(write):
+    page = write(quality(holdout=False))
+    text = Read(page).text
+    assert "No photo was held out" in text
+    assert "--set holdout=8" in text
+    assert "flatters" in text
+    assert page.count(ABSENT) == 4
+    assert "None" not in text
+
+
+def test_without_gps_there_is_no_scale_and_no_north(write):
+    page = write(quality(georef=False))
+    text = Read(page).text
+    assert "no scale and no north" in text
+    assert page.count(ABSENT) == 5
+    assert "No scale, no north" in text
+    assert ">N</text>" not in page
+
+
+def test_the_times_are_put_in_later(write):
+    page = write(quality())
+    assert "Not measured: the job had not ended" in page
+    timed = with_times(page, {"sfm": 37.0, "3dgs": 38.0, "compression": 4.0}, 82.0)
+    assert "Not measured: the job had not ended" not in timed
+    assert "1 min 22 s" in Read(timed).text
+
+
+def test_a_log_that_tells_nothing_costs_only_the_curve(write):
+    text = Read(write(quality(), log='{"iteration": 1500}\nnot json\n[]\n{"event": "step"}\n')).text
+    assert "there is no curve" in text
+    assert "Every number" in text
+
+
+def test_the_worst_photo_comes_first(model, views):
+    judged = judge(model, views)
+    assert [one.name for one in judged] == [f"photo <{i}>.jpg" for i in (3, 2, 1, 0)]
+    assert judged[0].psnr_db == pytest.approx(-20 * np.log10(0.24), abs=1.0)
+    assert judged[-1].psnr_db > 50
+    assert judged[-1].ssim > 0.99
+
+
+def test_many_large_photos_are_embedded_small_enough(views, model):
+    # Given six photos of noise, the hardest there is to pack
+    rng = np.random.default_rng(0)
+    camera = views[0].camera.resized(1500, 1000)
+    noisy = [View(camera, rng.integers(0, 255, (1000, 1500, 3), dtype=np.uint8)) for _ in range(7)]
+    # When they are compared
+    shown = compare(judge(model, noisy))
+    # Then six are shown, smaller than they are
+    assert len(shown) == 6
+    assert {one.photo.width for one in shown} == {480}
+    # And photos that fit keep their own
+    own = compare(judge(model, views))
+    assert {(one.photo.width, one.photo.height) for one in own} == {(120, 80)}
+    assert sum(len(p.uri) for one in own for p in (one.photo, one.render, one.error)) < BUDGET
+
+
+def test_the_error_map_tells_how_far_off_a_pixel_is():
+    photo = np.zeros((2, 2, 3), np.uint8)
+    picture = photo.copy()
+    picture[0, 1] = round(MOST_ERROR * 255)
+    picture[1, 0] = 255
+    colors = error_map(picture, photo)
+    assert (colors[0, 0] == ERROR_COLORS[0]).all()
+    assert (colors[0, 1] == ERROR_COLORS[-1]).all()
+    assert (colors[1, 0] == ERROR_COLORS[-1]).all()
+
+
+def test_the_plan_has_north_up_and_tells_what_is_a_guess(model, views):
+    cameras = [view.camera for view in views]
+    plan = plan_view(model, cameras, {"photo <3>.jpg"}, metric=True)
+    # The flight goes east along a line
+    assert [station.x for station in plan.stations] == sorted(station.x for station in plan.stations)
+    assert len({round(station.y, 6) for station in plan.stations}) == 1
+    assert [station.held_out for station in plan.stations] == [False, False, False, True]
+    assert {station.heading for station in plan.stations} == {None}  # straight down
+    # 12 m apart on the ground is as many pixels as the scale bar says
+    step = plan.stations[1].x - plan.stations[0].x
+    assert step / plan.scale.pixels == pytest.approx(12 / plan.scale.metres)
+    assert plan.scale.pixels <= plan.picture.width / 4
+    # Three photos of 80 m × 53 m each, 12 m apart, of a land of 120 m × 120 m
+    assert plan.guessed_share == pytest.approx(1 - 104 * 53.3 / 120**2, abs=0.06)
+
+
+def test_a_plan_without_metres_has_no_scale(model, views):
+    assert plan_view(model, [views[0].camera], set(), metric=False).scale is None
+
+
+def test_an_oblique_photo_shows_which_way_it_looks(model):
+    # Given a camera that looks north and 45° down
+    s = np.sqrt(0.5)
+    pose = np.eye(4)
+    pose[:3, :3] = [[1, 0, 0], [0, -s, -s], [0, s, -s]]
+    pose[:3, 3] = -pose[:3, :3] @ (0, -60.0, 60.0)
+    camera = Camera("oblique.jpg", 120, 80, 90.0, 90.0, 60.0, 40.0, pose)
+    # Then its mark points up on the map
+    (station,) = plan_view(model, [camera], set(), metric=True).stations
+    assert station.heading == pytest.approx((0, -1))
+
+
+def test_the_curve_shows_phases_and_what_was_tested(tmp_path):
+    (tmp_path / "training.log").write_text(LOG + '{"iteration": 1500, "event": "end"}\nhalf a li')
+    entries = read_entries(tmp_path / "training.log")
+    assert entries[0] == Entry(100, 15.5, None, 1100, 0.25)
+    quality_chart, count_chart = draw_curves(entries)
+    assert [phase.label for phase in quality_chart.phases] == ["25 %", "50 %", "75 %", "full size"]
+    assert len(quality_chart.dots) == 3
+    # Up is more: the line of the Gaussians rises to the right
+    ys = [float(point.split(",")[1]) for point in count_chart.lines[0].points.split()]
+    assert ys == sorted(ys, reverse=True)
+    assert draw_curves(entries[:1]) == []
+
+
+def test_a_flat_curve_can_be_drawn():
+    flat = [Entry(i, 20.0, 20.0, 5000, 1.0) for i in (100, 200)]
+    assert len(draw_curves(flat)) == 2
+
+
+@pytest.mark.parametrize(
+    ("psnr", "looks"),
+    [(27.0, "hardly differs"), (22.0, "looks like the photos"), (18.0, "soft"), (-1.0, "believable blur")],
+)
+def test_the_verdict_does_not_flatter(psnr, looks):
+    told = quality()
+    training = told.training.model_copy(update={"psnr_holdout": psnr, "detail_holdout": 0.9})
+    assert looks in verdict(told.model_copy(update={"training": training}))
