@@ -73,8 +73,7 @@ def sign_in(cloud: Cloud) -> str:
         UserError: `no_access`, `api_unreachable`.
     """
     try:
-        password = access_token(cloud)
-        return _Operator(cloud, password).sign_in()
+        return _Operator(cloud, access_token(cloud)).sign_in()
     except ClientError as error:
         raise UserError(
             "no_access",
@@ -95,27 +94,38 @@ class _Operator:
         self._password = password
 
     def sign_in(self) -> str:
-        """Raises botocore's ClientError where it is refused."""
+        """An access token. Raises botocore's ClientError where it is refused."""
+        token = self._token()
+        if token is None:
+            # As CloudFormation made the account it has a password that nobody knows.
+            self._cognito.admin_set_user_password(
+                UserPoolId=self._pool, Username=OPERATOR, Password=self._password, Permanent=True
+            )
+            token = self._token()
+        if token is None:
+            raise UserError(
+                "no_access",
+                "Cognito asks the operator for more than a password.",
+                "Turn multi-factor authentication off for this account; other users may have it.",
+            )
+        return token
+
+    def _token(self) -> str | None:
+        """An access token, or None where the account has no password of its own yet."""
         try:
-            return self._token()
+            answer = self._cognito.admin_initiate_auth(
+                UserPoolId=self._pool,
+                ClientId=self._client,
+                AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+                AuthParameters={"USERNAME": OPERATOR, "PASSWORD": self._password},
+            )
         except self._cognito.exceptions.NotAuthorizedException:
             user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=OPERATOR)
             if user["UserStatus"] != "FORCE_CHANGE_PASSWORD":
                 raise
-        # As CloudFormation made the account it has a password that nobody knows.
-        self._cognito.admin_set_user_password(
-            UserPoolId=self._pool, Username=OPERATOR, Password=self._password, Permanent=True
-        )
-        return self._token()
-
-    def _token(self) -> str:
-        answer = self._cognito.admin_initiate_auth(
-            UserPoolId=self._pool,
-            ClientId=self._client,
-            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
-            AuthParameters={"USERNAME": OPERATOR, "PASSWORD": self._password},
-        )
-        token: str = answer["AuthenticationResult"]["AccessToken"]
+            return None
+        # A challenge where the password is only a temporary one.
+        token: str | None = answer.get("AuthenticationResult", {}).get("AccessToken")
         return token
 
 

@@ -1,0 +1,87 @@
+"""The command as a client of the HTTP API: how it signs in, and how it tells what it is refused."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+
+from spaceport.errors import UserError
+from spaceport_cli.api import ApiClient, sign_in
+from spaceport_cli.clouds import AwsCloud, output
+
+PASSWORD = "a&b=c&d="  # the access token of the `stack` fixture
+
+
+@pytest.fixture
+def cloud(stack) -> AwsCloud:
+    stack()
+    return AwsCloud("drones")
+
+
+def set_password(cloud: AwsCloud, password: str, permanent: bool) -> None:
+    boto3.client("cognito-idp").admin_set_user_password(
+        UserPoolId=output(cloud, "UserPoolId"), Username="operator", Password=password, Permanent=permanent
+    )
+
+
+def test_the_first_to_sign_in_gives_the_operator_the_password(cloud: AwsCloud):
+    # Given the account as CloudFormation makes it
+    assert sign_in(cloud)
+    # Then it has the access token as its own password from now on
+    user = boto3.client("cognito-idp").admin_get_user(
+        UserPoolId=output(cloud, "UserPoolId"), Username="operator"
+    )
+    assert user["UserStatus"] == "CONFIRMED"
+    assert sign_in(cloud)
+
+
+def test_a_temporary_password_becomes_the_operators_own(cloud: AwsCloud):
+    set_password(cloud, PASSWORD, permanent=False)
+    assert sign_in(cloud)
+
+
+def test_a_password_that_somebody_chose_is_left_alone(cloud: AwsCloud):
+    set_password(cloud, "some other one", permanent=True)
+    with pytest.raises(UserError, match="operator can't sign in") as refused:
+        sign_in(cloud)
+    assert refused.value.code == "no_access"
+    assert "AdminSetUserPassword" in refused.value.hint
+
+
+def test_a_problem_is_raised_in_its_own_words(cloud: AwsCloud, http_api):
+    told = {"code": "job_over", "detail": "The job is COMPLETED.", "hint": "There is nothing to stop."}
+    http_api.answers["POST /stop-job"] = (409, told)
+    with pytest.raises(UserError) as refused:
+        ApiClient(cloud).post("/stop-job", {"jobId": "job-1"})
+    error = refused.value
+    assert (error.code, error.message, error.hint) == ("job_over", told["detail"], told["hint"])
+    assert http_api.posted == [("POST /stop-job", {"jobId": "job-1"})]
+
+
+def test_what_the_gateway_refuses_is_told_too(cloud: AwsCloud, http_api):
+    http_api.answers["GET /nothing"] = (404, {"message": "Not Found"})
+    with pytest.raises(UserError, match="answered 404: Not Found"):
+        ApiClient(cloud).get("/nothing")
+
+
+def test_a_token_that_is_worth_nothing_is_replaced_once(cloud: AwsCloud, http_api):
+    http_api.answers["GET /jobs/job-1"] = (401, {"message": "Unauthorized"})
+    with pytest.raises(UserError, match="401"):
+        ApiClient(cloud).get("/jobs/job-1")
+    assert len(http_api.requests) == 2
+
+
+def test_a_busy_gateway_is_asked_again_for_what_changes_nothing(cloud: AwsCloud, http_api):
+    http_api.answers["GET /jobs/job-1"] = http_api.answers["POST /stop-job"] = (503, {"message": "Busy"})
+    for ask in (lambda: ApiClient(cloud).get("/jobs/job-1"), lambda: ApiClient(cloud).post("/stop-job", {})):
+        with pytest.raises(UserError, match="503"):
+            ask()
+    calls = [call for call, _ in http_api.requests]
+    assert (calls.count("GET /jobs/job-1"), calls.count("POST /stop-job")) == (4, 1)
+
+
+def test_an_api_that_is_not_there_is_told(cloud: AwsCloud, http_api, monkeypatch):
+    monkeypatch.setattr(AwsCloud, "api_url", lambda self: "http://127.0.0.1:9/prod")
+    with pytest.raises(UserError, match="can't be asked") as refused:
+        ApiClient(cloud).get("/jobs")
+    assert refused.value.code == "api_unreachable"
