@@ -49,7 +49,7 @@ def explain(error: str, cause: str, message: str) -> ErrorText:
         return ErrorText(
             "interrupted",
             f"{step} was interrupted: the cloud was stopped while it ran.",
-            "Start the job again.",
+            "Go on with it from its last finished stage by `spaceport retry`.",
         )
     code = _EXIT_CODE.search(reason)
     if code and int(code[1]) in _KILLED:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from spaceport.job import job_id_for
 from spaceport_local.cloud import LocalCloud
+
+STUB_PROGRAM = Path(__file__).with_name("stub_program.py")
 
 
 @dataclass
@@ -106,6 +109,49 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     cloud.up()
     yield Stack(cloud)
     cloud.down()
+
+
+@dataclass(frozen=True)
+class Stubs:
+    """Job programs that do nothing, but can be held in any stage (`stub_program.py`). `folder` is theirs."""
+
+    folder: Path
+
+    @property
+    def options(self) -> list[str]:
+        """What the engine takes them by: `LocalCloud(options=...)`."""
+        script = self.folder / "program.py"
+        if not script.exists():
+            (self.folder / "held").mkdir(parents=True)
+            script.write_text(STUB_PROGRAM.read_text())
+        images = ("sfm", "gaussian", "compressor")
+        return [word for image in images for word in ("--program", f"{image}={script}")]
+
+    def hold(self, stage: str) -> None:
+        """Let every job wait in `stage` from now on."""
+        (self.folder / "held" / stage).touch()
+
+    def let_go(self) -> None:
+        for held in (self.folder / "held").iterdir():
+            held.unlink()
+
+    def begun(self, job_id: str) -> list[tuple[str, str]]:
+        """(SageMaker job's name less the job's id, checkpoint found) of each start of a program, in order."""
+        log = self.folder / "begun"
+        lines = log.read_text().splitlines() if log.exists() else []
+        starts = (line.split(" found ") for line in lines if line.startswith(f"{job_id}-"))
+        return [(name.removeprefix(f"{job_id}-"), found) for name, found in starts]
+
+
+@pytest.fixture(scope="session")
+def stack_of() -> type[Stack]:
+    """Makes a stack of a cloud that the test deploys itself."""
+    return Stack
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Stubs:
+    return Stubs(tmp_path_factory.mktemp("stubs"))
 
 
 @pytest.fixture
