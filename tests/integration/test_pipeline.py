@@ -95,6 +95,14 @@ def test_a_real_flight_becomes_a_splat_with_honest_numbers(brighton, stack):
     assert set(quality.stages) == {stage.name for stage in JOB_STAGES}
     assert quality.total_seconds is not None
     assert quality.total_seconds >= sum(quality.stages.values()) * 0.9
+    # So is the page for people, which a browser shows
+    assert last["outputs"]["report"] == f"s3://{stack.output('DataBucket')}/{home}/report.html"
+    page = s3.get_object(Bucket=stack.output("DataBucket"), Key=f"{home}/report.html")
+    assert page["ContentType"] == "text/html; charset=utf-8"
+    text = page["Body"].read().decode()
+    assert "All 18 photos found their place" in text
+    assert "Whole job" in text
+    assert len(text) < 1_500_000
 
 
 @pytest.mark.photos
@@ -110,6 +118,7 @@ def test_the_artifacts_are_where_the_contract_says(brighton, stack):
         "colmap/dense/sparse/points3D.bin",
         "gaussian/model.ply", "gaussian/training.log", "gaussian/metrics.json",
         "compressed/model.sog", "compressed/model.sogs", "compressed/quality.json",
+        "compressed/report.html",
         "compressed/viewer/index.html",
     } <= keys  # fmt: skip
     assert sum(key.startswith("extracted/") for key in keys) == 18
