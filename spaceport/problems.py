@@ -22,6 +22,7 @@ _STATUS = {
     "too_many_runs": HTTPStatus.CONFLICT,
     "fault": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+NO_ROUTE = UserError("no_such_route", "There is nothing at this address.", "Check the job's id in it.")
 FAULT = UserError("fault", "Something went wrong on our side.", "Try again; what failed is in the log.")
 
 

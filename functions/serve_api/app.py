@@ -24,7 +24,7 @@ from spaceport.executions import Executions
 from spaceport.intake import Intake
 from spaceport.job import JobRecord, is_job_id, now_iso
 from spaceport.jobs import Jobs
-from spaceport.problems import FAULT, MEDIA_TYPE, problem, status_of
+from spaceport.problems import FAULT, MEDIA_TYPE, NO_ROUTE, problem, status_of
 from spaceport.reruns import retried
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.starting import Starting, changed
@@ -95,13 +95,22 @@ def retry_job(job_id: str) -> tuple[dict[str, Any], int]:
 @app.exception_handler(UserError)  # type: ignore[untyped-decorator]
 def tell(refused: UserError) -> Response[str]:
     logger.info("refused", code=refused.code)
-    return Response(status_of(refused), MEDIA_TYPE, json.dumps(problem(refused)))
+    return problem_response(refused)
+
+
+@app.not_found
+def tell_no_route(error: Exception) -> Response[str]:
+    return problem_response(NO_ROUTE)
 
 
 @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def tell_fault(error: Exception) -> Response[str]:
     logger.exception("fault")
-    return Response(status_of(FAULT), MEDIA_TYPE, json.dumps(problem(FAULT)))
+    return problem_response(FAULT)
+
+
+def problem_response(refused: UserError) -> Response[str]:
+    return Response(status_of(refused), MEDIA_TYPE, json.dumps(problem(refused)))
 
 
 def caller() -> Caller:

@@ -429,6 +429,9 @@ def test_what_is_no_job_id_is_no_job(call):
     for job_id in ("-", "a b", "ü", "a" * 41, "..", "%00", "job-1\n", "'; drop"):
         assert call("POST", "/stop-job", {"jobId": job_id}).refusal == (404, "no_such_job")
         assert call("GET", f"/jobs/{job_id}").status == 404
+    # API Gateway decodes addresses: some that come to the function fit none of its routes
+    for address in ("/jobs/\x00", "/jobs/\n", "/jobs/a/b"):
+        assert call("GET", address).refusal == (404, "no_such_route")
 
 
 def test_a_group_that_only_looks_like_admins_is_none(call, put):
