@@ -211,7 +211,7 @@ def test_a_log_that_tells_nothing_costs_only_the_curve(write):
 
 def test_the_worst_photo_comes_first(model, views):
     judged = judge(model, views)
-    assert [one.name for one in judged] == [f"photo <{i}>.jpg" for i in (3, 2, 1, 0)]
+    assert [one.view.camera.name for one in judged] == [f"photo <{i}>.jpg" for i in (3, 2, 1, 0)]
     assert judged[0].psnr_db == pytest.approx(-20 * np.log10(0.24), abs=1.0)
     assert judged[-1].psnr_db > 50
     assert judged[-1].ssim > 0.99
@@ -223,12 +223,12 @@ def test_many_large_photos_are_embedded_small_enough(views, model):
     camera = views[0].camera.resized(1500, 1000)
     noisy = [View(camera, rng.integers(0, 255, (1000, 1500, 3), dtype=np.uint8)) for _ in range(7)]
     # When they are compared
-    shown = compare(judge(model, noisy))
+    shown = compare(model, judge(model, noisy))
     # Then six are shown, smaller than they are
     assert len(shown) == 6
     assert {one.photo.width for one in shown} == {480}
     # And photos that fit keep their own
-    own = compare(judge(model, views))
+    own = compare(model, judge(model, views))
     assert {(one.photo.width, one.photo.height) for one in own} == {(120, 80)}
     assert sum(len(p.uri) for one in own for p in (one.photo, one.render, one.error)) < BUDGET
 

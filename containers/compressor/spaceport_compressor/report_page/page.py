@@ -67,7 +67,7 @@ def write_report_page(path: Path, material: Material) -> None:
         opening_name=opening.name,
         held_out=bool(quality.training.holdout),
         judged=judged,
-        comparisons=compare(judged),
+        comparisons=compare(delivered, judged),
         error_colors=[f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in ERROR_COLORS],
         most_error=MOST_ERROR,
         percent=percent,

@@ -48,15 +48,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Judged:
-    """One photo and the delivered model from the same place, (H, W, 3) uint8 each.
+    """A photo, and how near the delivered model's picture from the same place is to it: PSNR in dB, SSIM."""
 
-    Attributes:
-        psnr_db, ssim: of the render against the photo.
-    """
-
-    name: str
-    photo: Pixels
-    render: Pixels
+    view: View
     psnr_db: float
     ssim: float
 
@@ -65,12 +59,10 @@ class Judged:
 class Comparison:
     """What the page shows of a `Judged`; `error` is the map of the differences."""
 
-    name: str
+    judged: Judged
     photo: Picture
     render: Picture
     error: Picture
-    psnr_db: float
-    ssim: float
 
 
 def judge(delivered: Gaussians, views: Sequence[View]) -> list[Judged]:
@@ -78,16 +70,16 @@ def judge(delivered: Gaussians, views: Sequence[View]) -> list[Judged]:
     judged = []
     for view in views:
         picture, photo = render(delivered, view.camera).clip(0, 1), view.pixels / 255.0
-        judged.append(
-            Judged(view.camera.name, view.pixels, _bytes(picture), psnr(picture, photo), ssim(picture, photo))
-        )
+        judged.append(Judged(view, psnr(picture, photo), ssim(picture, photo)))
     return sorted(judged, key=lambda one: one.psnr_db)
 
 
-def compare(judged: Sequence[Judged]) -> list[Comparison]:
-    """The comparisons to show, in the order of `judged`: as large as the photos, but within BUDGET."""
+def compare(delivered: Gaussians, judged: Sequence[Judged]) -> list[Comparison]:
+    """The first of `judged` in pictures: as large as the photos, but within BUDGET."""
+    # Drawn once more: a flight has more views to judge than pictures that memory should hold.
+    drawn = [(one, _bytes(render(delivered, one.view.camera).clip(0, 1))) for one in judged[:SHOWN]]
     for side in SIDES:
-        comparisons = [_comparison(one, side) for one in judged[:SHOWN]]
+        comparisons = [_comparison(one, picture, side) for one, picture in drawn]
         size = sum(len(p.uri) for one in comparisons for p in (one.photo, one.render, one.error))
         if size <= BUDGET:
             break
@@ -118,16 +110,9 @@ def webp(pixels: Pixels) -> Picture:
     return _embedded(Image.fromarray(pixels), "WEBP", quality=QUALITY, alpha_quality=ROUGH_QUALITY, method=6)
 
 
-def _comparison(judged: Judged, side: int) -> Comparison:
-    photo, picture = _within(judged.photo, side), _within(judged.render, side)
-    return Comparison(
-        judged.name,
-        jpeg(photo),
-        jpeg(picture),
-        jpeg(error_map(picture, photo), ROUGH_QUALITY),
-        judged.psnr_db,
-        judged.ssim,
-    )
+def _comparison(judged: Judged, drawn: Pixels, side: int) -> Comparison:
+    photo, picture = _within(judged.view.pixels, side), _within(drawn, side)
+    return Comparison(judged, jpeg(photo), jpeg(picture), jpeg(error_map(picture, photo), ROUGH_QUALITY))
 
 
 def _within(pixels: Pixels, side: int) -> Pixels:
