@@ -392,6 +392,52 @@ class TestHttpApi:
         assert (told["claims"]["username"], told["claims"]["cognito:groups"]) == ("root", "[admins]")
         assert told["claims"]["client_id"] == stack.outputs["ClientId"]
 
+    def test_an_update_leaves_only_the_routes_of_the_new_template(self, stack: Stack) -> None:
+        # Given a stack with an API of one route
+        cloudformation = stack.client("cloudformation")
+
+        def template(path: str) -> str:
+            route = {
+                "Type": "HttpApi",
+                "Properties": {"ApiId": {"Ref": "Api"}, "Method": "POST", "Path": path},
+            }
+            function = {
+                "Runtime": "python3.12",
+                "Handler": "index.handler",
+                "InlineCode": "def handler(event, context): return 'here'",
+                "Events": {"Route": route},
+            }
+            resources = {
+                "Api": {"Type": "AWS::Serverless::HttpApi", "Properties": {"StageName": "prod"}},
+                "Function": {"Type": "AWS::Serverless::Function", "Properties": function},
+            }
+            return json.dumps(
+                {
+                    "Transform": "AWS::Serverless-2016-10-31",
+                    "Resources": resources,
+                    "Outputs": {"ApiId": {"Value": {"Ref": "Api"}}},
+                }
+            )
+
+        def deployed() -> str:
+            cloudformation.get_waiter(done).wait(StackName="routes", WaiterConfig={"Delay": 1})
+            (found,) = cloudformation.describe_stacks(StackName="routes")["Stacks"]
+            return str(found["Outputs"][0]["OutputValue"])
+
+        done = "stack_create_complete"
+        capabilities = {"StackName": "routes", "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]}
+        cloudformation.create_stack(TemplateBody=template("/old"), **capabilities)
+        before = deployed()
+        # When the route is called otherwise
+        done = "stack_update_complete"
+        cloudformation.update_stack(TemplateBody=template("/new"), **capabilities)
+        # Then it is the same API, with the new route alone
+        assert deployed() == before
+        routes = stack.client("apigatewayv2").get_routes(ApiId=before)["Items"]
+        assert [route["RouteKey"] for route in routes] == ["POST /new"]
+        url = stack.endpoint.api_url(before, "prod")
+        assert [urllib3.request("POST", url + path).status for path in ("/old", "/new")] == [404, 200]
+
     def test_there_are_only_the_routes_of_the_template(self, stack: Stack) -> None:
         token = self.sign_in(stack, "Tr0ub4dor&3-is-long")["AccessToken"]
         assert self.get(stack, "/other", token).status == 404

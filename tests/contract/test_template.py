@@ -261,7 +261,7 @@ def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
     auth = RESOURCES["HttpApi"]["Properties"]["Auth"]
     authorizer = auth["Authorizers"][auth["DefaultAuthorizer"]]
     assert authorizer["IdentitySource"] == "$request.header.Authorization"
-    assert authorizer["JwtConfiguration"]["issuer"]["Sub"].endswith("/${UserPool}")
+    assert authorizer["JwtConfiguration"]["issuer"] == {"Sub": "https://${UserPool.ProviderName}"}
     assert authorizer["JwtConfiguration"]["audience"] == [{"Ref": "UserPoolClient"}]
     # A route of its own API, or with authorization of its own, would not have the default authorizer.
     routes = [
