@@ -154,6 +154,18 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Stubs:
     return Stubs(tmp_path_factory.mktemp("stubs"))
 
 
+@pytest.fixture(scope="session")
+def photos_zip() -> bytes:
+    """Photos that pass the gate, for stub programs."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for sigma in (40, 50, 60):
+            body = io.BytesIO()
+            Image.effect_noise((300, 300), sigma).convert("RGB").save(body, "JPEG")
+            archive.writestr(f"photo_{sigma}.jpg", body.getvalue())
+    return out.getvalue()
+
+
 @pytest.fixture
 def noise_zip() -> bytes:
     """Photos that are good files, but show nothing that could be matched: SfM runs a while and fails."""

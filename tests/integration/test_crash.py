@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from PIL import Image
 
 from spaceport.errors import UserError
 from spaceport.job import JobRecord
@@ -104,17 +101,6 @@ def crashing(tmp_path_factory: pytest.TempPathFactory, stack_of, stubs) -> Itera
     cloud.up()
     yield Crashing(stack_of(cloud), stubs, folder)
     cloud.down()
-
-
-@pytest.fixture(scope="module")
-def photos_zip() -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for sigma in (40, 50, 60):
-            body = io.BytesIO()
-            Image.effect_noise((300, 300), sigma).convert("RGB").save(body, "JPEG")
-            archive.writestr(f"photo_{sigma}.jpg", body.getvalue())
-    return out.getvalue()
 
 
 @pytest.mark.parametrize(
