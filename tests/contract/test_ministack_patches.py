@@ -144,6 +144,16 @@ class TestLambdaErrors:
 
 
 @pytest.mark.engine
+class TestDurability:
+    def test_function_that_a_rule_calls_is_tried_again_and_its_failure_kept(self, stack: Stack) -> None:
+        entry = {"Source": "patches.test", "DetailType": "Hopeless", "Detail": '{"number": 7}'}
+        stack.client("events").put_events(Entries=[entry])
+        (failure,) = stack.told(lambda told: len(told) == 1, queue="Failures")
+        assert failure["requestPayload"]["detail"] == {"number": 7}
+        assert failure["responsePayload"]["errorType"] == "TooFewPhotosError"
+
+
+@pytest.mark.engine
 class TestExecutions:
     def test_machines_timeout_ends_it_and_skips_every_catch(self, stack: Stack) -> None:
         wait = {"Type": "Wait", "Seconds": 5, "End": True}
@@ -293,6 +303,10 @@ class TestLogSubscriptions:
             )
 
 
+def names_in(batches: list[list[str]]) -> set[str]:
+    return {name for batch in batches for name in batch}
+
+
 @pytest.mark.engine
 class TestStreamMappings:
     @staticmethod
@@ -332,16 +346,17 @@ class TestStreamMappings:
             deployment.run(print)
             before = Stack(launcher.start(), deployment.outputs())
             self.put(before, "b1", "b2", "b3")
-            before.told(lambda told: len(told) >= 1)
-            self.put(before, "b4")  # comes only when the first batch is counted
-            before.told(lambda told: len(told) >= 1)
+            before.told(lambda told: {"b1", "b2", "b3"} == names_in(told))  # in one batch or in more
+            self.put(before, "b4")  # comes only when the batches before it are counted
+            before.told(lambda told: {"b4"} == names_in(told))
             # When it is stopped with a record that still waits for its window, and started again
             self.put(before, "waiting")
             launcher.stop()
             after = Stack(launcher.start(), before.outputs)
             self.put(after, "a1")
-            # Then that record and a new one are delivered, although fewer have come than before
-            after.told(lambda told: {"waiting", "a1"} == {name for batch in told for name in batch})
+            # Then that record and a new one are delivered, although fewer have come than before; what was
+            # delivered in the instant of the stop may come once more
+            after.told(lambda told: {"waiting", "a1"} <= names_in(told))
         finally:
             launcher.stop()
 

@@ -9,7 +9,7 @@ Work that was promised with an answer is begun again after a kill until it was d
 
 - the "Object Created" event of an object that was accepted;
 - a function that a rule of EventBridge calls. A failure is retried and goes to the function's dead-letter
-  queue, as on AWS; MiniStack calls it once and forgets.
+  queue, as on AWS; MiniStack calls it once and forgets, and drops the queue of a template's function.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ministack.core.responses import (
     set_request_region,
 )
 from ministack.services import dynamodb, eventbridge, lambda_svc, s3, stepfunctions
+from ministack.services.cloudformation import provisioners
 
 from spaceport_local.journal import Journal, Task
 from spaceport_local.patches.seams import Seam
@@ -45,6 +46,8 @@ SEAMS = (
     Seam("services.eventbridge:_dispatch_to_lambda", "1f95adbaed3a"),
     Seam("services.lambda_svc:_get_func_record_for_ref", "492b4efe8f90"),
     Seam("services.lambda_svc:_execution_record_for_config", "632acaa44892"),
+    Seam("services.cloudformation.provisioners:_lambda_create", "8b2cf80e961d"),
+    Seam("services.cloudformation.provisioners:_lambda_update", "4855410e37d7"),
     Seam("services.lambda_svc:_route_async_failure", "c023331e333f"),
 )
 ITEM, EXECUTION = "item", "execution"
@@ -212,6 +215,24 @@ def _keep_invocations(deliveries: _Deliveries) -> None:
 
     eventbridge._dispatch_to_lambda = dispatch
     deliveries.add(INVOCATION, _invoke)
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    for verb in ("create", "update"):
+        handlers[verb] = _with_dead_letters(handlers[verb])
+
+
+def _with_dead_letters(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """A resource handler that also keeps the function's DeadLetterConfig."""
+
+    def handle(*arguments: Any, **options: Any) -> Any:
+        answer = handler(*arguments, **options)
+        properties = arguments[-2]  # (..., properties, stack), of create and of update
+        config = lambda_svc._functions[answer[0]]["config"]
+        config.pop("DeadLetterConfig", None)
+        if letters := properties.get("DeadLetterConfig"):
+            config["DeadLetterConfig"] = letters
+        return answer
+
+    return handle
 
 
 def _invoke(arn: str, payload: str) -> None:
