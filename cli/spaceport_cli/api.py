@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from spaceport.errors import UserError
 from spaceport.job import OPERATOR
 from spaceport_cli.clouds import Cloud, access_token, output
+from spaceport_cli.proxies import proxy_for
 
 TIMEOUT = urllib3.Timeout(connect=10, read=35)  # API Gateway itself gives up after 30 s
 # What could not be sent is sent again; an answer that was lost is asked for again by GET only.
@@ -37,7 +39,6 @@ class ApiClient:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._http = urllib3.PoolManager(timeout=TIMEOUT, retries=RETRIES)
         self._token: str | None = None
 
     def get(self, path: str) -> dict[str, Any]:
@@ -56,6 +57,13 @@ class ApiClient:
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise _refusal(answer)
         return _object_in(answer)
+
+    @cached_property
+    def _http(self) -> urllib3.PoolManager:
+        proxy = proxy_for(self._cloud.api_url())
+        if proxy is None:
+            return urllib3.PoolManager(timeout=TIMEOUT, retries=RETRIES)
+        return urllib3.ProxyManager(proxy, timeout=TIMEOUT, retries=RETRIES)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> urllib3.BaseHTTPResponse:
         self._token = self._token or sign_in(self._cloud)

@@ -13,15 +13,14 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from spaceport.errors import UserError
 from spaceport_cli.job_status import JobStatus, latest
+from spaceport_cli.proxies import is_loopback
 
 Note = Callable[[str], None]
 
@@ -115,21 +114,13 @@ async def _subscribed(
     """A new connection on which the subscription has been sent: only what is newer than seen is wanted."""
     url = await asyncio.to_thread(address)  # it asks AWS
     # The library's own keep-alive is off: ours asks the API behind the front door.
-    proxy: Literal[True] | None = None if _is_loopback(url) else True
+    proxy: Literal[True] | None = None if is_loopback(url) else True
     async with connect(
         url, open_timeout=patience.answer, close_timeout=2, ping_interval=None, proxy=proxy
     ) as socket:
         subscription = _Subscription(socket, job_id, seen_version, patience.answer)
         await subscription.begin()
         yield subscription
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Subscription:

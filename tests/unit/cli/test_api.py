@@ -85,3 +85,16 @@ def test_an_api_that_is_not_there_is_told(cloud: AwsCloud, http_api, monkeypatch
     with pytest.raises(UserError, match="can't be asked") as refused:
         ApiClient(cloud).get("/jobs")
     assert refused.value.code == "api_unreachable"
+
+
+def test_a_proxy_is_asked_for_what_is_elsewhere_alone(cloud: AwsCloud, http_api, monkeypatch):
+    # Given a proxy in the environment, which refuses everybody
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    # Then this machine's own address is asked directly, another one through the proxy
+    assert ApiClient(cloud).get("/jobs?limit=1") == {"jobs": [], "next": None}
+    monkeypatch.setattr(AwsCloud, "api_url", lambda self: "http://api.example/prod")
+    with pytest.raises(UserError, match="proxy"):
+        ApiClient(cloud).get("/jobs")
