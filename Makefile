@@ -6,6 +6,7 @@ STAMPS := build/stamps
 DEMO := build/demo
 FLIGHT := $(DEMO)/demo-flight.zip
 ZIP ?= $(FLIGHT)
+SAM := build/sam/bin/sam
 PRESET ?= preview
 
 .PHONY: help setup demo test lint lock down clean
@@ -21,14 +22,16 @@ demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a
 	$(BIN)/spaceport up
 	$(BIN)/spaceport run "$(ZIP)" --preset $(PRESET) --out $(DEMO)/result
 
-test: setup lint  ## every test that this machine can run
+test: setup lint $(STAMPS)/sam  ## every test that this machine can run
 	$(BIN)/python -m pytest
 
-lint: setup  ## style, types, template
+lint: setup $(STAMPS)/sam  ## style, types, template, state machine
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
+	$(BIN)/python statemachine/lint.py
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
 down:  ## stop the local cloud
 	$(BIN)/spaceport down
@@ -40,6 +43,12 @@ $(STAMPS)/python: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Spaceport needs Python 3.11-3.13; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[functions,jobs,local,dev]'
+	@mkdir -p $(STAMPS) && touch $@
+
+# An environment of its own: its pins are not ours.
+$(STAMPS)/sam: Makefile
+	$(PYTHON) -m venv build/sam
+	build/sam/bin/python -m pip install --quiet --no-compile aws-sam-cli==1.170.0
 	@mkdir -p $(STAMPS) && touch $@
 
 $(FLIGHT): | $(STAMPS)/python
