@@ -27,6 +27,7 @@ _SHORTEST_NAME = 8
 _GAP = "  "
 _WIDTH = 80  # columns; what is told in full is read on any terminal
 _LABEL = 12
+_DOT, _NO_BREAK = " · ", "\N{NO-BREAK SPACE}"
 
 
 def table(jobs: Sequence[JobStatus], now: datetime, columns: int) -> list[Text]:
@@ -65,13 +66,18 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> Text:
 
 
 def details(job: JobStatus, now: datetime) -> str:
-    """Everything that is known of one job."""
+    """Everything that is known of one job; places are left whole, to be copied."""
     lines = [f"{job.job_name or job.job_id}   {job.job_id}"]
     for label, text in _rows(job, now):
-        first, *more = textwrap.wrap(printable(text), _WIDTH - _LABEL - 3, break_long_words=False) or [""]
-        lines.append(f"  {label:<{_LABEL}} {first}".rstrip())
-        lines += [f"  {'':<{_LABEL}} {line}" for line in more]
-    return "\n".join([printable(lines[0]), *lines[1:]])
+        first, *more = _folded(text)
+        lines += [f"  {label:<{_LABEL}} {first}", *(f"  {'':<{_LABEL}} {line}" for line in more)]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _folded(text: str) -> list[str]:
+    whole = text.replace(_DOT, _DOT.replace(" ", _NO_BREAK, 1))  # no line begins with a dot
+    lines = textwrap.wrap(whole, _WIDTH - _LABEL - 3, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_NO_BREAK, " ") for line in lines] or [""]
 
 
 def _rows(job: JobStatus, now: datetime) -> Iterator[tuple[str, str]]:

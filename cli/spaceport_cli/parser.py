@@ -11,8 +11,8 @@ from spaceport.stages import JOB_STAGES
 from spaceport_cli.exits import UsageError
 
 _EPILOG = (
-    "exit codes: 0 done, 1 the cloud can't be used, 2 the zip is refused, 3 the job failed, 4 the job was"
-    " stopped, 64 the command line is wrong, 130 interrupted"
+    "exit codes: 0 done, 1 the cloud can't be used or refuses, 2 the zip is refused, 3 the job failed, 4 the"
+    " job was stopped, 64 the command line is wrong, 130 interrupted"
 )
 
 _JOB_HELP = "a job's id, the beginning of one, or `latest`: the last one started from here"
@@ -77,7 +77,9 @@ def _run_arguments(run: argparse.ArgumentParser) -> None:
         help="one setting over the preset's, like holdout=8; may be given again",
     )
     run.add_argument("--name", help="what to call the job; the file's name if not given")
-    run.add_argument("--again", action="store_true", help="run even if this very job was done before")
+    run.add_argument(
+        "--again", action="store_true", help="make the model anew, whatever became of these photos before"
+    )
     _out(run)
     _stack(run)
     _json(run)

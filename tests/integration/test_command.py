@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from spaceport_local.cloud import LocalCloud
 
 pytestmark = pytest.mark.engine
 
@@ -23,11 +26,12 @@ class Home:
     def __init__(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
+        self.data = folder / "data"
         self.work = folder / "work"
         self.work.mkdir()
         self.environment = {
             **os.environ,
-            "SPACEPORT_HOME": str(folder / "data"),
+            "SPACEPORT_HOME": str(self.data),
             "SPACEPORT_PORT": str(port),
             "XDG_CACHE_HOME": str(folder / "cache"),
         }
@@ -88,3 +92,84 @@ def test_an_interrupted_watch_leaves_the_cloud_up_for_the_job(home: Home):
     code, _, err = home.run("watch", "latest")
     assert (code, "photos could be placed" in err) == (3, True)
     assert "is down" in home.run("down")[1]
+
+
+def test_a_job_is_stopped_looked_at_and_gone_on_with(home: Home):
+    # Given a job whose SfM is at work
+    home.run("up")
+    running = home.start("run", "noise.zip")
+    for line in running.stdout:
+        if "Finding" in line:
+            break
+    code, out, _ = home.run("status")
+    assert (code, "RUNNING  camera poses" in out) == (0, True)
+
+    # When it is stopped, and once more
+    assert home.run("stop", "latest")[0] == 0
+    code, out, _ = home.run("stop", "latest")
+
+    # Then it is stopped, whoever follows it learns so, and its state tells the way on
+    assert code == 0
+    assert "stopped before its first stage was done" in out
+    running.communicate(timeout=30)
+    assert running.returncode == 4
+    code, out, _ = home.run("status", "latest")
+    assert code == 0
+    assert "STOPPED in camera poses" in out
+    assert "spaceport retry job-" in out
+
+    # When the same photos are sent again
+    code, out, err = home.run("run", "noise.zip")
+
+    # Then the same job goes on, as its log tells, and ends as these photos must
+    assert code == 3
+    assert "was stopped in camera poses: going on from there" in out
+    assert "photos could be placed" in err
+    log = home.run("logs", "latest", "--follow")[1]
+    assert " sfm  " in log
+    assert " sfm#2  " in log
+    assert "%  Finding features" in log
+    assert home.run("stop", "latest")[0] == 1  # it is over
+    assert home.run("doctor")[0] == 0
+
+
+def test_an_example_input_starts_a_job_that_goes_on_after_the_cloud_went_down_under_it(home: Home, stubs):
+    # Given a cloud whose job programs do little and wait in training, and a zip in its bucket
+    port = int(home.environment["SPACEPORT_PORT"])
+    cloud = LocalCloud(data_dir=home.data, port=port, options=stubs.options)
+    cloud.up()
+    stubs.hold("3dgs")
+    bucket = cloud.outputs["UploadsBucket"]
+    cloud.client("s3").upload_file(str(home.work / "noise.zip"), bucket, "by-hand.zip")
+
+    # When an execution is started as the command says
+    code, example, _ = home.run("example-input", "--s3-url", f"s3://{bucket}/by-hand.zip")
+    cloud.client("stepfunctions").start_execution(
+        stateMachineArn=cloud.outputs["StateMachineArn"], input=example
+    )
+
+    # Then it is a job that can be watched
+    assert code == 0
+    job_id = json.loads(example)["jobId"]
+    watching = home.start("watch", job_id)
+    for line in watching.stdout:
+        if "Training" in line:
+            break
+
+    # When the cloud goes down, then the job is named
+    code, out, _ = home.run("down")
+    watching.kill()
+    watching.communicate()
+    assert code == 0
+    assert f"`spaceport retry {job_id}` goes on with it" in out
+
+    # And when it is up again, the job goes on where it was
+    stubs.let_go()
+    cloud.up()
+    assert home.run("watch", job_id)[0] == 3  # it was interrupted
+    code, out, err = home.run("retry", job_id, "--out", "result")
+    assert code == 0, err
+    assert "from training, run 2" in out
+    assert (home.work / "result" / "model.sog").exists()
+    jobs = [json.loads(line) for line in home.run("status", "--json")[1].splitlines()]
+    assert "COMPLETED" in [job["status"] for job in jobs if job["jobId"] == job_id]

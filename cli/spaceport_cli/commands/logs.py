@@ -39,7 +39,8 @@ def execute(args: argparse.Namespace) -> ExitCode:
                 time.sleep(LATE_S)
             printed += _print(logs, args.json)
     if not printed:
-        tell(f"The job {job_id} has no log yet: it is {status.status.value}.")
+        of = f" of {args.stage}" if args.stage else ""
+        tell(f"There are no lines{of}: the job {job_id} is {status.status.value}.")
     return ExitCode.DONE
 
 

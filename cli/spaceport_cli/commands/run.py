@@ -105,10 +105,12 @@ def _job_of(loan: Loan, drop: Drop, again: bool, presenter: Presenter) -> _Found
         return _Found(known.job_id)
     if known is not None and known.status in {Status.STOPPED, Status.FAILED}:
         ended = "was stopped" if known.status is Status.STOPPED else "failed"
+        stage = stage_title(known.stage)
         begun = retry(ApiClient(loan.cloud), known.job_id)
+        where = "from there" if begun.stage == stage else f"with {begun.stage}"
         presenter.note(
-            f"Job {known.job_id} of these photos {ended} in {stage_title(known.stage)}:"
-            f" going on with {begun.stage}. --again makes the model anew."
+            f"Job {known.job_id} of these photos {ended} in {stage}: going on {where}."
+            " --again makes the model anew."
         )
         return _Found(known.job_id, begun.after_version)
     job_id = send(s3, drop, presenter.uploading)

@@ -12,7 +12,7 @@ from spaceport_cli.clouds import running_cloud
 from spaceport_cli.exits import ExitCode
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.latest_job import users_latest_jobs
-from spaceport_cli.plain_text import printable, tell
+from spaceport_cli.plain_text import tell
 from spaceport_cli.which_job import whole_id
 from spaceport_cli.wording import stage_title
 
@@ -39,7 +39,7 @@ def execute(args: argparse.Namespace) -> ExitCode:
         )
         return ExitCode.FAULT
     if not args.json:
-        print(printable(_told(status, args.discard)))
+        print("{}\n  {}".format(*_told(status, args.discard)))
     return ExitCode.DONE
 
 
@@ -52,12 +52,13 @@ def _wait(api: ApiClient, job_id: str) -> JobStatus:
         time.sleep(POLL_S)
 
 
-def _told(status: JobStatus, discarded: bool) -> str:
+def _told(status: JobStatus, discarded: bool) -> tuple[str, str]:
+    """What became of the job, and how to go on with it."""
     done = [stage for stage in JOB_STAGES if (record := status.stages.get(stage.name)) and record.ended]
-    again = f"`spaceport retry {status.job_id}`"
+    retry = f"`spaceport retry {status.job_id}`"
     if discarded:
-        return f"The job is stopped, and what it had made is deleted. {again} makes it anew."
+        return "The job is stopped, and what it had made is deleted.", f"Make it anew with {retry}."
     if not done:
-        return f"The job is stopped before its first stage was done. {again} begins again."
+        return "The job is stopped before its first stage was done.", f"Begin it again with {retry}."
     kept = " and ".join(stage_title(stage.name) for stage in done)
-    return f"The job is stopped. Its {kept} are kept: {again} goes on from there."
+    return f"The job is stopped; its {kept} are kept.", f"Go on from there with {retry}."

@@ -183,7 +183,7 @@ def test_the_same_photos_go_on_with_the_job_that_did_not_end_well(
     assert drones.http.posted == [(f"POST /jobs/{job_id}/retry", {})]
     assert len(drones.uploads()) == 1
     out = capsys.readouterr().out
-    assert f"Job {job_id} of these photos {how}: going on with training." in out
+    assert f"Job {job_id} of these photos {how}: going on from there." in out
     assert "--again makes the model anew" in out
 
 

@@ -124,7 +124,7 @@ def test_stop_waits_until_the_job_is_stopped_and_says_how_to_go_on(stack, told, 
     assert drones.http.posted == [("POST /stop-job", {"jobId": JOB, "discardArtifacts": False})]
     out = capsys.readouterr().out
     assert "Stopping the job" in out
-    assert f"Its camera poses are kept: `spaceport retry {JOB}` goes on from there." in out
+    assert f"its camera poses are kept.\n  Go on from there with `spaceport retry {JOB}`." in out
 
 
 def test_a_stop_that_discards_says_that_nothing_is_kept(stack, told, capsys):
@@ -253,7 +253,7 @@ def test_a_job_without_a_log_says_so(stack, told, capsys):
 
     assert main(["logs", "new", *STACK]) == ExitCode.DONE
 
-    assert "has no log yet: it is QUEUED" in capsys.readouterr().err
+    assert "There are no lines: the job new is QUEUED." in capsys.readouterr().err
 
 
 # ---- report -------------------------------------------
