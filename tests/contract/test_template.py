@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
+from pydantic import BaseModel
 
 from spaceport.callers import ADMINS
 from spaceport.job import OPERATOR, JobInput
@@ -342,6 +344,38 @@ def test_every_task_has_a_timeout_and_every_failure_reaches_fail():
     assert "TimeoutSeconds" in ASL
 
 
+def steps_after(name: str) -> set[str]:
+    """The states that may follow a state, by any way."""
+    state = STATES[name]
+    ways = [state, *state.get("Choices", []), *state.get("Catch", [])]
+    return {way["Next"] for way in ways if "Next" in way} | {
+        state[key] for key in ["Default"] if key in state
+    }
+
+
+def reachable_from(names: set[str]) -> set[str]:
+    found: set[str] = set()
+    while names := names - found:
+        found |= names
+        names = set().union(*(steps_after(name) for name in names))
+    return found
+
+
+def test_no_state_is_out_of_reach():
+    assert reachable_from({ASL["StartAt"]}) == set(STATES)
+
+
+def test_from_a_failure_no_way_leads_to_success():
+    failures = {
+        catch["Next"]
+        for state in STATES.values()
+        for catch in state.get("Catch", [])
+        if catch["ErrorEquals"] == ["States.ALL"]
+    }
+    ends = {name for name in reachable_from(failures) if not steps_after(name)}
+    assert {STATES[name]["Type"] for name in ends} == {"Fail"}
+
+
 def test_sagemaker_job_names_are_new_for_every_attempt():
     for stage in JOB_STAGES:
         parameters = STATES[stage.state]["Parameters"]
@@ -404,6 +438,17 @@ def test_the_state_machine_may_run_its_tasks():
 
 
 # ---- sample events ----------------------------------------
+
+SAMPLES: dict[str, type[BaseModel]] = {
+    "object_created.json": S3EventNotificationEventBridgeModel,
+    "start_execution.json": JobInput,
+}
+
+
+def test_every_sample_event_is_what_its_receiver_gets():
+    assert {file.name for file in (ROOT / "events").iterdir()} == set(SAMPLES)
+    for name, model in SAMPLES.items():
+        model.model_validate_json((ROOT / "events" / name).read_text())
 
 
 def test_the_sample_execution_input_is_valid_and_has_every_field_of_the_contract():
