@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 import sys
 
@@ -22,7 +23,7 @@ EXIT_INTERRUPTED = 128 + signal.SIGTERM  # what a shell reports for a process th
 
 def main() -> int:
     tree = MlTree.from_environment()
-    stop = StopSignal()
+    stop = StopSignal(leave=lambda: os._exit(EXIT_INTERRUPTED))
     # pycolmap, which reads the scene, takes SIGTERM for a crash once imported; so it is imported first and
     # loses the signal to us.
     importlib.import_module("pycolmap")

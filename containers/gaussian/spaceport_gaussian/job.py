@@ -76,17 +76,16 @@ def run_job(
     progress: Progress,
     *,
     device: torch.device,
-    stop: StopSignal | None = None,
+    stop: StopSignal,
 ) -> TrainingReport:
     """Train the scene and write the model with its report; go on from a checkpoint where one fits.
 
     Raises:
         UserError: the scene can't be read (`bad_scene`) or is too small (`too_few_photos`,
             `too_few_points`), or the GPU's memory is (`gpu_too_small`).
-        Interrupted: where `stop` heard the signal; a checkpoint holds every iteration that was done.
+        Interrupted: where `stop` heard the signal in the loop; a checkpoint holds every iteration then.
     """
     started = time.monotonic()
-    stop = stop or StopSignal()
     progress(0.0, "Reading the photos")
     material = prepare(read_scene(folders.scene, tuning.train_max_size), tuning, device)
     job = checkpoint.fingerprint(material.scene, tuning)

@@ -8,24 +8,30 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """The program was asked to stop. Like KeyboardInterrupt, it passes where errors are caught."""
+    """The program was asked to stop, and has saved what it had. Passes where errors are caught."""
 
 
 class StopSignal:
-    """A handler of SIGTERM: ends the program where nothing is lost by that, else waits for a good moment.
+    """A handler of SIGTERM: ends the process where nothing is lost by that, else waits for a good moment.
 
-    Reading, seeding and measuring can be done again; iterations that are in no checkpoint can't.
+    Reading, seeding, compiling kernels and measuring can be done again; iterations that are in no checkpoint
+    can't.
+
+    Args:
+        leave: ends the process at once. It must not raise: Numba's compiler, for one, hangs or fails in
+            strange ways when an exception comes between any two of its instructions.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave = leave
         self._is_noted = False
         self._at_stake: Callable[[], bool] = _nothing
 
     def __call__(self, signal_number: int, frame: FrameType | None) -> None:
-        """Raises Interrupted, or takes note where something is at stake."""
+        """Leave, or take note where something is at stake."""
         self._is_noted = True
         if not self._at_stake():
-            raise Interrupted
+            self._leave()
 
     def is_requested(self) -> bool:
         """Whether the signal has come: then save what is at stake and leave `noted_while`."""

@@ -54,10 +54,10 @@ SAVING_OFTEN = (
 )
 
 
-def start(tree: MlTree, *program: str) -> subprocess.Popen:
+def start(tree: MlTree, *program: str, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, *(program or ("-m", "spaceport_gaussian"))],
-        env={**os.environ, "SPACEPORT_ML_ROOT": str(tree.root)},
+        env={**os.environ, "SPACEPORT_ML_ROOT": str(tree.root), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -78,6 +78,24 @@ def test_trains_reports_progress_and_delivers(tree):
     assert report.seconds > 0
     assert (tree.model / "model.ply").exists()
     assert (tree.model / "training.log").exists()
+    assert not tree.training_failure.exists()
+
+
+def test_sigterm_while_kernels_are_compiled_ends_the_program_at_once(tree, tmp_path):
+    # Given a program that has to compile its kernels, which takes it ten seconds
+    program = start(tree, NUMBA_CACHE_DIR=str(tmp_path / "no kernels yet"))
+    assert "Reading the photos" in program.stdout.readline()
+    time.sleep(2)
+
+    # When it gets SIGTERM in the midst of it
+    program.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    out, err = program.communicate(timeout=60)
+
+    # Then it ends soon, as one that was stopped
+    assert program.returncode == 128 + signal.SIGTERM, err
+    assert time.monotonic() - began < 8
+    assert not any(map(iteration_of, out.splitlines()))
     assert not tree.training_failure.exists()
 
 
