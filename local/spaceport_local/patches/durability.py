@@ -215,24 +215,30 @@ def _keep_invocations(deliveries: _Deliveries) -> None:
 
     eventbridge._dispatch_to_lambda = dispatch
     deliveries.add(INVOCATION, _invoke)
+    _keep_dead_letter_queues()
+
+
+def _keep_dead_letter_queues() -> None:
     handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
-    for verb in ("create", "update"):
-        handlers[verb] = _with_dead_letters(handlers[verb])
+    create, update = handlers["create"], handlers["update"]
 
-
-def _with_dead_letters(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A resource handler that also keeps the function's DeadLetterConfig."""
-
-    def handle(*arguments: Any, **options: Any) -> Any:
-        answer = handler(*arguments, **options)
-        properties = arguments[-2]  # (..., properties, stack), of create and of update
-        config = lambda_svc._functions[answer[0]]["config"]
+    def keep(function: str, properties: dict[str, Any]) -> None:
+        config = lambda_svc._functions[function]["config"]
         config.pop("DeadLetterConfig", None)
         if letters := properties.get("DeadLetterConfig"):
             config["DeadLetterConfig"] = letters
+
+    def create_function(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        answer = create(logical_id, properties, stack)
+        keep(answer[0], properties)
         return answer
 
-    return handle
+    def update_function(name: str, old: dict[str, Any], new: dict[str, Any], *rest: Any) -> Any:
+        answer = update(name, old, new, *rest)
+        keep(answer[0], new)
+        return answer
+
+    handlers["create"], handlers["update"] = create_function, update_function
 
 
 def _invoke(arn: str, payload: str) -> None:

@@ -141,6 +141,29 @@ def test_second_engine_on_the_same_data_is_refused(new_launcher, repository: Pat
     assert "An engine already runs with the data in" in second.stderr
 
 
+def test_other_version_of_the_engine_is_refused_in_words(repository: Path, tmp_path: Path) -> None:
+    # Given an installation whose MiniStack is another version, by what its packaging says
+    installed = tmp_path / "installed" / "ministack-1.6.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: ministack\nVersion: 1.6.0\n")
+    # When somebody starts the local cloud
+    up = subprocess.run(
+        [sys.executable, "-m", "spaceport_cli", "up"],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(installed.parent), "SPACEPORT_HOME": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    # Then nothing runs, and the command says what to do
+    assert up.returncode != 0
+    assert "The local cloud needs MiniStack 1.5.33; 1.6.0 is installed." in up.stderr
+    assert "pip install ministack==1.5.33" in up.stderr
+    assert "Traceback" not in up.stderr
+    assert not (tmp_path / "data" / "engine.json").exists()
+
+
 def test_left_over_address_is_not_an_engine(new_launcher, tmp_path: Path) -> None:
     # Given what a killed engine leaves, its port taken by somebody else
     launcher = new_launcher(tmp_path)
