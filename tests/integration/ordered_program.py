@@ -24,6 +24,10 @@ JOB_ID, SUFFIX, _, _ = NAME.rsplit("-", 3)  # {jobId}-{sfm|3dgs|sog}-{run}-{atte
 OWN, EVERY = HERE / "orders" / f"{JOB_ID}.{SUFFIX}", HERE / "orders" / SUFFIX
 ORDER = OWN if OWN.exists() else EVERY
 
+if SUFFIX == "3dgs":  # what training leaves, however it ends
+    for file in (TREE.model / "model.ply", TREE.checkpoints / "iteration.txt"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("0")
 match ORDER.read_text() if ORDER.exists() else "":
     case "refuse":  # as a UserError of the real programs
         message = TREE.training_failure if SUFFIX == "3dgs" else TREE.processing_message
