@@ -67,12 +67,21 @@ def without_densification(recipe: Recipe, tuning: Tuning) -> Recipe:
     return dataclasses.replace(recipe, densification=NoDensification(tuning.max_gaussians))
 
 
+def with_iterations(share: float) -> Variant:
+    def change(recipe: Recipe, tuning: Tuning) -> Recipe:
+        longer = tuning.model_copy(update={"max_iterations": round(share * tuning.max_iterations)})
+        return recipe_for(longer, recipe.densification.max_gaussians)
+
+    return change
+
+
 VARIANTS: dict[str, Variant] = {
     "the recipe": lambda recipe, _: recipe,
     "full size always": at_full_size,
     "no densification": without_densification,
     "neither": lambda recipe, tuning: at_full_size(without_densification(recipe, tuning), tuning),
     "clone and split": with_gradient_threshold,
+    "1.6 x iterations": with_iterations(1.6),  # as much CPU time as full size always
     "1.6 x the budget": with_budget(1.6),
     "no seeds": lambda recipe, _: dataclasses.replace(recipe, seeding=None),
     "no surround": lambda recipe, _: dataclasses.replace(
