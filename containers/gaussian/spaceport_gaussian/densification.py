@@ -199,7 +199,8 @@ class AdaptiveDensityControl:
 
     def opacity_ceiling(self, iterations_done: int, max_iterations: int) -> float | None:
         interval = max(self.min_every, round(self.reset_every * max_iterations))
-        is_due = iterations_done % interval == 0 and iterations_done <= self.stop * max_iterations
+        # Not at the stop itself: what fades then would not be taken away any more.
+        is_due = iterations_done % interval == 0 and iterations_done < self.stop * max_iterations
         return self.reset_opacity if is_due else None
 
     @torch.no_grad()

@@ -180,7 +180,6 @@ def test_the_plain_recipe_lowers_opacities_now_and_then_and_they_rise_again():
         6_000,
         9_000,
         12_000,
-        15_000,
     ]
 
     optimiser.lower_opacities(0.01)
