@@ -29,7 +29,7 @@ def execute(args: argparse.Namespace) -> ExitCode:
     print(json.dumps(made, indent=2))
     print(
         f"Save it as {_FILE}, name your zip in s3Url and inputS3Uri (or by --s3-url), and start it by\n"
-        f"  {started_by}\nThen: spaceport watch {job_id}",
+        f"  {started_by}\nThen follow it by\n  spaceport watch {job_id}{_of(args.stack)}",
         file=sys.stderr,
     )
     return ExitCode.DONE
@@ -83,12 +83,23 @@ def _zip(asked: str | None, bucket: str) -> str:
     return asked
 
 
+def _of(stack: str | None) -> str:
+    return f" --stack {stack}" if stack else ""
+
+
 def _command(cloud: Cloud, stack: str | None) -> str:
-    """The command that starts an execution; a cloud that is no account on AWS is named by its address."""
+    """The command that starts an execution.
+
+    A cloud that is no account on AWS is named by its address, and takes any credentials.
+    """
     meta = cloud.client("stepfunctions").meta
-    where = "" if stack else f" --endpoint-url {meta.endpoint_url}"
-    return (
-        f"aws stepfunctions start-execution --region {meta.region_name}{where} \\\n"
-        f"    --state-machine-arn {output(cloud, 'StateMachineArn')} \\\n"
-        f"    --input file://{_FILE}"
-    )
+    who = [] if stack else ["AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"]
+    where = [] if stack else [f"  --endpoint-url {meta.endpoint_url}"]
+    words = [
+        *who,
+        f"aws stepfunctions start-execution --region {meta.region_name}",
+        *where,
+        f"  --state-machine-arn {output(cloud, 'StateMachineArn')}",
+        f"  --input file://{_FILE}",
+    ]
+    return " \\\n  ".join(words)
