@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ class Artifacts:
     def __init__(self, s3: S3Client, data_bucket: str) -> None:
         self._s3 = s3
         self._bucket = data_bucket
+
+    def first_missing(self, uris: Iterable[str]) -> str | None:
+        """The first of these `s3://` URIs where nothing is; None where all are there."""
+        for uri in uris:
+            bucket, key = uri.removeprefix("s3://").split("/", 1)
+            if not self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)["KeyCount"]:
+                return uri
+        return None
 
     def discard(self, job_id: str) -> int:
         """Delete all that `job_id` has made; returns how many objects that were.

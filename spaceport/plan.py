@@ -15,8 +15,11 @@ from pydantic.alias_generators import to_camel
 
 from spaceport.errors import UserError
 from spaceport.job import JobInput, PipelineStep, archive_name, is_job_id, task_name
+from spaceport.quality import SFM_REPORT
 from spaceport.stages import COMPRESSION, SFM, TRAINING
 from spaceport.tuning import Tuning, resolve
+
+MODEL = "model.ply"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,18 @@ class Plan(_Plan):
     training: TrainingPlan
     compression: CompressionPlan
     at: Position
+
+    @property
+    def needed(self) -> list[str]:
+        """What the steps before the first one must have left: `s3://` URIs."""
+        scene, model = f"{self.colmap_s3_uri}{SFM_REPORT}", f"{self.at.model_s3_uri}{MODEL}"
+        match self.at.step:
+            case PipelineStep.SFM:
+                return []
+            case PipelineStep.TRAINING:
+                return [scene]
+            case PipelineStep.COMPRESSION:
+                return [scene, model]
 
 
 def parse_input(raw: object) -> JobInput:

@@ -142,7 +142,9 @@ ADAPTERS = {
     ("jobs", "awaiting_discard"): ["query"],
     ("sagemaker_tasks", "stop"): ["stop_training_job", "stop_processing_job"],
     ("artifacts", "discard"): ["get_paginator", "delete_objects"],
-    # Puts three of the others together.
+    ("artifacts", "first_missing"): ["list_objects_v2"],
+    # Put others together.
+    ("claiming", "claim"): ["put_item", "get_item", "update_item", "list_objects_v2"],
     ("settlement", "settle"): [
         *("stop_training_job", "stop_processing_job", "update_item", "get_paginator", "delete_objects"),
     ],
