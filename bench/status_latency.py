@@ -71,7 +71,7 @@ def listen(socket: ClientConnection, clock: Clock) -> None:
         return  # the cloud is stopped
 
 
-def measure(cloud: Any, company: ExitStack, jobs: int, clients: int, rate: float, seconds: float) -> Clock:
+def measure(cloud: Any, company: ExitStack, *, jobs: int, clients: int, rate: float, seconds: float) -> Clock:
     """Write and listen for `seconds`. The clients' connections last as long as `company`."""
     dynamodb, table, clock = cloud.client("dynamodb"), cloud.outputs["JobsTable"], Clock()
     serialize = TypeSerializer().serialize
@@ -122,7 +122,14 @@ def main() -> int:
         try:
             cloud.up(lambda line: print(line, file=sys.stderr))
             with ExitStack() as company:
-                clock = measure(cloud, company, asked.jobs, asked.clients, asked.rate, asked.seconds)
+                clock = measure(
+                    cloud,
+                    company,
+                    jobs=asked.jobs,
+                    clients=asked.clients,
+                    rate=asked.rate,
+                    seconds=asked.seconds,
+                )
         finally:
             cloud.down()
     waits = sorted(clock.waits_ms)
