@@ -102,7 +102,9 @@ class Journal:
         return earlier
 
     def forget(self, segments: list[Path]) -> None:
+        """Remove segments that a finished save has made superfluous; `earlier` has nothing more to tell."""
         with self.lock:
+            self._entries.clear()
             for segment in segments:
                 segment.unlink(missing_ok=True)
                 self._segments.remove(segment)
