@@ -37,10 +37,9 @@ match ORDER.read_text() if ORDER.exists() else "":
         sys.exit(70)
     case "die":  # as the kernel ends what uses too much memory
         os.kill(os.getpid(), signal.SIGKILL)
-    case "hang":
-        time.sleep(600)
-    case "resist":  # deaf to SIGTERM, and so is its child
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    case "hang" | "resist" as word:  # with a child
+        if word == "resist":  # both are deaf to SIGTERM
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"], check=False)
     case "wait":
         while ORDER.exists():

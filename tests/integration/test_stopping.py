@@ -107,7 +107,7 @@ def test_a_job_stops_in_any_stage(stopping, photos_zip, stage, word, discard):
     job_id = stopping.stack.drop(photos_zip, f"uploads/operator/{stage}-{word}.zip")
     with stopping.stack.follow(job_id) as follower:
         follower.until(lambda status: status["stage"] == stage, seconds=60)
-        until(lambda: len(processes_of(job_id)) >= (2 if word == "resist" else 1), seconds=20)
+        until(lambda: len(processes_of(job_id)) == 2, seconds=20)  # the program, and its child
         # When it is stopped
         asked = time.monotonic()
         stopping.stop(job_id, discardArtifacts=discard)
@@ -162,6 +162,28 @@ def test_a_second_stop_changes_nothing_and_an_ended_job_can_not_be_stopped(stopp
     with pytest.raises(UserError) as refused:
         stopping.stop(finished)
     assert refused.value.code == "job_over"
+
+
+def test_a_job_that_nothing_runs_any_more_is_ended_by_the_reconciler(stopping, photos_zip):
+    # Given a finished job whose row says that it runs, in an execution that there is not
+    job_id = stopping.stack.drop(photos_zip, "uploads/operator/lost.zip")
+    stopping.stack.last_status(job_id, seconds=60)
+    machine = stopping.stack.output("StateMachineArn")
+    stopping.stack.cloud.client("dynamodb").update_item(
+        TableName=stopping.stack.output("JobsTable"),
+        Key={"jobId": {"S": job_id}},
+        UpdateExpression="SET #status = :running, executionArn = :arn ADD version :one",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={
+            ":running": {"S": "RUNNING"},
+            ":arn": {"S": f"{machine.replace(':stateMachine:', ':execution:')}:gone"},
+            ":one": {"N": "1"},
+        },
+    )
+    # When the reconciler's time comes, then the job says that it is lost
+    stopping.run_function("ReconcileJobs")
+    last = stopping.stack.last_status(job_id, seconds=10)
+    assert (last["status"], last["error"]["code"]) == ("FAILED", "lost")
 
 
 # ---- clients of one job ----------------------------------------

@@ -8,6 +8,7 @@ from spaceport.errors import UserError
 from spaceport.job import (
     JobInput,
     JobRecord,
+    PipelineStep,
     StageRecord,
     empty_stages,
     job_id_for,
@@ -151,3 +152,55 @@ def test_the_job_id_falls_back_to_the_executions_name():
 
 def test_stage_indices_are_their_places():
     assert [stage.index for stage in STAGES] == list(range(len(STAGES)))
+
+
+# ---- runs ----------------------------------------
+
+
+ENDED = StageRecord(started="2026-01-01T00:00:00.000Z", ended="2026-01-01T00:01:00.000Z", progress=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({}, PipelineStep.SFM),
+        ({"stages": {**empty_stages(), "sfm": ENDED}}, PipelineStep.TRAINING),
+        # Training has ended, but where its model lies was never noted.
+        ({"stages": {**empty_stages(), "sfm": ENDED, "3dgs": ENDED}}, PipelineStep.TRAINING),
+        ({"stages": {"sfm": ENDED}, "model_s3_uri": "s3://data/model/"}, PipelineStep.COMPRESSION),
+        (
+            {"stages": {"sfm": ENDED}, "model_s3_uri": "s3://data/model/", "discard_artifacts": True},
+            PipelineStep.SFM,
+        ),
+    ],
+)
+def test_a_retry_begins_where_the_artifacts_end(changes: dict, step: PipelineStep):
+    assert row(**changes).next_step is step
+
+
+def test_a_new_run_forgets_how_the_last_one_ended_and_what_it_redoes():
+    last = row(
+        run=3, status=Status.STOPPED, stages={"sfm": ENDED, "3dgs": ENDED}, metrics={"psnr": 20.0},
+        model_s3_uri="s3://data/model/", discard_artifacts=True, task="job-1-3dgs-3", execution_arn="arn",
+    )  # fmt: skip
+    again = last.reopened(PipelineStep.TRAINING, {"preset": "preview"}, "2026-02-01T00:00:00.000Z")
+    assert (again.run, again.version, again.status) == (4, last.version + 1, Status.QUEUED)
+    assert (again.task, again.execution_arn, again.model_s3_uri) == (None, None, None)
+    assert (again.discard_artifacts, again.stage_index, again.progress) == (False, 0, 0.0)
+    assert again.stages == {**empty_stages(), "sfm": ENDED}
+    assert again.request == {"preset": "preview", "pipelineStep": "3dgs"}
+
+
+@pytest.mark.parametrize(
+    ("claimed_by", "arn", "name", "belongs"),
+    [
+        (None, "arn:2", "job-1-2", True),  # waits for its second run's execution
+        (None, "arn:1", "job-1-1", False),  # which the first run's is not
+        (None, "arn:x", "by-hand", False),
+        ("arn:2", "arn:2", "job-1-2", True),
+        ("arn:x", "arn:x", "by-hand", True),
+        ("arn:x", "arn:2", "job-1-2", False),
+    ],
+)
+def test_a_row_belongs_to_one_execution(claimed_by, arn, name, belongs):
+    assert row(run=2, execution_arn=claimed_by).belongs_to(arn, name) is belongs
