@@ -82,6 +82,7 @@ VARIANTS: dict[str, Variant] = {
     "neither": lambda recipe, tuning: at_full_size(without_densification(recipe, tuning), tuning),
     "clone and split": with_gradient_threshold,
     "1.6 x iterations": with_iterations(1.6),  # as much CPU time as full size always
+    "full, 0.6 x iter.": lambda recipe, tuning: at_full_size(with_iterations(0.63)(recipe, tuning), tuning),
     "1.6 x the budget": with_budget(1.6),
     "no seeds": lambda recipe, _: dataclasses.replace(recipe, seeding=None),
     "no surround": lambda recipe, _: dataclasses.replace(
