@@ -101,12 +101,12 @@ class Jobs:
     def fail(self, job_id: str, execution_arn: str, error: ErrorText, now: str) -> bool:
         """This execution of the job failed. False where the row ended otherwise, or is another one's."""
         fields = {"status": Status.FAILED, "error": asdict(error), "updatedAt": now}
-        return self._update(job_id, fields, **_of_execution(execution_arn, ACTIVE))
+        return self._update(job_id, fields, **_of_execution(execution_arn, ACTIVE, or_unclaimed=True))
 
     def settle(self, job_id: str, execution_arn: str, status: Status, error: ErrorText, now: str) -> bool:
         """This execution of the job is over, and nobody has said so yet: the row ends as `status`."""
         fields = {"status": status, "error": asdict(error), "updatedAt": now}
-        return self._update(job_id, fields, **_of_execution(execution_arn, LIVE))
+        return self._update(job_id, fields, **_of_execution(execution_arn, LIVE, or_unclaimed=True))
 
     def request_stop(self, job_id: str, discard_artifacts: bool, now: str) -> bool:
         """A running job is STOPPING from now on. False where it is not running, or stopping already."""
@@ -223,16 +223,20 @@ def _is_one_of(statuses: Sequence[Status]) -> dict[str, Any]:
     return {"condition": f"#status IN ({', '.join(names)})", "values": names}
 
 
-def _of_execution(execution_arn: str, statuses: Sequence[Status]) -> dict[str, Any]:
+def _of_execution(
+    execution_arn: str, statuses: Sequence[Status], *, or_unclaimed: bool = False
+) -> dict[str, Any]:
     """Condition of "the row has one of these statuses, and is this execution's".
 
-    The row names this execution, or none: then the execution ended before it could claim the row.
+    `or_unclaimed`: or no execution's yet, for one that ended before it could claim the row.
     """
     status = _is_one_of(statuses)
-    unclaimed = "attribute_type(#executionArn, :null)"
+    owner, values = "#executionArn = :executionArn", {":executionArn": execution_arn}
+    if or_unclaimed:
+        owner, values = f"({owner} OR attribute_type(#executionArn, :null))", {**values, ":null": "NULL"}
     return {
-        "condition": f"{status['condition']} AND (#executionArn = :executionArn OR {unclaimed})",
-        "values": {**status["values"], ":executionArn": execution_arn, ":null": "NULL"},
+        "condition": f"{status['condition']} AND {owner}",
+        "values": {**status["values"], **values},
         "names": {"#executionArn": "executionArn"},
     }
 

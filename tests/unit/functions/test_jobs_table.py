@@ -84,8 +84,9 @@ def test_an_execution_writes_its_own_row_only_and_only_while_it_lives(aws, put, 
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_a_row_that_no_execution_claimed_can_be_ended(aws, put, status):
+def test_a_row_that_no_execution_claimed_can_be_ended_but_not_completed(aws, put, status):
     put(status=status)
+    assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso())
     assert aws.jobs.fail("job-1", ARN, WHY, now_iso()) is (status in ACTIVE)
 
 
