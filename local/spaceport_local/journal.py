@@ -67,19 +67,22 @@ class Journal:
         return [content for found, content in self._entries if found == kind]
 
     def append(self, kind: str, content: Any) -> None:
-        """Write an entry. When this returns, a kill of the process doesn't lose it."""
+        """Write an entry. When this returns, a kill of the process doesn't lose it.
+
+        Raises:
+            OSError: it could not be written, as on a full disk; then nothing of it is.
+        """
         line = json.dumps([kind, content], separators=(",", ":"))
         with self.lock:
-            if self._file is None:
-                self._begin_segment()
-            _write(self._file, line.encode() + b"\n")
+            file = self._begin_segment() if self._file is None else self._file
+            _write(file, line.encode() + b"\n")
 
     def begin(self, kind: str, details: Any) -> Task:
         """Promise work; until `finish` it is among the `unfinished` of a next engine."""
         with self.lock:
             task = Task(next(self._ids), kind, details)
-            self._open[task.id] = task
             self.append(BEGUN, [task.id, task.kind, task.details])
+            self._open[task.id] = task
         return task
 
     def finish(self, task: Task) -> None:
@@ -109,19 +112,26 @@ class Journal:
                 segment.unlink(missing_ok=True)
                 self._segments.remove(segment)
 
-    def _begin_segment(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
+    def _begin_segment(self) -> int:
+        """The file that is written to from now on; where it can't be made, the last one stays that."""
         self.folder.mkdir(parents=True, exist_ok=True)
         segment = self.folder / f"{next(self._numbers):012d}{SUFFIX}"
-        self._file = os.open(segment, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        last, self._file = self._file, os.open(segment, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._segments.append(segment)
+        if last is not None:
+            os.close(last)
+        return self._file
 
 
-def _write(file: int | None, line: bytes) -> None:
-    assert file is not None
-    while line:  # a write may take only a part
-        line = line[os.write(file, line) :]
+def _write(file: int, line: bytes) -> None:
+    """Write `line`, or nothing: the next line would be lost with what is torn before it."""
+    end = os.fstat(file).st_size
+    try:
+        while line:  # a write may take only a part
+            line = line[os.write(file, line) :]
+    except OSError:
+        os.ftruncate(file, end)
+        raise
 
 
 def _lines(segment: Path) -> Iterator[tuple[str, Any]]:

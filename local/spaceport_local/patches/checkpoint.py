@@ -59,7 +59,11 @@ def save() -> bool:
     with _saving:
         if _journal is None or _is_changing_a_stack():
             return False
-        superfluous = _journal.rotate()
+        try:
+            superfluous = _journal.rotate()
+        except OSError as error:  # the disk is full: the next save may find room
+            logger.warning("the journal could not begin a new segment: %r", error)
+            return False
         services = app._build_persistence_save_dict()
         saved = [_save_service(name, get_state) for name, get_state in services.items()]
         if not all(saved):

@@ -88,6 +88,24 @@ def test_kill_leaves_no_children_and_keeps_the_data(new_launcher, bench_of, tmp_
     assert "the local cloud was stopped" in described["FailureReason"]
 
 
+def test_a_save_that_the_disk_refuses_is_not_the_last_one(new_launcher, bench_of, tmp_path: Path) -> None:
+    # Given an engine whose journal can't begin a new segment for a while
+    launcher = new_launcher(tmp_path)
+    bench = bench_of(launcher.start())
+    table(bench).put_item(TableName="rows", Item={"id": {"S": "1"}})
+    assert bench.eventually(launcher.folder.journal.exists)
+    aside = launcher.folder.journal.rename(tmp_path / "aside")
+    launcher.folder.journal.write_text("in the way")
+    assert bench.eventually(lambda: "could not begin a new segment" in launcher.folder.log.read_text())
+    # When that is mended
+    launcher.folder.journal.unlink()
+    aside.rename(launcher.folder.journal)
+    table(bench).put_item(TableName="rows", Item={"id": {"S": "2"}})
+    # Then the state is saved again
+    saved = launcher.folder.state / "dynamodb.json"
+    assert bench.eventually(lambda: saved.exists() and '"2"' in saved.read_text())
+
+
 def test_interrupted_execution_tells_its_end_after_a_restart(new_launcher, bench_of, tmp_path: Path) -> None:
     # Given a queue for status events and a running execution
     launcher = new_launcher(tmp_path)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from spaceport_local.journal import Journal
 
@@ -56,3 +61,43 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     with segment.open("ab") as file:
         file.write(b'["item","to')
     assert Journal(tmp_path).earlier("item") == ["whole"]
+
+
+def test_a_line_that_the_disk_has_no_room_for_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append("item", "before")
+    with file_size_limit(sum(segment.stat().st_size for segment in tmp_path.iterdir()) + 5):
+        for write in (journal.append, journal.begin):
+            with pytest.raises(OSError, match="File too large"):
+                write("item", "refused")
+    journal.append("item", "after")
+    after = Journal(tmp_path)
+    assert after.earlier("item") == ["before", "after"]
+    # And what could not be promised is not done, even after a save
+    journal.forget(journal.rotate())
+    assert Journal(tmp_path).unfinished() == []
+
+
+def test_a_segment_that_can_t_be_begun_leaves_the_last_one_in_use(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "journal", tmp_path / "aside"
+    journal = Journal(folder)
+    journal.append("item", "before")
+    folder.rename(aside)
+    folder.write_text("in the way")
+    with pytest.raises(OSError, match="File exists"):
+        journal.rotate()
+    folder.unlink()
+    aside.rename(folder)
+    journal.append("item", "after")
+    assert Journal(folder).earlier("item") == ["before", "after"]
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """As a full disk: files can't grow beyond `size` bytes, and a write takes what still fits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
