@@ -136,6 +136,11 @@ class Jobs:
             return _condition_failed(error)
         return True
 
+    def discard_artifacts(self, job_id: str, now: str) -> bool:
+        """Have a job's artifacts deleted that was stopped without asking for it. False where it was not."""
+        fields = {"discardArtifacts": True, "updatedAt": now}
+        return self._update(job_id, fields, **_is_one_of((Status.STOPPING, Status.STOPPED)))
+
     def artifacts_discarded(self, job_id: str, now: str) -> bool:
         """Note that what a stopped job had made is deleted for good."""
         fields = {"artifactsDiscarded": True, "updatedAt": now}

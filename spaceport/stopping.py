@@ -14,6 +14,7 @@ from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.stages import Status
 
 CAUSE = "The job was stopped by its owner, or by an admin."
+STOPS = frozenset({Status.STOPPING, Status.STOPPED})
 READINGS = 5  # of a row that changes between being read and being written: it has fewer states than that
 
 
@@ -28,20 +29,20 @@ class Stopping:
     def stop(self, row: JobRecord, discard_artifacts: bool, now: str) -> bool:
         """Stop the job; False where that was asked for before.
 
+        A second stop may still ask for the deletion of what the job has made.
+
         Raises:
             UserError: `job_over` where it has ended otherwise.
         """
         for _ in range(READINGS):
-            if row.status is Status.STOPPED:
-                return False
-            if row.is_terminal:
+            if row.status in STOPS:
+                if self._stop_again(row, discard_artifacts, now):
+                    return False
+            elif row.is_terminal:
                 raise UserError(
                     "job_over", f"The job {row.job_id} is {row.status}.", "There is nothing to stop."
                 )
-            if row.status is Status.STOPPING:
-                self._halt(row)  # once more: the first time may have failed half-way
-                return False
-            if row.status is Status.QUEUED:
+            elif row.status is Status.QUEUED:
                 if self._jobs.stop_queued(row.job_id, discard_artifacts, STOPPED, now):
                     return True
             elif self._jobs.request_stop(row.job_id, discard_artifacts, now):
@@ -49,6 +50,14 @@ class Stopping:
                 return True
             row = self._jobs.get(row.job_id) or row
         raise UserError("job_changed", f"The job {row.job_id} has just changed.", "Look at it and try again.")
+
+    def _stop_again(self, row: JobRecord, discard_artifacts: bool, now: str) -> bool:
+        """Do what an earlier stop did not. False where the job is no longer what `row` says."""
+        if row.status is Status.STOPPING:
+            self._halt(row)  # the first time may have failed half-way
+        if row.discard_artifacts or not discard_artifacts:
+            return True
+        return self._jobs.discard_artifacts(row.job_id, now)
 
     def _halt(self, row: JobRecord) -> None:
         """Stop the execution, then the stage's SageMaker job: the other way round it might be tried again."""

@@ -136,6 +136,7 @@ ADAPTERS = {
     ("jobs", "request_stop"): ["update_item"],
     ("jobs", "stop_queued"): ["update_item"],
     ("jobs", "reopen"): ["put_item"],
+    ("jobs", "discard_artifacts"): ["update_item"],
     ("jobs", "artifacts_discarded"): ["update_item"],
     ("jobs", "page"): ["query", "get_item"],
     ("jobs", "with_status"): ["query"],

@@ -57,7 +57,7 @@ def _told(status: JobStatus, discarded: bool) -> tuple[str, str]:
     done = [stage for stage in JOB_STAGES if (record := status.stages.get(stage.name)) and record.ended]
     retry = f"`spaceport retry {status.job_id}`"
     if discarded:
-        return "The job is stopped, and what it had made is deleted.", f"Make it anew with {retry}."
+        return "The job is stopped; what it had made is being deleted.", f"Make it anew with {retry}."
     if not done:
         return "The job is stopped before its first stage was done.", f"Begin it again with {retry}."
     kept = " and ".join(stage_title(stage.name) for stage in done)

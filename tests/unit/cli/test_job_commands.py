@@ -135,7 +135,7 @@ def test_a_stop_that_discards_says_that_nothing_is_kept(stack, told, capsys):
     main(["stop", JOB, "--discard", *STACK])
 
     assert drones.http.posted[0][1]["discardArtifacts"] is True
-    assert "what it had made is deleted" in capsys.readouterr().out
+    assert "what it had made is being deleted" in capsys.readouterr().out
 
 
 def test_a_stop_that_takes_longer_is_told_as_such(stack, told, capsys, monkeypatch):

@@ -142,6 +142,14 @@ def test_a_stopped_job_awaits_the_deletion_until_it_is_done_for_good(aws, put):
     assert not aws.jobs.artifacts_discarded("runs", now_iso())
 
 
+@pytest.mark.parametrize("status", list(Status))
+def test_only_what_was_stopped_can_be_discarded(aws, put, status):
+    put(status=status)
+    stops = status in {Status.STOPPING, Status.STOPPED}
+    assert aws.jobs.discard_artifacts("job-1", now_iso()) is stops
+    assert aws.jobs.awaiting_discard() == (["job-1"] if status is Status.STOPPED else [])
+
+
 # ---- lists ----------------------------------------
 
 

@@ -322,6 +322,19 @@ def test_a_waiting_job_is_stopped_at_once(aws, call, put):
     assert (again.status, again.body["status"]) == (200, "STOPPED")
 
 
+@pytest.mark.parametrize("status", [Status.STOPPING, Status.STOPPED])
+def test_a_later_stop_may_still_ask_for_the_deletion_but_not_take_it_back(aws, call, put, status):
+    # Given a job that was stopped, and keeps what it has made
+    put(status=status, stages=done("sfm"))
+    # When it is stopped again, discarding that, and then once more without
+    for discards in (True, False):
+        told = call("POST", "/stop-job", {"jobId": "job-1", "discardArtifacts": discards})
+        assert (told.status, told.body["status"]) == (200, status.value)
+    # Then it is to be deleted, asked for once, and a retry has to begin anew
+    row = row_of(aws, "job-1")
+    assert (row.discard_artifacts, row.version, row.next_step) == (True, 2, PipelineStep.SFM)
+
+
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.REJECTED])
 def test_a_finished_job_can_not_be_stopped(call, put, status):
     put(status=status)
