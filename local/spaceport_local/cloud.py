@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +40,15 @@ class LocalCloud:
     ) -> None:
         self._project = project or find_project()
         folder = DataFolder((data_dir or default_data_folder(self._project)).resolve())
+        self._folder = folder
         self._launcher = Launcher(folder, self._project, port or _port_setting(), options)
 
     def is_running(self) -> bool:
-        return self._launcher.running() is not None
+        """Whether the engine runs; where a command is bringing it up, once the stack is there too."""
+        if not self._folder.deployment_lock.exists():
+            return self._launcher.running() is not None
+        with self._nobody_deploying():
+            return self._launcher.running() is not None
 
     def up(self, report: Report = lambda line: None) -> None:
         """Start the engine if none runs, and deploy the template if it or the code changed.
@@ -49,10 +56,11 @@ class LocalCloud:
         Raises:
             UserError: what the user can mend, from the engine (`port_in_use`) or the deployment.
         """
-        running = self._launcher.running()
-        endpoint = running or self._launcher.start()
-        report(f"local cloud {'runs' if running else 'started'} at {endpoint.url}")
-        Deployment(endpoint, self._project / TEMPLATE).run(report)
+        with self._nobody_deploying():
+            running = self._launcher.running()
+            endpoint = running or self._launcher.start()
+            report(f"local cloud {'runs' if running else 'started'} at {endpoint.url}")
+            Deployment(endpoint, self._project / TEMPLATE).run(report)
 
     def down(self) -> bool:
         """Stop the engine and every job of it; whether one ran. Its data stay."""
@@ -60,7 +68,7 @@ class LocalCloud:
 
     def checks(self) -> Iterator[Check]:
         """What this cloud needs of the machine, each checked when it is asked for."""
-        return Checkup(self._project, self._launcher.folder, self._launcher).run()
+        return Checkup(self._project, self._folder, self._launcher).run()
 
     def client(self, service: str) -> Any:
         """A boto3 client of the running engine. Raises UserError `not_running`."""
@@ -83,6 +91,14 @@ class LocalCloud:
     def web_url(self, s3_bucket: str, key: str) -> str:
         """The address of an object in a browser."""
         return self._endpoint().object_url(s3_bucket, key)
+
+    @contextmanager
+    def _nobody_deploying(self) -> Iterator[None]:
+        """A time in which no other command brings this cloud up; waits for one that does."""
+        self._folder.root.mkdir(parents=True, exist_ok=True)
+        with self._folder.deployment_lock.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _endpoint(self) -> Endpoint:
         endpoint = self._launcher.running()

@@ -54,6 +54,11 @@ class DataFolder:
         return self.root / "engine.lock"
 
     @property
+    def deployment_lock(self) -> Path:
+        """Held by the command that brings the engine and its stack up."""
+        return self.root / "deployment.lock"
+
+    @property
     def address(self) -> Path:
         """The running engine's process id and port."""
         return self.root / "engine.json"

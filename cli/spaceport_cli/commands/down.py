@@ -17,7 +17,7 @@ from spaceport_cli.plain_text import printable
 def execute(args: argparse.Namespace) -> ExitCode:
     """Stop the local cloud, or say that it did not run; the jobs that this interrupts are named."""
     cloud = local_cloud()
-    for job in _at_work(cloud) if cloud.is_running() else ():
+    for job in _at_work(cloud):
         name = printable(job.job_name or job.job_id)
         print(f"This interrupts the job {name}, which is {job.progress:.0%} done.")
         print(f"  After `spaceport up`, `spaceport retry {job.job_id}` goes on with it.", flush=True)
@@ -30,4 +30,4 @@ def _at_work(cloud: Cloud) -> Iterator[JobStatus]:
         jobs = ApiClient(cloud).get("/jobs?limit=50")["jobs"]
         yield from (job for told in jobs if (job := JobStatus.from_message(told)).status in LIVE)
     except UserError:
-        return  # a cloud that is too broken to tell must come down all the same
+        return  # a cloud that is down, half up or too broken to tell must come down all the same

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,23 @@ def test_up_deploys_once_and_then_only_changes(cloud: LocalCloud, project: Path)
     assert call(cloud)["says"] == "changed"
     assert cloud.client("s3").get_object(Bucket="deploy-data", Key="kept")["Body"].read() == b"1"
     assert cloud.client("dynamodb").scan(TableName=cloud.outputs["Rows"])["Count"] == 1
+
+
+def test_a_cloud_that_several_commands_want_at_once_is_deployed_once(cloud: LocalCloud) -> None:
+    # When two commands bring the cloud up at the same time, and a third one asks for it meanwhile
+    told: list[str] = []
+    with ThreadPoolExecutor() as commands:
+        ups = [commands.submit(cloud.up, told.append) for _ in range(2)]
+        while not any("started at" in line for line in told):
+            time.sleep(0.01)
+        assert cloud.is_running()
+        # Then the third one finds the whole stack
+        assert "Hello" in cloud.outputs
+        # And both are content, one of them with what the other made
+        for up in ups:
+            up.result()
+    assert sum("deployed the stack" in line for line in told) == 1
+    assert sum("runs at" in line for line in told) == 1
 
 
 def test_state_machine_is_updated_and_outputs_leave_layers_out(cloud: LocalCloud, project: Path) -> None:
