@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from spaceport.errors import UserError
 from spaceport_local.checkup import Check, Checkup
 from spaceport_local.deploy import Deployment, Report
@@ -76,8 +78,15 @@ class LocalCloud:
 
     @property
     def outputs(self) -> Mapping[str, str]:
-        """The stack's outputs. Raises UserError `not_running`, `not_deployed`."""
-        outputs = Deployment(self._endpoint(), self._project / TEMPLATE).outputs()
+        """The stack's outputs. Raises UserError `not_running`, `not_deployed`, `engine_broken`."""
+        try:
+            outputs = Deployment(self._endpoint(), self._project / TEMPLATE).outputs()
+        except (BotoCoreError, ClientError) as error:  # it was killed this instant, or is out of order
+            raise UserError(
+                "engine_broken",
+                f"The local cloud can't be asked: {error}",
+                f"Stop it with `spaceport down` and start it again; its log is {self._folder.log}.",
+            ) from error
         if not outputs:
             raise UserError("not_deployed", "The local cloud has no stack yet.", "Run `spaceport up`.")
         return outputs
