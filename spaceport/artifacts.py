@@ -17,7 +17,10 @@ class Artifacts:
         self._bucket = data_bucket
 
     def first_missing(self, uris: Iterable[str]) -> str | None:
-        """The first of these `s3://` URIs where nothing is; None where all are there."""
+        """The first of these `s3://` URIs where nothing is; None where all are there.
+
+        As SageMaker looks for its inputs: by prefix.
+        """
         for uri in uris:
             bucket, key = uri.removeprefix("s3://").split("/", 1)
             if not self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)["KeyCount"]:

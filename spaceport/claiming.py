@@ -33,9 +33,9 @@ class Claiming:
 
         Raises:
             JobOverError: the job was stopped, or ended, while its execution was on its way.
-            UserError: `foreign_image` or `foreign_s3_uri`, before any row is touched; `no_artifacts` where
-                the asked step lacks what it needs; `job_taken` where the row is another execution's, or over
-                and not to be done again.
+            UserError: `foreign_image` or `foreign_s3_uri`, before any row is touched; `no_such_zip` or
+                `no_artifacts` where the asked step lacks what it needs; `job_taken` where the row is another
+                execution's, or over and not to be done again.
         """
         make_plan(given, job_id, self.facts)
         return self._plan_for(self._row(given, job_id, arn, name, now), given)
@@ -62,16 +62,20 @@ class Claiming:
         )
 
     def _plan_for(self, row: JobRecord, given: JobInput) -> Plan:
-        """The plan of `row`'s run. Raises UserError `no_artifacts`."""
+        """The plan of `row`'s run. Raises UserError `no_such_zip`, `no_artifacts`."""
         plan = make_plan(given.model_copy(update={"run": row.run}), row.job_id, self.facts, row.model_s3_uri)
         missing = self.artifacts.first_missing(plan.needed)
-        if missing is not None:
+        if missing is None:
+            return plan
+        if missing == plan.zip_s3_uri:  # mistyped, deleted, or older than the bucket keeps zips
             raise UserError(
-                "no_artifacts",
-                f"The job {row.job_id} can't begin at {plan.at.step.value}: there is no {missing}.",
-                "Start it at pipelineStep sfm, or at a step whose earlier steps have finished.",
+                "no_such_zip", f"There is no zip at {missing}.", "Upload it; as `.zip` it is a job by itself."
             )
-        return plan
+        raise UserError(
+            "no_artifacts",
+            f"The job {row.job_id} can't begin at {plan.at.step.value}: there is no {missing}.",
+            "Start it at pipelineStep sfm, or at a step whose earlier steps have finished.",
+        )
 
 
 def _row_by_hand(given: JobInput, job_id: str, arn: str, now: str) -> JobRecord:

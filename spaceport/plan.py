@@ -88,11 +88,11 @@ class Plan(_Plan):
 
     @property
     def needed(self) -> list[str]:
-        """What the steps before the first one must have left: `s3://` URIs."""
+        """What the first step must find, the zip or what the steps before it left: `s3://` URIs."""
         scene, model = f"{self.colmap_s3_uri}{SFM_REPORT}", f"{self.at.model_s3_uri}{MODEL}"
         match self.at.step:
             case PipelineStep.SFM:
-                return []
+                return [self.zip_s3_uri]
             case PipelineStep.TRAINING:
                 return [scene]
             case PipelineStep.COMPRESSION:

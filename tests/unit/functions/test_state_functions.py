@@ -53,6 +53,12 @@ def enter_sfm(job_id: str = "job-1") -> None:
     )
 
 
+@pytest.fixture(autouse=True)
+def uploaded(aws) -> None:
+    """The zip that the executions of these tests name."""
+    boto3.client("s3").put_object(Bucket=aws.uploads_bucket, Key="a.zip", Body=b"photos")
+
+
 def prepare(load, context, given: dict[str, Any], name: str = "job-1-1", arn: str = ARN) -> dict[str, Any]:
     handler = load("prepare_job", **IMAGES).handler
     return handler({"input": given, "executionArn": arn, "executionName": name}, context)
@@ -111,6 +117,24 @@ def test_prepare_is_repeatable_for_its_own_execution_and_refuses_another(load, c
 def test_prepare_refuses_a_foreign_image_by_name(load, context, queued):
     with pytest.raises(RefusedError, match="gaussianImageUri"):
         prepare(load, context, {"s3Url": ZIP, "gaussianImageUri": "evil:1"})
+
+
+@pytest.mark.parametrize("name", ["job-1-1", "by-hand"])
+def test_a_zip_that_is_not_there_is_the_users_to_mend(aws, load, context, queued, name):
+    # Given an execution whose zip is not there: mistyped by hand, or expired before a retry
+    given = {"s3Url": f"s3://{aws.uploads_bucket}/gone.zip"} | (
+        {"jobId": "job-1"} if name == "job-1-1" else {}
+    )
+    # When it begins, and fails with what Lambda tells of that
+    with pytest.raises(RefusedError, match="no_such_zip") as refused:
+        prepare(load, context, given, name)
+    cause = json.dumps({"errorType": "RefusedError", "errorMessage": str(refused.value)})
+    assert fail(load, context, cause, name, given=given)["recorded"]
+    # Then its row says so, and what to do
+    row = aws.jobs.get("job-1" if name == "job-1-1" else name)
+    assert (row.status, row.error.code) == (Status.FAILED, "no_such_zip")
+    assert "gone.zip" in row.error.message
+    assert "Upload" in row.error.hint
 
 
 @pytest.mark.parametrize("given", [[1], "text", 7, None, {}, {"s3Url": ZIP, "colour": "red"}])
