@@ -40,6 +40,12 @@ TRAINING_LOG = "training.log"
 SOG = "model.sog"
 OLDER_SOG = "model.sogs"  # the name that earlier clients ask for
 VIEWER = "viewer"
+# Takes the report's place: an earlier run's, which S3 may hold, would tell of another model.
+NO_REPORT = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>No report</title>'
+    "<p>The report of this model could not be drawn, which is a fault of ours; the job’s log tells more. "
+    f"The model is whole, and {QUALITY_REPORT} has its numbers.</p></html>"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +77,8 @@ class CompressionJob:
 
 def compress(job: CompressionJob, progress: Progress) -> QualityReport:
     """Do the whole stage; the report is also left in `quality.json`, and for people in `report.html`.
+
+    A fault in drawing the latter is logged and costs the job nothing else.
 
     Raises:
         UserError: an input is missing or not what it should be, or the viewer is not installed.
@@ -112,10 +120,8 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
     (job.compressed / QUALITY_REPORT).write_text(report.model_dump_json(indent=2))
 
     progress(0.95, "Writing the report")
-    write_report_page(
-        job.compressed / REPORT_PAGE,
-        Material(job.title, report, decoded, scene.views, held or fixed, job.training / TRAINING_LOG),
-    )
+    material = Material(job.title, report, decoded, scene.views, held or fixed, job.training / TRAINING_LOG)
+    _write_report_page(job.compressed / REPORT_PAGE, material)
     progress(
         1.0,
         "The model is packed",
@@ -124,6 +130,14 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
         psnr_loss_db=delivery.psnr_loss_db,
     )
     return report
+
+
+def _write_report_page(page: Path, material: Material) -> None:
+    try:
+        write_report_page(page, material)
+    except Exception:  # hours of work are done and measured: no picture is worth losing them
+        logger.exception("the report could not be drawn; the model is delivered without")
+        page.write_text(NO_REPORT, encoding="utf-8")
 
 
 def _read_model(path: Path) -> Gaussians:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from spaceport.progress import parse_line
 from spaceport.quality import QualityReport
+from spaceport_compressor.compress import CompressionJob, compress
 from spaceport_compressor.sog_read import read_sog
 from spaceport_render.camera import Camera
 from spaceport_render.ply import write_ply
@@ -77,7 +78,15 @@ def write_scene(dense, model):
 
 
 @pytest.fixture
-def run(root, repository):
+def viewer(repository):
+    """The installed viewer."""
+    if not (repository / VIEWER).is_dir():
+        pytest.skip("the viewer is not installed: run containers/compressor/fetch_viewer.py")
+    return repository / VIEWER
+
+
+@pytest.fixture
+def run(root, viewer):
     """Start the program as the executor does; `run(NAME=value)` adds to its environment."""
 
     def start(**environment):
@@ -85,7 +94,7 @@ def run(root, repository):
         given = {
             "SPACEPORT_ML_ROOT": str(root),
             "SPACEPORT_JOB_NAME": "Brighton",
-            "SPACEPORT_VIEWER_DIR": str(repository / VIEWER),
+            "SPACEPORT_VIEWER_DIR": str(viewer),
         }
         return subprocess.run(
             [sys.executable, "-m", "spaceport_compressor"],
@@ -96,8 +105,6 @@ def run(root, repository):
             timeout=300,
         )
 
-    if not (repository / VIEWER).is_dir():
-        pytest.skip("the viewer is not installed: run containers/compressor/fetch_viewer.py")
     return start
 
 
@@ -125,6 +132,8 @@ def test_a_trained_model_becomes_what_is_delivered(root, run):
     for name in ("model.ply", "training.log", "metrics.json"):
         source = root / "processing/input/training" / name
         assert (gaussian / name).read_bytes() == source.read_bytes()
+    # the report for people,
+    assert "4 of 5 photos found" in (compressed / "report.html").read_text(encoding="utf-8")
     # and progress that rises to the end.
     lines = [parse_line(line) for line in done.stdout.splitlines()]
     fractions = [line.progress for line in lines if line]
@@ -132,6 +141,33 @@ def test_a_trained_model_becomes_what_is_delivered(root, run):
     assert fractions[-1] == 1.0
     assert lines[-1].metrics["sog_bytes"] == report.delivery.sog_bytes
     assert {line.stage for line in lines if line} == {"compression"}
+
+
+def test_a_report_that_can_t_be_drawn_costs_only_itself(root, viewer, caplog):
+    # Given photos too small to be compared by SSIM, and the report of an earlier run
+    compressed = root / "processing/output/compressed"
+    compressed.mkdir(parents=True)
+    (compressed / "report.html").write_text("of another model")
+    job = CompressionJob(
+        colmap=root / "processing/input/colmap",
+        training=root / "processing/input/training",
+        compressed=compressed,
+        gaussian=root / "processing/output/gaussian",
+        viewer_package=viewer,
+        title="Brighton",
+        max_size=8,
+        seed=0,
+    )
+    # When the job runs
+    told = []
+    report = compress(job, lambda fraction, message="", **metrics: told.append(fraction))
+    # Then it comes to its end with the model and its numbers,
+    assert told[-1] == 1.0
+    assert len(read_sog(compressed / "model.sog")) == 2000
+    assert QualityReport.model_validate_json((compressed / "quality.json").read_bytes()) == report
+    # says what went wrong where we look for it, and that there is no report where the user does
+    assert "SSIM needs images of 11" in caplog.text
+    assert "could not be drawn" in (compressed / "report.html").read_text()
 
 
 def test_the_same_job_again_delivers_the_same_bytes(root, run):
