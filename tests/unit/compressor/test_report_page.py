@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from spaceport.quality import QualityReport
 from spaceport.report_times import with_times
-from spaceport_compressor.report_page.numbers import MEANINGS
+from spaceport_compressor.report_page.numbers import MEANINGS, size
 from spaceport_compressor.report_page.page import Material, write_report_page
 from spaceport_compressor.report_page.pictures import (
     BUDGET,
@@ -23,7 +23,7 @@ from spaceport_compressor.report_page.pictures import (
     error_map,
     judge,
 )
-from spaceport_compressor.report_page.plan_view import plan_view
+from spaceport_compressor.report_page.plan_view import _Frame, _scale_bar, plan_view
 from spaceport_compressor.report_page.training_curve import Entry, draw_curves, read_entries
 from spaceport_compressor.report_page.verdict import verdict
 from spaceport_render.camera import Camera
@@ -207,6 +207,29 @@ def test_a_log_that_tells_nothing_costs_only_the_curve(write):
     text = Read(write(quality(), log='{"iteration": 1500}\nnot json\n[]\n{"event": "step"}\n')).text
     assert "there is no curve" in text
     assert "Every number" in text
+
+
+def test_steps_that_can_t_be_drawn_are_left_out(tmp_path):
+    log = tmp_path / "training.log"
+    for field, value in (("psnr_running", "NaN"), ("psnr_subset", "Infinity"), ("iteration", "1e999")):
+        step = {"event": '"step"', "iteration": 1, "psnr_running": 20, "psnr_subset": 20, "gaussians": 9}
+        told = ", ".join(f'"{name}": {of}' for name, of in ({**step, "scale": 1} | {field: value}).items())
+        log.write_bytes(LOG.encode() + f"{{{told}}}\n".encode() + b'{"event": "\xff"}\n')
+        assert len(read_entries(log)) == 15
+        assert len(draw_curves(read_entries(log))) == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(999, "999 bytes"), (999_400, "999 kB"), (999_600, "1 MB"), (2.5e12, "2.5e+03 GB")]
+)
+def test_sizes_have_the_unit_that_suits_them(count, told):
+    assert size(count) == told
+
+
+@pytest.mark.parametrize("width", [0.4, 3.999, np.nextafter(4000.0, 0), 4000.0, 19_999.0])
+def test_any_width_of_a_map_has_a_scale_bar(width):
+    bar = _scale_bar(_Frame(0.0, 0.0, width, width, 900 / width))
+    assert 90 <= bar.pixels <= 225
 
 
 def test_the_worst_photo_comes_first(model, views):

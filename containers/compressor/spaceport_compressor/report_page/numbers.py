@@ -56,7 +56,7 @@ class Group:
 def size(count: float) -> str:
     """A number of bytes, powers of 1000 as file managers have them."""
     for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
+        if round(count) < 1000:  # 999.6 would be written 1e+03
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} GB"

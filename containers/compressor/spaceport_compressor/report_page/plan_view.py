@@ -151,6 +151,6 @@ def _station(camera: Camera, frame: _Frame, held_out: bool) -> Station:
 def _scale_bar(frame: _Frame) -> ScaleBar:
     """A round length (1, 2 or 5 times a power of ten) of at most a quarter of the map's width."""
     most = frame.width / 4
-    power = 10.0 ** math.floor(math.log10(most))
-    metres = max(step * power for step in (1, 2, 5) if step * power <= most)
+    power = 10.0 ** (math.ceil(math.log10(most)) - 1)  # rounding up a logarithm must leave a step below
+    metres = max(step * power for step in (1, 2, 5, 10) if step * power <= most)
     return ScaleBar(metres, metres * frame.scale)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 # The drawing's size and the room around its axes, in its own pixels: narrow, so that it reads on a phone.
 WIDTH, HEIGHT = 460, 250
@@ -72,7 +73,8 @@ class Chart:
 
 def read_entries(log: Path) -> list[Entry]:
     """The steps that the log tells of, oldest first; lines of another kind or version are left out."""
-    return [entry for line in log.read_text(encoding="utf-8").splitlines() if (entry := _entry(line))]
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [entry for line in lines if (entry := _entry(line))]
 
 
 def draw_curves(entries: Sequence[Entry]) -> list[Chart]:
@@ -162,10 +164,18 @@ def _entry(line: str) -> Entry | None:
         tested = told["psnr_subset"]
         return Entry(
             iteration=int(told["iteration"]),
-            psnr_running=float(told["psnr_running"]),
-            psnr_tested=None if tested is None else float(tested),
+            psnr_running=_finite(told["psnr_running"]),
+            psnr_tested=None if tested is None else _finite(tested),
             gaussians=int(told["gaussians"]),
-            scale=float(told["scale"]),
+            scale=_finite(told["scale"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None  # a log is for people; a page without one curve beats no page
+
+
+def _finite(value: Any) -> float:
+    """`value` as a number that can be drawn. Raises ValueError for NaN and infinity, which JSON logs hold."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} can't be drawn")
+    return number
