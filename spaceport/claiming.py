@@ -46,7 +46,7 @@ class Claiming:
             return fresh
         row = self.jobs.get(job_id)
         if row is not None and row.belongs_to(arn, name):
-            if not self.jobs.begin(job_id, arn, now):
+            if not self.jobs.begin(row, arn, now):
                 raise JobOverError(f"{job_id} is {row.status}")
             return row
         if row is not None and row.is_terminal and given.pipeline_step is not PipelineStep.SFM:

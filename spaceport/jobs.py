@@ -48,16 +48,18 @@ class Jobs:
         item = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
         return record_from_item(item) if item else None
 
-    def begin(self, job_id: str, execution_arn: str, now: str) -> bool:
-        """QUEUED → RUNNING under this execution, which the row belongs to.
+    def begin(self, row: JobRecord, execution_arn: str, now: str) -> bool:
+        """QUEUED → RUNNING under this execution, which `row` belongs to.
 
-        True again for the same one: Lambdas retry.
+        True again for the same one: Lambdas retry. False where the job waits for a later run by now.
         """
         return self._update(
-            job_id,
+            row.job_id,
             {"status": Status.RUNNING, "executionArn": execution_arn, "startedAt": now, "updatedAt": now},
-            condition="#status = :queued OR (#status = :status AND #executionArn = :executionArn)",
-            values={":queued": Status.QUEUED},
+            condition="(#status = :queued AND #run = :run)"
+            " OR (#status = :status AND #executionArn = :executionArn)",
+            values={":queued": Status.QUEUED, ":run": row.run},
+            names={"#run": "run"},
         )
 
     def progress(self, job_id: str, task: str, line: ProgressLine, now: str) -> bool:
@@ -98,15 +100,17 @@ class Jobs:
             **_of_execution(execution_arn, ACTIVE),
         )
 
-    def fail(self, job_id: str, execution_arn: str, error: ErrorText, now: str) -> bool:
+    def fail(self, row: JobRecord, execution_arn: str, error: ErrorText, now: str) -> bool:
         """This execution of the job failed. False where the row ended otherwise, or is another one's."""
         fields = {"status": Status.FAILED, "error": asdict(error), "updatedAt": now}
-        return self._update(job_id, fields, **_of_execution(execution_arn, ACTIVE, or_unclaimed=True))
+        return self._update(
+            row.job_id, fields, **_of_execution(execution_arn, ACTIVE, or_waiting_run=row.run)
+        )
 
-    def settle(self, job_id: str, execution_arn: str, status: Status, error: ErrorText, now: str) -> bool:
+    def settle(self, row: JobRecord, execution_arn: str, status: Status, error: ErrorText, now: str) -> bool:
         """This execution of the job is over, and nobody has said so yet: the row ends as `status`."""
         fields = {"status": status, "error": asdict(error), "updatedAt": now}
-        return self._update(job_id, fields, **_of_execution(execution_arn, LIVE, or_unclaimed=True))
+        return self._update(row.job_id, fields, **_of_execution(execution_arn, LIVE, or_waiting_run=row.run))
 
     def request_stop(self, job_id: str, discard_artifacts: bool, now: str) -> bool:
         """A running job is STOPPING from now on. False where it is not running, or stopping already."""
@@ -229,21 +233,20 @@ def _is_one_of(statuses: Sequence[Status]) -> dict[str, Any]:
 
 
 def _of_execution(
-    execution_arn: str, statuses: Sequence[Status], *, or_unclaimed: bool = False
+    execution_arn: str, statuses: Sequence[Status], *, or_waiting_run: int | None = None
 ) -> dict[str, Any]:
     """Condition of "the row has one of these statuses, and is this execution's".
 
-    `or_unclaimed`: or no execution's yet, for one that ended before it could claim the row.
+    `or_waiting_run`: or this run of it is no execution's yet, for one that ended before it could claim it.
     """
-    status = _is_one_of(statuses)
-    owner, values = "#executionArn = :executionArn", {":executionArn": execution_arn}
-    if or_unclaimed:
-        owner, values = f"({owner} OR attribute_type(#executionArn, :null))", {**values, ":null": "NULL"}
-    return {
-        "condition": f"{status['condition']} AND {owner}",
-        "values": {**status["values"], **values},
-        "names": {"#executionArn": "executionArn"},
-    }
+    status, owner = _is_one_of(statuses), "#executionArn = :executionArn"
+    values = {**status["values"], ":executionArn": execution_arn}
+    names = {"#executionArn": "executionArn"}
+    if or_waiting_run is not None:
+        owner = f"({owner} OR (attribute_type(#executionArn, :null) AND #run = :run))"
+        values |= {":null": "NULL", ":run": or_waiting_run}
+        names |= {"#run": "run"}
+    return {"condition": f"{status['condition']} AND {owner}", "values": values, "names": names}
 
 
 def record_from_item(item: Mapping[str, Any]) -> JobRecord:

@@ -33,7 +33,7 @@ class Settlement:
         if row.task is not None:
             self.tasks.stop(row.task, row.stage)
         status, error = ending(row, execution)
-        if not self.jobs.settle(row.job_id, execution.arn, status, error, now):
+        if not self.jobs.settle(row, execution.arn, status, error, now):
             return False
         if row.discard_artifacts:
             self.artifacts.discard(row.job_id)

@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     row = own_row(job_id, event["executionArn"], event["executionName"])
     failure = event["failure"]
     error = explain(failure["Error"], failure.get("Cause") or "", row.message if row else SETUP.message)
-    recorded = row is not None and jobs.fail(job_id, event["executionArn"], error, now_iso())
+    recorded = row is not None and jobs.fail(row, event["executionArn"], error, now_iso())
     logger.error("job failed", job_id=job_id, code=error.code, recorded=recorded)
     return {"jobId": job_id, "code": error.code, "message": error.message, "recorded": recorded}
 

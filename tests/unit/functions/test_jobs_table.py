@@ -60,10 +60,10 @@ def test_only_what_waits_in_the_queue_is_stopped_at_once(aws, put, status):
 
 
 def test_a_job_that_is_stopping_takes_no_result_no_failure_and_no_progress(aws, put):
-    put(status=Status.STOPPING, execution_arn=ARN)
+    row = put(status=Status.STOPPING, execution_arn=ARN)
     assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso())
-    assert not aws.jobs.fail("job-1", ARN, WHY, now_iso())
-    assert aws.jobs.settle("job-1", ARN, Status.STOPPED, WHY, now_iso())
+    assert not aws.jobs.fail(row, ARN, WHY, now_iso())
+    assert aws.jobs.settle(row, ARN, Status.STOPPED, WHY, now_iso())
     assert status_of(aws) is Status.STOPPED
 
 
@@ -72,22 +72,37 @@ def test_a_job_that_is_stopping_takes_no_result_no_failure_and_no_progress(aws, 
 
 @pytest.mark.parametrize("status", list(Status))
 def test_an_execution_writes_its_own_row_only_and_only_while_it_lives(aws, put, status):
-    put(status=status, execution_arn=ARN)
+    row = put(status=status, execution_arn=ARN)
     # Given another execution, then it changes nothing
     other = ARN + "0"
     assert not aws.jobs.complete("job-1", other, Outputs(), {}, now_iso())
-    assert not aws.jobs.fail("job-1", other, WHY, now_iso())
-    assert not aws.jobs.settle("job-1", other, Status.FAILED, WHY, now_iso())
+    assert not aws.jobs.fail(row, other, WHY, now_iso())
+    assert not aws.jobs.settle(row, other, Status.FAILED, WHY, now_iso())
     assert status_of(aws) is status
     # And its own can end it
-    assert aws.jobs.settle("job-1", ARN, Status.FAILED, WHY, now_iso()) is (status in LIVE)
+    assert aws.jobs.settle(row, ARN, Status.FAILED, WHY, now_iso()) is (status in LIVE)
 
 
 @pytest.mark.parametrize("status", list(Status))
 def test_a_row_that_no_execution_claimed_can_be_ended_but_not_completed(aws, put, status):
-    put(status=status)
+    row = put(status=status)
     assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso())
-    assert aws.jobs.fail("job-1", ARN, WHY, now_iso()) is (status in ACTIVE)
+    assert aws.jobs.fail(row, ARN, WHY, now_iso()) is (status in ACTIVE)
+
+
+def test_a_run_that_waits_is_not_touched_by_what_saw_the_run_before_it_wait(aws, put):
+    # Given a job that was stopped in the queue and started again, after its row had been read
+    seen = put(status=Status.QUEUED)
+    assert aws.jobs.stop_queued("job-1", False, WHY, now_iso())
+    stopped = aws.jobs.get("job-1")
+    assert aws.jobs.reopen(stopped, stopped.reopened(PipelineStep.SFM, {}, now_iso()))
+    # When the first run's execution comes late, or its end
+    assert not aws.jobs.begin(seen, ARN, now_iso())
+    assert not aws.jobs.fail(seen, ARN, WHY, now_iso())
+    assert not aws.jobs.settle(seen, ARN, Status.FAILED, WHY, now_iso())
+    # Then the second run waits on
+    row = aws.jobs.get("job-1")
+    assert (row.status, row.run, row.execution_arn) == (Status.QUEUED, 2, None)
 
 
 # ---- a new run ----------------------------------------

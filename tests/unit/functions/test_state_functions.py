@@ -285,7 +285,7 @@ def test_a_failure_without_a_cause_has_words_too(aws, load, context, queued):
 
 
 def test_a_job_that_has_ended_stays_as_it_ended(aws, load, context, queued):
-    assert aws.jobs.fail("job-1", ARN, ErrorText("first", "first"), now_iso())
+    assert aws.jobs.fail(queued, ARN, ErrorText("first", "first"), now_iso())
     assert not fail(load, context, "second")["recorded"]
     row = aws.jobs.get("job-1")
     assert row is not None
@@ -328,7 +328,7 @@ def settle(load, context, status: str, arn: str = ARN, **detail: str) -> bool:
     ],
 )
 def test_an_execution_that_ends_unseen_ends_its_job(aws, load, context, queued, ended, detail, status, code):
-    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert aws.jobs.begin(queued, ARN, now_iso())
     assert settle(load, context, ended, **detail)
     row = aws.jobs.get("job-1")
     assert row is not None
@@ -347,14 +347,14 @@ def test_an_execution_that_ends_before_it_claims_its_job_ends_it_too(aws, load, 
 
 def test_what_another_execution_does_leaves_the_job_alone(aws, load, context, queued):
     assert not settle(load, context, "ABORTED", name="by-hand")
-    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert aws.jobs.begin(queued, ARN, now_iso())
     assert not settle(load, context, "ABORTED", arn=ARN + "0")
 
 
 @pytest.mark.parametrize("ended", ["ABORTED", "SUCCEEDED", "FAILED"])
 def test_a_job_that_was_stopping_is_stopped_and_what_it_made_deleted(aws, load, context, queued, ended):
     # Given a job that is stopping, with the wish that nothing stays
-    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert aws.jobs.begin(queued, ARN, now_iso())
     assert aws.jobs.request_stop("job-1", True, now_iso())
     leave(aws, "colmap/sfm.json", "compressed/model.sog")
     # When its execution ends, however it does
@@ -369,7 +369,7 @@ def test_a_job_that_was_stopping_is_stopped_and_what_it_made_deleted(aws, load, 
 def test_a_sagemaker_job_that_the_stop_left_running_is_stopped(aws, load, context, queued, stage, kind):
     # Given a job whose stage's second attempt runs on
     task = task_name("job-1", stage, 1)
-    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert aws.jobs.begin(queued, ARN, now_iso())
     boto3.resource("dynamodb").Table("jobs").update_item(
         Key={"jobId": "job-1"},
         UpdateExpression="SET task = :t, stage = :s",
@@ -422,7 +422,7 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     put("report.html", f"<html>{report_times.PLACE}</html>".encode())
     put("viewer/index.html", b"<html>")
     put("viewer/index.js", b"1")
-    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert aws.jobs.begin(queued, ARN, now_iso())
     # When the state runs
     home = f"s3://{aws.data_bucket}/jobs/job-1"
     event = {
@@ -464,7 +464,7 @@ def test_publish_takes_the_report_of_an_older_image(aws, load, context, queued, 
     s3.put_object(Bucket=aws.data_bucket, Key=f"{folder}quality.json", Body=json.dumps(QUALITY).encode())
     if page is not None:
         s3.put_object(Bucket=aws.data_bucket, Key=f"{folder}report.html", Body=page)
-    assert aws.jobs.begin("job-1", ARN, now_iso())
+    assert aws.jobs.begin(queued, ARN, now_iso())
     home = f"s3://{aws.data_bucket}/jobs/job-1"
     event = {
         "jobId": "job-1",
