@@ -81,7 +81,7 @@ def test_ssim_and_its_gradient_are_those_of_the_cpu():
     image = photo + 0.01 * torch.randn(300, 400, 3, generator=random)
     values, gradients = {}, {}
     for device in ("cpu", "cuda"):
-        leaf = image.to(device).requires_grad_()
+        leaf = image.to(device, copy=True).requires_grad_()
         loss = ssim_loss(leaf, SsimTarget.of(photo.to(device)))
         loss.backward()
         values[device], gradients[device] = loss.item(), leaf.grad.cpu()
