@@ -10,6 +10,9 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# S3 answers the latter for what is not there where listing is allowed below a prefix only: a GET names none.
+NOT_THERE = frozenset({"NoSuchKey", "AccessDenied"})
+
 
 class Delivered:
     """The files below `s3_uri`, which ends with a slash; names are relative to it."""
@@ -23,9 +26,9 @@ class Delivered:
         try:
             return self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
         except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
+            if error.response["Error"]["Code"] not in NOT_THERE:
+                raise
+            return None
 
     def write(self, name: str, body: bytes, media_type: str) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=body, ContentType=media_type)

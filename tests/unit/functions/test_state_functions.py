@@ -10,8 +10,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from spaceport import report_times
+from spaceport.delivered import Delivered
 from spaceport.errors import ErrorText
 from spaceport.executions import execution_input
 from spaceport.failure import JobOverError, RefusedError
@@ -454,6 +456,23 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert page["ContentType"] == "text/html"
     # And a second run changes nothing
     assert not handler(event, context)["published"]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_fault"), [("NoSuchKey", False), ("AccessDenied", False), ("InvalidRequest", True)]
+)
+def test_a_file_that_s3_does_not_show_is_none(aws, code, is_fault):
+    # Given what S3 answers to a GET of what is not there, by what else the caller may do; or a fault
+    s3 = boto3.client("s3")
+    body = f"<Error><Code>{code}</Code></Error>".encode()
+    answer = SimpleNamespace(status_code=404, headers={}, content=body, raw=None)
+    s3.meta.events.register("before-send.s3.GetObject", lambda **_: answer)
+    delivered = Delivered(s3, f"s3://{aws.data_bucket}/jobs/job-1/compressed/")
+    if is_fault:
+        with pytest.raises(ClientError, match=code):
+            delivered.read("report.html")
+    else:
+        assert delivered.read("report.html") is None
 
 
 @pytest.mark.parametrize("page", [None, b"<html>of a version without times</html>"], ids=["none", "older"])
