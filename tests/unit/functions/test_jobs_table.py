@@ -183,6 +183,19 @@ def test_pages_go_from_the_newest_job_to_the_oldest(aws, put):
     assert aws.jobs.page("cid", 10) == []
 
 
+def test_jobs_of_one_millisecond_are_on_one_page(aws, put):
+    # Given jobs that were made at once, between an older and a newer one
+    older, same, newer = times(3)
+    for job_id, created in {"a": older, "b": same, "c": same, "d": same, "e": newer}.items():
+        put(job_id=job_id, created_at=created)
+    # When pages end in the middle of them, then none is lost, and none comes twice
+    pages, before = [], None
+    while rows := aws.jobs.page(None, 2, before):
+        pages.append(sorted(row.job_id for row in rows))
+        before = rows[-1].created_at
+    assert pages == [["b", "c", "d", "e"], ["a"]]
+
+
 def test_jobs_of_one_status_are_found_oldest_first(aws, put):
     for number, created in enumerate(reversed(times(3))):
         put(job_id=f"job-{number}", created_at=created, status=Status.RUNNING)
