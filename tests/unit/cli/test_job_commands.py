@@ -101,6 +101,19 @@ def test_no_jobs_and_unknown_ones_are_said(stack, capsys):
     assert capsys.readouterr().err == f"There is no job {JOB}.\n  Check the id.\n"
 
 
+def test_an_old_job_is_not_mistaken_for_a_newer_one_whose_id_begins_like_its_own(stack, told, capsys):
+    drones = stack()
+    drones.http.jobs = {"beach": told(status=Status.COMPLETED), "beach-2026": told()}
+    # The list has only the newest jobs
+    drones.http.answers["GET /jobs?limit=100"] = (200, {"jobs": [{**told(), "jobId": "beach-2026"}]})
+
+    assert main(["status", "beach", "--json", *STACK]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out)["jobId"] == "beach"
+
+    assert main(["status", "beach-2", "--json", *STACK]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out)["jobId"] == "beach-2026"
+
+
 def test_an_id_s_beginning_that_several_jobs_have_is_not_guessed_at(stack, told, capsys):
     drones = stack()
     drones.http.jobs = {JOB: told(), OTHER: told()}
