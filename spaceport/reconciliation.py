@@ -11,6 +11,7 @@ from spaceport.stages import Status
 
 STOP_AGAIN_AFTER = timedelta(minutes=1)  # a stop takes seconds; its event, a few more
 START_AGAIN_AFTER = timedelta(minutes=5)  # the stream starts a queued job at once, and retries for a while
+LOST_AFTER = timedelta(minutes=1)  # DescribeExecution may know nothing of what has just begun
 # SageMaker gives a stopped job 120 s to end and then uploads what it left.
 ARTIFACTS_COMPLETE_AFTER = timedelta(minutes=10)
 
@@ -27,6 +28,8 @@ def remedy(row: JobRecord, execution: Execution, now: datetime) -> Remedy:
     if row.status is Status.QUEUED and execution.status == MISSING:
         waiting_since = datetime.fromisoformat(row.queued_at or row.created_at)
         return Remedy.START if now - waiting_since > START_AGAIN_AFTER else Remedy.NOTHING
+    if execution.status == MISSING:
+        return Remedy.SETTLE if _unchanged(row, now) > LOST_AFTER else Remedy.NOTHING
     if execution.is_over:
         return Remedy.SETTLE
     if row.status is Status.STOPPING and _unchanged(row, now) > STOP_AGAIN_AFTER:

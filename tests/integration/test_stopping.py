@@ -165,18 +165,19 @@ def test_a_second_stop_changes_nothing_and_an_ended_job_can_not_be_stopped(stopp
 
 
 def test_a_job_that_nothing_runs_any_more_is_ended_by_the_reconciler(stopping, photos_zip):
-    # Given a finished job whose row says that it runs, in an execution that there is not
+    # Given a finished job whose row says that it has long been running, in an execution that there is not
     job_id = stopping.stack.drop(photos_zip, "uploads/operator/lost.zip")
     stopping.stack.last_status(job_id, seconds=60)
     machine = stopping.stack.output("StateMachineArn")
     stopping.stack.cloud.client("dynamodb").update_item(
         TableName=stopping.stack.output("JobsTable"),
         Key={"jobId": {"S": job_id}},
-        UpdateExpression="SET #status = :running, executionArn = :arn ADD version :one",
+        UpdateExpression="SET #status = :running, executionArn = :arn, updatedAt = :then ADD version :one",
         ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues={
             ":running": {"S": "RUNNING"},
             ":arn": {"S": f"{machine.replace(':stateMachine:', ':execution:')}:gone"},
+            ":then": {"S": "2026-01-01T00:00:00.000Z"},
             ":one": {"N": "1"},
         },
     )

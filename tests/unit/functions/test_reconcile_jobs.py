@@ -159,6 +159,14 @@ def test_a_job_that_nothing_runs_ends(aws, executions, reconcile, status, ends_a
     assert status_after(aws) == ends_as
 
 
+def test_a_job_that_has_just_begun_is_not_lost(aws, executions, reconcile):
+    # Given a row that its execution claimed a moment ago, and a service that does not show that one yet
+    arn = running(executions, "another").replace("another-1", "job-1-1")
+    aws.jobs.create(row_of(status=Status.RUNNING, execution_arn=arn, updated_at=ago(seconds=5)))
+    reconcile()
+    assert status_after(aws) == (Status.RUNNING, None)
+
+
 def test_a_stop_that_did_not_arrive_is_sent_again_after_a_minute(aws, executions, reconcile):
     arns = {job_id: running(executions, job_id) for job_id in ("late", "fresh")}
     for job_id, since in (("late", ago(seconds=61)), ("fresh", ago(seconds=59))):
