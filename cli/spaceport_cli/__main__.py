@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from spaceport.errors import UserError
 from spaceport_cli.exits import ExitCode, RefusedError, UsageError
@@ -17,10 +18,14 @@ from spaceport_cli.plain_text import tell
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out the command line; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of few letters shows ? for the others
     try:
         args = parser().parse_args(words)
         # Only now: a subcommand imports what it works with, like boto3.
-        return int(import_module(args.module).execute(args))
+        code = int(import_module(args.module).execute(args))
+        sys.stdout.flush()  # not at the end of Python, where a reader that has gone is an error
+        return code
     except UserError as error:
         if "--json" in words:
             print(_json(error), flush=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +53,29 @@ def test_status_shows_the_newest_jobs_on_80_columns(stack, told, capsys):
     assert waiting.split()[2:4] == ["WAITING", "training"]
     assert "62%" in waiting
     assert refused.startswith("beach-2026 ")
+
+
+def test_a_terminal_of_few_letters_shows_the_rest_as_question_marks(stack, told, monkeypatch):
+    stack().http.jobs[JOB] = told(job_name="Playa Ñ")
+    paper = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(paper, "ascii"))
+
+    assert main(["status", JOB, *STACK]) == ExitCode.DONE
+
+    assert paper.getvalue().startswith(b"Playa ?   job-")
+    assert b"compression  ?" in paper.getvalue()
+
+
+def test_a_reader_that_has_gone_is_no_error(stack, told, monkeypatch):
+    stack().http.jobs[JOB] = told()
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+
+        assert main(["status", JOB, *STACK]) == ExitCode.DONE
+
+        pipe.flush()  # as Python itself does at the end
 
 
 def test_status_of_one_job_tells_everything(stack, told, capsys):
