@@ -171,6 +171,7 @@ class _Deliveries:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._left = journal.unfinished()  # by the last engine: what this one begins, it also finishes
         self._ways: dict[str, Callable[..., None]] = {}
 
     def add(self, kind: str, way: Callable[..., None]) -> None:
@@ -180,7 +181,7 @@ class _Deliveries:
         self._run(self._journal.begin(kind, [get_account_id(), get_region(), *details]))
 
     def resume(self) -> None:
-        for task in self._journal.unfinished():
+        for task in self._left:
             logger.info("again, for it was interrupted: %s %s", task.kind, json.dumps(task.details)[:300])
             self._run(task)
 
