@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 S3_URI: TypeAdapter[str] = TypeAdapter(S3Uri)
-# Without s3:ListBucket, which nobody here has, S3 answers 403 for what is not there.
-NOT_THERE = frozenset({"404", "403"})
+# Without s3:ListBucket, which nobody here has, S3 answers 403 for what is not there; 400 for what can't be
+# a key: one of more than 1024 bytes.
+NOT_THERE = frozenset({"404", "403", "400"})
 
 
 class Intake:

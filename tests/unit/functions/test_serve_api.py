@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -43,8 +44,8 @@ Call = Callable[..., Answer]
 
 @pytest.fixture
 def call(aws, load, context) -> Call:
-    """`call("POST", "/stop-job", {...}, by=ANN)`: the answer to one request."""
-    handler = load("serve_api", STATE_MACHINE_ARN=aws.state_machine_arn).handler
+    """`call("POST", "/stop-job", {...}, by=ANN)`: the answer. `call.module` is the function's module."""
+    module = load("serve_api", STATE_MACHINE_ARN=aws.state_machine_arn)
 
     def request(
         method: str,
@@ -72,10 +73,11 @@ def call(aws, load, context) -> Call:
             **({"body": json.dumps(body) if text is None else text} if (body, text) != (None, None) else {}),
             **fields,
         }
-        told = handler(event, context)
+        told = module.handler(event, context)
         headers = {name.lower(): value for name, value in told["headers"].items()}
         return Answer(told["statusCode"], headers["content-type"], json.loads(told["body"]))
 
+    request.module = module
     return request
 
 
@@ -186,6 +188,16 @@ def test_only_own_uploads_of_this_stack_can_be_started(aws, call, upload, by):
 
 def test_a_zip_that_is_not_there_is_not_found(aws, call):
     uri = f"s3://{aws.uploads_bucket}/uploads/ann/nothing.zip"
+    assert call("POST", "/start-job", {"s3Url": uri}).refusal == (404, "no_such_zip")
+
+
+@pytest.mark.parametrize("status", [403, 400])
+def test_a_zip_that_s3_does_not_tell_of_is_not_found(aws, call, status):
+    # Given S3's answer where nothing may be listed, and to a key that is too long for it
+    answer = SimpleNamespace(status_code=status, headers={}, content=b"", raw=None)
+    s3 = call.module.starting._intake._s3
+    s3.meta.events.register("before-send.s3.HeadObject", lambda **_: answer)
+    uri = f"s3://{aws.uploads_bucket}/uploads/ann/{'ü' * 600}.zip"
     assert call("POST", "/start-job", {"s3Url": uri}).refusal == (404, "no_such_zip")
 
 
