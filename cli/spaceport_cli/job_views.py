@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from spaceport.stages import JOB_STAGES, Status
@@ -33,7 +34,7 @@ _DOT, _NO_BREAK = " · ", "\N{NO-BREAK SPACE}"
 def table(jobs: Sequence[JobStatus], now: datetime, columns: int) -> list[Text]:
     """A header and one line a job. In `columns` columns only the name gives way, down to a few letters."""
     cells = [_HEADER, *(_cells(job, now) for job in jobs)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(_HEADER))]
+    widths = [max(cell_len(row[i]) for row in cells) for i in range(len(_HEADER))]
     spare = columns - sum(widths) - len(_GAP) * (len(widths) - 1)
     widths[_NAME] = max(_SHORTEST_NAME, widths[_NAME] + min(spare, 0))
     lines = [_line(row, widths) for row in cells]
@@ -60,8 +61,10 @@ def _cells(job: JobStatus, now: datetime) -> tuple[str, ...]:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> Text:
     parts = []
     for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        shown = cell if len(cell) <= width else cell[: width - 1] + "…"
-        parts.append(shown.ljust(width) if i < _FIRST_NUMBER else shown.rjust(width))
+        # In columns, not letters: those of some scripts are two columns wide.
+        shown = cell if cell_len(cell) <= width else set_cell_size(cell, width - 1) + "…"
+        space = " " * (width - cell_len(shown))
+        parts.append(shown + space if i < _FIRST_NUMBER else space + shown)
     return Text(_GAP.join(parts).rstrip(), no_wrap=True)
 
 

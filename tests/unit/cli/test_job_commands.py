@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from rich.cells import cell_len
 
 from spaceport.job import JobError, JobInput, Outputs, StageRecord
 from spaceport.plan import TemplateFacts, make_plan
@@ -53,6 +54,17 @@ def test_status_shows_the_newest_jobs_on_80_columns(stack, told, capsys):
     assert waiting.split()[2:4] == ["WAITING", "training"]
     assert "62%" in waiting
     assert refused.startswith("beach-2026 ")
+
+
+def test_names_in_wide_letters_keep_the_columns(stack, told, capsys):
+    stack().http.jobs = {JOB: told(job_name="海岸線の調査" * 9), OTHER: told(job_name="Beach")}
+
+    assert main(["status", *STACK]) == ExitCode.DONE
+
+    header, wide, narrow = capsys.readouterr().out.splitlines()
+    assert cell_len(wide) <= 80
+    column = header.index("STATUS")
+    assert cell_len(wide[: wide.index("RUNNING")]) == narrow.index("RUNNING") == column
 
 
 def test_a_terminal_of_few_letters_shows_the_rest_as_question_marks(stack, told, monkeypatch):
