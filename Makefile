@@ -2,11 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMPS := build/stamps
 DEMO := build/demo
 FLIGHT := $(DEMO)/demo-flight.zip
 ZIP ?= $(FLIGHT)
 SAM := build/sam/bin/sam
+# Each is the last that is written into its folder: without the folder there is none.
+PYTHON_READY := $(VENV)/.ready
+NPM_READY := node_modules/.ready
+SAM_READY := build/sam/.ready
 PRESET ?= preview
 
 .PHONY: help setup demo test lint lock down clean
@@ -14,7 +17,7 @@ PRESET ?= preview
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-setup: $(STAMPS)/python $(STAMPS)/npm  ## .venv/ and node_modules/ with everything the CPU path and the tests need
+setup: $(PYTHON_READY) $(NPM_READY)  ## .venv/ and node_modules/ with everything the CPU path and the tests need
 
 # Only the demo's own flight is made: anybody's zip is theirs, and its name may hold spaces.
 demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a viewable splat on this machine; ZIP=photos.zip for your own
@@ -22,10 +25,10 @@ demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a
 	$(BIN)/spaceport up
 	$(BIN)/spaceport run "$(ZIP)" --preset $(PRESET) --out $(DEMO)/result
 
-test: setup lint $(STAMPS)/sam  ## every test that this machine can run
+test: setup lint $(SAM_READY)  ## every test that this machine can run
 	$(BIN)/python -m pytest
 
-lint: setup $(STAMPS)/sam  ## style, types, template, state machine
+lint: setup $(SAM_READY)  ## style, types, template, state machine
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -34,29 +37,29 @@ lint: setup $(STAMPS)/sam  ## style, types, template, state machine
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
 down:  ## stop the local cloud
-	$(BIN)/spaceport down
+	@test ! -x $(BIN)/spaceport || $(BIN)/spaceport down
 
 clean: down  ## forget everything that the local cloud and the demo made
 	rm -rf build .spaceport
 
-$(STAMPS)/python: pyproject.toml requirements.lock
+$(PYTHON_READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Spaceport needs Python 3.11-3.13; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[functions,jobs,local,dev]'
-	@mkdir -p $(STAMPS) && touch $@
+	@touch $@
 
 # An environment of its own: its pins are not ours.
-$(STAMPS)/sam: Makefile
+$(SAM_READY): Makefile
 	$(PYTHON) -m venv build/sam
 	build/sam/bin/python -m pip install --quiet --no-compile aws-sam-cli==1.170.0
-	@mkdir -p $(STAMPS) && touch $@
+	@touch $@
 
-$(FLIGHT): | $(STAMPS)/python
+$(FLIGHT): | $(PYTHON_READY)
 	$(BIN)/python -m spaceport_demo $(DEMO)
 
-$(STAMPS)/npm: package.json package-lock.json $(STAMPS)/python
+$(NPM_READY): package.json package-lock.json $(PYTHON_READY)
 	$(BIN)/python containers/compressor/fetch_viewer.py
-	@mkdir -p $(STAMPS) && touch $@
+	@touch $@
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv build/lock
