@@ -137,7 +137,9 @@ def check_python(found: tuple[int, ...]) -> Check:
     told = ".".join(str(part) for part in found)
     if lowest <= found[:2] < above:
         return Check("python", True, f"{told} ({sys.executable})")
-    return Check("python", False, f"{told}; it takes 3.11 to 3.13", "rm -r .venv, then make setup PYTHON=python3.12")
+    return Check(
+        "python", False, f"{told}; it takes 3.11 to 3.13", "rm -r .venv, then make setup PYTHON=python3.12"
+    )
 
 
 def check_memory(available: int | None) -> Check:
