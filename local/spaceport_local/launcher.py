@@ -75,7 +75,11 @@ class Launcher:
         raise self._why_it_failed(f"It did not answer within {START_TIMEOUT_S:.0f} s.")
 
     def stop(self) -> bool:
-        """Stop the engine and every job of it; return whether one ran."""
+        """Stop the engine and every job of it; return whether one ran.
+
+        Raises:
+            UserError: `engine_hidden`, where it never told its process id, or somebody deleted its file.
+        """
         if not self._locked():
             return False
         asked: set[int] = set()
@@ -86,7 +90,13 @@ class Launcher:
             if pid is not None and pid not in asked:
                 _signal(pid, signal.SIGTERM)
                 asked.add(pid)
-            elif pid is not None and time.monotonic() > deadline:
+            elif time.monotonic() > deadline:
+                if pid is None:
+                    raise UserError(
+                        "engine_hidden",
+                        f"An engine runs with the data in {self.folder.root}; nothing tells which process.",
+                        f"End the process `python -m spaceport_local --data-dir {self.folder.root}`.",
+                    )
                 _signal(pid, signal.SIGKILL)  # its warden ends the children
                 break
             time.sleep(POLL_S)

@@ -193,6 +193,22 @@ def test_left_over_address_is_not_an_engine(new_launcher, tmp_path: Path) -> Non
         assert launcher.stop() is False
 
 
+def test_an_engine_that_can_t_be_found_is_not_waited_for_for_ever(
+    new_launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an engine whose address somebody has deleted
+    launcher = new_launcher(tmp_path)
+    launcher.start()
+    address = launcher.folder.address.read_text()
+    launcher.folder.address.unlink()
+    monkeypatch.setattr("spaceport_local.launcher.STOP_TIMEOUT_S", 0.2)
+    # When it is stopped, then that is told
+    with pytest.raises(UserError, match="nothing tells which process") as error:
+        launcher.stop()
+    assert str(tmp_path) in error.value.hint
+    launcher.folder.address.write_text(address)
+
+
 def table(bench):
     """DynamoDB with the table `rows`."""
     dynamodb = bench.endpoint.client("dynamodb")
