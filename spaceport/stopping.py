@@ -46,22 +46,22 @@ class Stopping:
                 if self._jobs.stop_queued(row.job_id, discard_artifacts, STOPPED, now):
                     return True
             elif self._jobs.request_stop(row.job_id, discard_artifacts, now):
-                self._halt(self._jobs.get(row.job_id) or row)  # which may be a stage further by now
+                self.halt(self._jobs.get(row.job_id) or row)  # which may be a stage further by now
                 return True
             row = self._jobs.get(row.job_id) or row
         raise UserError("job_changed", f"The job {row.job_id} has just changed.", "Look at it and try again.")
 
-    def _stop_again(self, row: JobRecord, discard_artifacts: bool, now: str) -> bool:
-        """Do what an earlier stop did not. False where the job is no longer what `row` says."""
-        if row.status is Status.STOPPING:
-            self._halt(row)  # the first time may have failed half-way
-        if row.discard_artifacts or not discard_artifacts:
-            return True
-        return self._jobs.discard_artifacts(row.job_id, now)
-
-    def _halt(self, row: JobRecord) -> None:
+    def halt(self, row: JobRecord) -> None:
         """Stop the execution, then the stage's SageMaker job: the other way round it might be tried again."""
         if row.execution_arn is not None:
             self._executions.stop(row.execution_arn, CAUSE)
         if row.task is not None:
             self._sagemaker_tasks.stop(row.task, row.stage)
+
+    def _stop_again(self, row: JobRecord, discard_artifacts: bool, now: str) -> bool:
+        """Do what an earlier stop did not. False where the job is no longer what `row` says."""
+        if row.status is Status.STOPPING:
+            self.halt(row)  # the first time may have failed half-way
+        if row.discard_artifacts or not discard_artifacts:
+            return True
+        return self._jobs.discard_artifacts(row.job_id, now)

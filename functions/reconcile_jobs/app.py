@@ -21,6 +21,7 @@ from spaceport.reconciliation import Remedy, all_artifacts_are_there, remedy
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.settlement import Settlement
 from spaceport.stages import LIVE
+from spaceport.stopping import Stopping
 
 
 class Settings(Environment):
@@ -36,6 +37,7 @@ executions = Executions(boto3.client("stepfunctions"), settings.state_machine_ar
 sagemaker_tasks = SageMakerTasks(boto3.client("sagemaker"))
 artifacts = Artifacts(boto3.client("s3"), settings.data_bucket)
 settlement = Settlement(jobs, sagemaker_tasks, artifacts)
+stopping = Stopping(jobs, executions, sagemaker_tasks)
 
 
 @logger.inject_lambda_context
@@ -68,9 +70,7 @@ def mend(job_id: str, now: datetime) -> None:
     if needed is Remedy.SETTLE:
         settlement.settle(row, execution, now_iso(now))
     elif needed is Remedy.STOP:
-        executions.stop(execution.arn, "The job is to be stopped.")
-        if row.task is not None:
-            sagemaker_tasks.stop(row.task, row.stage)
+        stopping.halt(row)
     elif needed is Remedy.START:
         executions.start(row)
     if needed is not Remedy.NOTHING:

@@ -149,13 +149,13 @@ ADAPTERS = {
     ("settlement", "settle"): [
         *("stop_training_job", "stop_processing_job", "update_item", "get_paginator", "delete_objects"),
     ],
-    ("intake", "judge"): ["head_object", "S3Object"],
-    ("intake", "newest_version"): ["head_object"],
-    # These two put others of these together.
     ("starting", "start"): ["head_object", "S3Object", "get_item", "put_item"],
     ("stopping", "stop"): [
         *("get_item", "update_item", "stop_execution", "stop_training_job", "stop_processing_job"),
     ],
+    ("stopping", "halt"): ["stop_execution", "stop_training_job", "stop_processing_job"],
+    ("intake", "judge"): ["head_object", "S3Object"],
+    ("intake", "newest_version"): ["head_object"],
     ("executions", "start"): ["start_execution"],
     ("executions", "stop"): ["stop_execution"],
     ("executions", "of"): ["describe_execution"],
