@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from typing import Any
 
 SUFFIX = ".jsonl"
 BEGUN, DONE = "begun", "done"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,13 @@ class Journal:
             file = self._begin_segment() if self._file is None else self._file
             _write(file, line.encode() + b"\n")
 
+    def append_or_log(self, kind: str, content: Any) -> None:
+        """As `append`, for what is done and must be told even where a kill would take it back."""
+        try:
+            self.append(kind, content)
+        except OSError:
+            logger.exception("a kill would lose this: %s %.300r", kind, content)
+
     def begin(self, kind: str, details: Any) -> Task:
         """Promise work; until `finish` it is among the `unfinished` of a next engine."""
         with self.lock:
@@ -88,7 +98,7 @@ class Journal:
     def finish(self, task: Task) -> None:
         with self.lock:
             if self._open.pop(task.id, None):
-                self.append(DONE, task.id)
+                self.append_or_log(DONE, task.id)
 
     def unfinished(self) -> list[Task]:
         """The work that is promised and not done."""

@@ -148,7 +148,7 @@ def _keep_executions(journal: Journal) -> None:
     emit, load = stepfunctions._emit_execution_status_event, stepfunctions.load_persisted_state
 
     def write_and_emit(execution: dict[str, Any]) -> None:
-        journal.append(
+        journal.append_or_log(
             EXECUTION, [get_account_id(), get_region(), execution["executionArn"], dict(execution)]
         )
         emit(execution)

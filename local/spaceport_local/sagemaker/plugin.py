@@ -111,7 +111,7 @@ def install(runner: JobRunner, journal: Journal) -> None:
 def announce(job: Job) -> None:
     """Put the job's new state on the default event bus, once it can't be lost any more."""
     if _journal is not None:
-        _journal.append(JOB, _saved(job))
+        _journal.append_or_log(JOB, _saved(job))
     # EventBridge documents these times as milliseconds, the API as seconds.
     detail = {
         name: int(value * 1000) if name.endswith("Time") and isinstance(value, float) else value
