@@ -394,6 +394,24 @@ def test_a_stop_knows_every_attempt_and_the_kind_of_each_stages_job():
         assert is_training == (stage is TRAINING)
 
 
+def test_a_throttled_call_is_tried_again_under_every_name_that_step_functions_has_for_it():
+    # The service's own name for it, or its SDK's class
+    names = {
+        "dynamodb": {
+            "DynamoDB.ProvisionedThroughputExceededException",
+            "DynamoDB.ThrottlingException",
+            "DynamoDB.RequestLimitExceeded",
+            "DynamoDB.RequestLimitExceededException",
+        },
+        "sagemaker": {"SageMaker.ThrottlingException", "SageMaker.AmazonSageMakerException"},
+        "lambda": {"Lambda.TooManyRequestsException"},
+    }
+    tasks = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+    for name, state in tasks.items():
+        retried = {error for retry in state["Retry"] for error in retry["ErrorEquals"]}
+        assert names[state["Resource"].split(":")[5]] <= retried or "States.ALL" in retried, name
+
+
 def test_jobs_run_without_a_network():
     for stage in JOB_STAGES:
         parameters = STATES[stage.state]["Parameters"]
