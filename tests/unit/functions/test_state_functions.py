@@ -413,6 +413,16 @@ QUALITY = {
 }  # fmt: skip
 
 
+def publish_event(aws) -> dict[str, Any]:
+    """What the state passes to PublishResult for job-1."""
+    places = {f"{name}S3Uri": f"{job_folder(aws)}{name}/" for name in ("colmap", "gaussian", "compressed")}
+    return {"jobId": "job-1", "executionArn": ARN, **places}
+
+
+def job_folder(aws) -> str:
+    return f"s3://{aws.data_bucket}/jobs/job-1/"
+
+
 def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context, queued):
     # Given what the compression stage left
     s3 = boto3.client("s3")
@@ -426,16 +436,8 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     put("viewer/index.js", b"1")
     assert aws.jobs.begin(queued, ARN, now_iso())
     # When the state runs
-    home = f"s3://{aws.data_bucket}/jobs/job-1"
-    event = {
-        "jobId": "job-1",
-        "colmapS3Uri": f"{home}/colmap/",
-        "executionArn": ARN,
-        "gaussianS3Uri": f"{home}/gaussian/",
-        "compressedS3Uri": f"{home}/compressed/",
-    }
     handler = load("publish_result", VIEWER_BASE_URL="http://viewer").handler
-    assert handler(event, context)["published"]
+    assert handler(publish_event(aws), context)["published"]
     # Then the row is complete with its numbers and links
     row = aws.jobs.get("job-1")
     assert row is not None
@@ -443,7 +445,7 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert (row.status, row.progress, row.metrics["registered"]) == (Status.COMPLETED, 1.0, 18)
     assert "psnr_holdout" not in row.metrics
     assert row.outputs.viewer_url == "http://viewer/jobs/job-1/compressed/viewer/index.html"
-    assert row.outputs.report == f"{home}/compressed/report.html"
+    assert row.outputs.report == f"{job_folder(aws)}compressed/report.html"
     # And both reports have their times, and browsers will show the pages
     page = s3.get_object(Bucket=aws.data_bucket, Key="jobs/job-1/compressed/report.html")
     assert page["ContentType"] == "text/html; charset=utf-8"
@@ -455,7 +457,7 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     page = s3.head_object(Bucket=aws.data_bucket, Key="jobs/job-1/compressed/viewer/index.html")
     assert page["ContentType"] == "text/html"
     # And a second run changes nothing
-    assert not handler(event, context)["published"]
+    assert not handler(publish_event(aws), context)["published"]
 
 
 @pytest.mark.parametrize(
@@ -484,17 +486,9 @@ def test_publish_takes_the_report_of_an_older_image(aws, load, context, queued, 
     if page is not None:
         s3.put_object(Bucket=aws.data_bucket, Key=f"{folder}report.html", Body=page)
     assert aws.jobs.begin(queued, ARN, now_iso())
-    home = f"s3://{aws.data_bucket}/jobs/job-1"
-    event = {
-        "jobId": "job-1",
-        "colmapS3Uri": f"{home}/colmap/",
-        "executionArn": ARN,
-        "gaussianS3Uri": f"{home}/gaussian/",
-        "compressedS3Uri": f"{home}/compressed/",
-    }
     # When the state runs, Then the job is published with what there is
-    assert load("publish_result").handler(event, context)["published"]
+    assert load("publish_result").handler(publish_event(aws), context)["published"]
     outputs = aws.jobs.get("job-1").outputs
-    assert outputs.report == (None if page is None else f"{home}/compressed/report.html")
+    assert outputs.report == (None if page is None else f"{job_folder(aws)}compressed/report.html")
     if page is not None:
         assert s3.get_object(Bucket=aws.data_bucket, Key=f"{folder}report.html")["Body"].read() == page
