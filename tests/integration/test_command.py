@@ -94,6 +94,17 @@ def test_an_interrupted_watch_leaves_the_cloud_up_for_the_job(home: Home):
     assert "is down" in home.run("down")[1]
 
 
+def test_a_reader_that_leaves_does_not_take_the_job_s_cloud_down(home: Home):
+    # Given a run that has started the cloud, and a reader that has enough at the first line of its job
+    running = home.start("run", "noise.zip", "--json")
+    assert json.loads(running.stdout.readline())["jobName"] == "noise"
+    running.stdout.close()
+    # When the command writes the next one, then only the watching ends
+    assert "the job goes on. The local cloud stays up for it" in running.stderr.read()
+    running.wait(timeout=30)
+    assert home.run("watch", "latest")[0] == 3
+
+
 def test_a_job_is_stopped_looked_at_and_gone_on_with(home: Home):
     # Given a job whose SfM is at work
     home.run("up")
