@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from spaceport.errors import UserError
-from spaceport.job import JOB_NAME_LENGTH, JobRequest, PipelineStep, S3Uri
+from spaceport.job import JobName, JobRequest, PipelineStep, S3Uri
 from spaceport.tuning import Preset, TuningRequest
 
 MAX_BODY_BYTES = 64 * 2**10  # the largest honest body is a tenth of that
@@ -39,7 +39,7 @@ class StartBody(_Sent):
     """`POST /start-job`: the zip, and how its job is to be done."""
 
     s3_url: S3Uri = Field(alias="s3Url")
-    job_name: str | None = Field(None, alias="jobName", max_length=JOB_NAME_LENGTH)
+    job_name: JobName | None = Field(None, alias="jobName")
     email: str | None = Field(None, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
     preset: Preset | None = None
     pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")

@@ -25,9 +25,13 @@ JOBS_COLLECTION = "jobs"
 MAX_RUNS = 999  # the run is a part of SageMaker job names, which have 63 characters
 
 JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_ID_LENGTH)]
-# As SageMaker takes them: one line, up to 1024 characters.
+# Nothing that is no text: names go into programs' environments, which know no NUL, and into tables and logs.
+_TEXT = r"[^\x00-\x1f\x7f]*"
+JobName = Annotated[str, StringConstraints(pattern=f"^{_TEXT}$", max_length=JOB_NAME_LENGTH)]
+# As SageMaker takes them: up to 1024 characters.
 S3Uri = Annotated[
-    str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$", max_length=1024)
+    str,
+    StringConstraints(pattern=rf"^s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/{_TEXT})?$", max_length=1024),
 ]
 
 
@@ -71,7 +75,7 @@ class JobRequest(TuningRequest):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    job_name: str | None = Field(None, alias="jobName", max_length=JOB_NAME_LENGTH)
+    job_name: JobName | None = Field(None, alias="jobName")
     email: str | None = Field(None, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
     pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
 
@@ -90,7 +94,7 @@ class JobInput(TuningRequest):
 
     job_id: JobId | None = Field(None, alias="jobId")
     run: int = Field(1, ge=1, le=MAX_RUNS)
-    job_name: str | None = Field(None, alias="jobName", max_length=JOB_NAME_LENGTH)
+    job_name: JobName | None = Field(None, alias="jobName")
     s3_url: S3Uri | None = Field(None, alias="s3Url")
     input_s3_uri: S3Uri | None = Field(None, alias="inputS3Uri")
     email: str | None = Field(None, max_length=254)

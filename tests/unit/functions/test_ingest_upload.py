@@ -104,11 +104,11 @@ def test_whatever_is_queued_can_be_started(aws, load, context, photo_zip, name):
     assert execution_input(row).job_name == row.job_name == name[:200]
 
 
-@pytest.mark.parametrize("key", ["two\nlines.zip", "f" * 1015 + "/a.zip"])
+@pytest.mark.parametrize("key", ["two\nlines.zip", "nul\0.zip", "f" * 1015 + "/a.zip"])
 def test_a_key_that_no_execution_can_be_given_is_rejected(aws, load, context, photo_zip, key):
     told = load("ingest_upload").handler(aws.drop(key, photo_zip), context)
     row = aws.jobs.get(told["jobId"])
     assert row is not None
     assert row.error is not None
     assert (row.status, row.error.code) == (Status.REJECTED, "bad_key")
-    assert "too long, or holds a line break" in row.error.message
+    assert "too long, or holds control characters" in row.error.message
