@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from spaceport.stages import JOB_STAGES
 from spaceport_cli.exits import UsageError
@@ -20,7 +20,13 @@ _STEPS = tuple(stage.name for stage in JOB_STAGES)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with an error like every other: its own exit code, 2, is that of a refused zip."""
+    """argparse, with an error like every other: its own exit code, 2, is that of a refused zip.
+
+    Options are written out: `--js` would turn an error of this very kind into no JSON.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message}", f"See `{self.prog} --help`.")

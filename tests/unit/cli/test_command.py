@@ -282,6 +282,7 @@ def test_a_stack_that_is_not_there_is_named(stack, photos, capsys):
         (["--name", "🚁" * 190], "Choose a shorter --name"),
         (["--out", "{photos}"], "is a file"),
         (["--speed"], "unrecognized arguments: --speed"),
+        (["--pre", "preview"], "unrecognized arguments: --pre"),
     ],
 )
 def test_what_is_typed_wrong_is_said_with_the_usage_exit_code(stack, photos, capsys, typed, said):
