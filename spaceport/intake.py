@@ -104,7 +104,7 @@ def check_place(source: str) -> None:
     except ValidationError as error:
         raise UserError(
             "bad_key",
-            f"{source[:100]!r} can't be the address of a job's zip: it is too long, or holds control characters.",
+            f"{source[:100]!r} can't be a zip's address: it is too long, or holds control characters.",
             "Upload the zip again under a shorter, plain name.",
         ) from error
 
