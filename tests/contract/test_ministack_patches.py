@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from spaceport_local.endpoint import Endpoint
 from spaceport_local.folders import DataFolder
 from spaceport_local.interpreters import choose_interpreter
 from spaceport_local.launcher import Launcher
+from spaceport_local.patches import checkpoint, durability
 from spaceport_local.patches.seams import Seam, check
 from spaceport_local.sagemaker import plugin
 
@@ -35,6 +39,21 @@ ROLE = "arn:aws:iam::000000000000:role/machine"
 @pytest.mark.parametrize("seam", [*patches.SEAMS, *plugin.SEAMS], ids=lambda seam: seam.place)
 def test_seam_is_what_the_patch_was_written_for(seam: Seam) -> None:
     assert seam.found() == seam.digest, f"MiniStack changed {seam.place}: read its patch again"
+
+
+@pytest.mark.parametrize(
+    "module", [*patches.PATCHES, checkpoint, durability, plugin], ids=lambda m: m.__name__
+)
+def test_every_private_function_that_a_patch_names_is_a_seam(module: ModuleType) -> None:
+    source = inspect.getsource(module)
+    named = {
+        f"{theirs.__name__.removeprefix('ministack.')}:{found}"
+        for name, theirs in inspect.getmembers(module, inspect.ismodule)
+        if theirs.__name__.startswith("ministack.")
+        for found in re.findall(rf"\b{name}\.(_\w+)", source)
+        if inspect.isfunction(getattr(theirs, found, None))
+    }
+    assert named - {seam.place for seam in (*patches.SEAMS, *plugin.SEAMS)} == set()
 
 
 def test_changed_seam_is_refused() -> None:

@@ -27,6 +27,7 @@ SEAMS = (
     Seam("core.persistence:save_all", "ea253a04fd05"),
     Seam("core.persistence:save_state", "58a955110973"),
     Seam("core.persistence:_json_default", "495d9abe01cb"),
+    Seam("core.persistence:_state_format_version", "049e2cc0f75d"),
     Seam("services.cloudformation.stacks:_deploy_stack_async", "34c0aed718d8"),
     Seam("services.cloudformation.stacks:_add_event", "0adea13d13a6"),
 )

@@ -43,6 +43,7 @@ SEAMS = (
     Seam("services.dynamodb:stream_live_records", "37a99e724178"),
     Seam("services.stepfunctions:load_persisted_state", "6f58d9dc1e6e"),
     Seam("services.s3:_fire_s3_event_async", "d42619f0eb86"),
+    Seam("services.s3:_next_event_sequencer", "e7f430202d19"),
     Seam("services.eventbridge:_dispatch_to_lambda", "1f95adbaed3a"),
     Seam("services.lambda_svc:_get_func_record_for_ref", "492b4efe8f90"),
     Seam("services.lambda_svc:_execution_record_for_config", "632acaa44892"),

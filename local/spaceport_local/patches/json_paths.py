@@ -19,6 +19,7 @@ from spaceport_local.patches.seams import Seam
 SEAMS = (
     Seam("services.stepfunctions:_exec_intrinsic", "4ecd0aea2f6e"),
     Seam("services.stepfunctions:_eval_intrinsic_arg", "7748e3b16ffd"),
+    Seam("services.stepfunctions:_evaluate_intrinsic", "1f7e552c4fa2"),
     Seam("services.stepfunctions:_resolve_params_obj", "d41c2e27dd1b"),
     Seam("services.stepfunctions:_resolve_path", "4ca0c5fe9f70"),
     Seam("services.stepfunctions:_parse_jsonpath_tokens", "0b9043314fbc"),

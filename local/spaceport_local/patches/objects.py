@@ -18,6 +18,8 @@ SEAMS = (
     Seam("services.s3:_fire_s3_event", "2ab38cfade76"),
     Seam("services.s3:_get_object", "64ad7071ef0e"),
     Seam("services.s3:_parse_range", "0631595e6e00"),
+    Seam("services.s3:_range_error_xml", "7bf593fed84f"),
+    Seam("services.s3:_xml_body", "a66f9c18121c"),
     Seam("services.eventbridge:_dispatch_event", "d1bfe064f602"),
 )
 WHOLE_OBJECT = 200

@@ -32,6 +32,8 @@ SEAMS = (
     Seam("services.lambda_svc:_apply_filter_criteria", "d8d7d5c8f77e"),
     Seam("services.lambda_svc:_send_ddb_stream_failure_record", "0efd5f5ffe2d"),
     Seam("services.lambda_svc:_execute_function", "3ceb16d6480a"),
+    Seam("services.lambda_svc:_dynamodb_stream_table_from_arn_spec", "339c3125c285"),
+    Seam("services.lambda_svc:_get_func_record_for_qualifier", "a86e90478088"),
     Seam("services.dynamodb:stream_records_since", "aed31a353fda"),
     Seam("services.dynamodb:stream_start_position", "3b822e76fbb1"),
     Seam("services.lambda_svc:get_state", "fbae0860de48"),
