@@ -31,7 +31,7 @@ class Results:
 def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
     """Download the results that the job has into `folder`, made if it is not there.
 
-    A result that the row does not name, or that is gone from the bucket, is left out.
+    A result that the row does not name, or that is gone from the bucket, is left out, and none is left there.
 
     Raises:
         UserError: `download_failed`; `bad_quality`, when `quality.json` is not what the contract says.
@@ -43,6 +43,8 @@ def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
             uri = getattr(outputs, output)
             if uri is not None and _download(s3, uri, folder / name):
                 files.append(name)
+            else:  # an earlier job's of this name would be taken for this one's
+                (folder / name).unlink(missing_ok=True)
     except (BotoCoreError, ClientError, OSError) as error:
         raise UserError(
             "download_failed",

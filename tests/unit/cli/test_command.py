@@ -70,6 +70,20 @@ def test_run_sends_the_photos_follows_the_job_and_brings_the_results(
         assert words in out
 
 
+def test_results_are_of_one_job_also_where_an_earlier_one_left_its_own(stack, told, say, photos, quality):
+    drones = stack()
+    drones.api.play(say(finished(told, drones.put_results(quality))))
+    folder = Path("flight")
+    folder.mkdir()
+    for name in ("model.sog", "georef.json", "notes.txt"):
+        (folder / name).write_text("of another job")
+
+    assert main(["run", str(photos), *STACK, "--out", "flight"]) == ExitCode.DONE
+
+    assert {path.name for path in folder.iterdir()} == {"model.sog", "quality.json", "notes.txt"}
+    assert (folder / "model.sog").read_bytes() == b"splat"
+
+
 def test_a_model_without_held_out_photos_says_so(stack, told, say, photos, quality, capsys):
     training = quality.training.model_copy(update={"psnr_holdout": None, "holdout": []})
     drones = stack()
