@@ -12,7 +12,7 @@ from typing import Any
 from spaceport.artifacts import Artifacts
 from spaceport.errors import UserError
 from spaceport.failure import JobOverError
-from spaceport.job import JobInput, JobRecord, JobRequest, PipelineStep, archive_name, empty_stages
+from spaceport.job import JobInput, JobRecord, JobRequest, PipelineStep, empty_stages
 from spaceport.jobs import Jobs
 from spaceport.plan import Plan, TemplateFacts, make_plan
 from spaceport.stages import Status
@@ -85,7 +85,7 @@ def _row_by_hand(given: JobInput, job_id: str, arn: str, now: str) -> JobRecord:
         run=given.run,
         status=Status.RUNNING,  # a row that appears as QUEUED gets an execution of its own
         execution_arn=arn,
-        job_name=given.job_name or archive_name(given.zip_uri),
+        job_name=given.name,
         email=given.email,
         source=given.zip_uri,
         request=_request_of(given),  # for a retry

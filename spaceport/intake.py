@@ -16,7 +16,6 @@ from pydantic import TypeAdapter, ValidationError
 from spaceport import archive
 from spaceport.errors import UserError
 from spaceport.job import (
-    JOB_NAME_LENGTH,
     REQUEST_METADATA,
     JobError,
     JobRecord,
@@ -26,6 +25,7 @@ from spaceport.job import (
     empty_stages,
     job_id_for,
     owner_of,
+    zip_job_name,
 )
 from spaceport.stages import Status
 
@@ -68,7 +68,7 @@ class Intake:
         queued = JobRecord(
             job_id=job_id_for(bucket, key, version),
             owner=owner_of(key),
-            job_name=archive_name(key).rsplit(".", 1)[0][:JOB_NAME_LENGTH],
+            job_name=zip_job_name(key),
             source=f"s3://{bucket}/{key}",
             source_version=version,
             created_at=now,

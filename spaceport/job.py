@@ -70,6 +70,11 @@ def archive_name(key: str) -> str:
     return key.rsplit("/", 1)[-1]
 
 
+def zip_job_name(key: str) -> str:
+    """What the job of the zip at `key` is called where nobody gave it a name."""
+    return archive_name(key).rsplit(".", 1)[0][:JOB_NAME_LENGTH]
+
+
 class JobRequest(TuningRequest):
     """What a caller may say of a job: in `POST /start-job`, or as `spaceport` metadata on the dropped zip."""
 
@@ -121,6 +126,11 @@ class JobInput(TuningRequest):
     def zip_uri(self) -> str:
         """The zip, by whichever name it was given."""
         return self.s3_url or self.input_s3_uri or ""
+
+    @property
+    def name(self) -> str:
+        """What the job is called: as it was given, else after its zip."""
+        return self.job_name or zip_job_name(self.zip_uri)
 
     def tuning(self) -> TuningRequest:
         """Only the tuning fields."""

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from spaceport.errors import UserError
-from spaceport.job import JobInput, PipelineStep, archive_name, is_job_id, task_name
+from spaceport.job import JobInput, PipelineStep, is_job_id, task_name
 from spaceport.quality import SFM_REPORT
 from spaceport.stages import COMPRESSION, SFM, TRAINING
-from spaceport.tuning import Tuning, resolve
+from spaceport.tuning import resolve
 
 MODEL = "model.ply"
 
@@ -178,15 +178,10 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: 
         ),
         compression=CompressionPlan(
             task=task_name(job_id, COMPRESSION.name, given.run),
-            environment=_compression_environment(given, tuning),
+            environment={**tuning.to_environment(), "SPACEPORT_JOB_NAME": given.name},
         ),
         at=Position(step=given.pipeline_step, model_s3_uri=_as_prefix(model_s3_uri or gaussian)),
     )
-
-
-def _compression_environment(given: JobInput, tuning: Tuning) -> dict[str, str]:
-    name = given.job_name or archive_name(given.zip_uri)
-    return {**tuning.to_environment(), "SPACEPORT_JOB_NAME": name[:200]}
 
 
 def _check_images(given: JobInput, facts: TemplateFacts) -> None:

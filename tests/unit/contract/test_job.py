@@ -104,7 +104,7 @@ def test_a_plan_fills_what_is_missing_from_the_template():
     assert plan.training.scene_s3_uri == "s3://data/jobs/j1/colmap/dense/"
     assert plan.at.model_s3_uri == plan.gaussian_s3_uri == "s3://data/jobs/j1/gaussian/"
     assert plan.sfm.task == "j1-sfm-2"
-    assert plan.compression.environment["SPACEPORT_JOB_NAME"] == "photos.zip"
+    assert plan.compression.environment["SPACEPORT_JOB_NAME"] == "photos"
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,17 @@ def test_prepare_makes_the_row_of_an_execution_started_by_hand(aws, load, contex
     assert (again.preset, again.holdout) == ("preview", 5)
 
 
+def test_a_job_by_hand_is_named_as_its_zip_and_can_be_tried_again_whatever_that_is(aws, load, context):
+    # Given an execution by hand of a zip whose name is longer than a job's may be
+    key = f"uploads/{'n' * 300}.zip"
+    boto3.client("s3").put_object(Bucket=aws.uploads_bucket, Key=key, Body=b"photos")
+    plan = prepare(load, context, {"s3Url": f"s3://{aws.uploads_bucket}/{key}"}, name="my-own-run")
+    # Then its row, its report and a retry's execution have the beginning of it
+    row = aws.jobs.get("my-own-run")
+    assert row.job_name == plan["compression"]["environment"]["SPACEPORT_JOB_NAME"] == "n" * 200
+    assert execution_input(row).job_name == row.job_name
+
+
 def test_a_row_that_an_execution_makes_is_never_in_the_queue(aws, load, context):
     # Given an execution started by hand, and one that fails before it has a row
     prepare(load, context, {"s3Url": ZIP}, name="my-own-run")
