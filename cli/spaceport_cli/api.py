@@ -56,7 +56,14 @@ class ApiClient:
             answer = self._ask(method, path, body)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise _refusal(answer)
-        return _object_in(answer)
+        told = _object_in(answer)
+        if not told:  # as from the log-in page of a foreign network
+            raise UserError(
+                "api_unreachable",
+                f"The API answered {answer.status} with something that is not its own.",
+                "Check what stands between this machine and the cloud, like a proxy, and try again.",
+            )
+        return told
 
     @cached_property
     def _http(self) -> urllib3.PoolManager:
@@ -142,11 +149,12 @@ def _refusal(answer: urllib3.BaseHTTPResponse) -> UserError:
     told = _object_in(answer)
     if "code" in told:
         return UserError(told["code"], told.get("detail", ""), told.get("hint", ""))
-    said = told.get("message") or HTTPStatus(answer.status).phrase
+    said = told.get("message") or answer.reason or "without a reason"
     return UserError("api_refused", f"The API answered {answer.status}: {said}.", "Try again in a moment.")
 
 
 def _object_in(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    """The JSON object that was answered; empty where it is anything else."""
     try:
         told = json.loads(answer.data)
     except ValueError:

@@ -64,6 +64,16 @@ def test_what_the_gateway_refuses_is_told_too(cloud: AwsCloud, http_api):
         ApiClient(cloud).get("/nothing")
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [((599, {}), "answered 599: without a reason"), ((200, ["a page"]), "something that is not its own")],
+)
+def test_what_somebody_in_between_answers_is_told_as_such(cloud: AwsCloud, http_api, answer, said):
+    http_api.answers["GET /jobs?limit=1"] = answer
+    with pytest.raises(UserError, match=said):
+        ApiClient(cloud).get("/jobs?limit=1")
+
+
 def test_a_token_that_is_worth_nothing_is_replaced_once(cloud: AwsCloud, http_api):
     http_api.answers["GET /jobs/job-1"] = (401, {"message": "Unauthorized"})
     with pytest.raises(UserError, match="401"):
