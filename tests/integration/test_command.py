@@ -63,6 +63,12 @@ def home(tmp_path: Path, noise_zip: bytes) -> Iterator[Home]:
     made.run("down")
 
 
+def cloud_with(stubs, home: Home) -> LocalCloud:
+    """The home's cloud, with job programs that do little and can be held in a stage."""
+    port = int(home.environment["SPACEPORT_PORT"])
+    return LocalCloud(data_dir=home.data, port=port, options=stubs.options)
+
+
 def test_a_failed_job_is_told_and_the_cloud_left_down_as_it_was(home: Home):
     code, out, err = home.run("run", "noise.zip")
 
@@ -105,12 +111,13 @@ def test_a_reader_that_leaves_does_not_take_the_job_s_cloud_down(home: Home):
     assert home.run("watch", "latest")[0] == 3
 
 
-def test_a_job_is_stopped_looked_at_and_gone_on_with(home: Home):
-    # Given a job whose SfM is at work
-    home.run("up")
+def test_a_job_is_stopped_looked_at_and_gone_on_with(home: Home, stubs):
+    # Given a job that stays in its first stage
+    cloud_with(stubs, home).up()
+    stubs.hold("sfm")
     running = home.start("run", "noise.zip")
     for line in running.stdout:
-        if "Finding" in line:
+        if "Extracting" in line:
             break
     code, out, _ = home.run("status")
     assert (code, "RUNNING  camera poses" in out) == (0, True)
@@ -130,24 +137,23 @@ def test_a_job_is_stopped_looked_at_and_gone_on_with(home: Home):
     assert "spaceport retry job-" in out
 
     # When the same photos are sent again
+    stubs.let_go()
     code, out, err = home.run("run", "noise.zip")
 
-    # Then the same job goes on, as its log tells, and ends as these photos must
-    assert code == 3
+    # Then the same job goes on, as its log tells, and ends
+    assert code == 0, err
     assert "was stopped in camera poses: going on from there" in out
-    assert "photos could be placed" in err
     log = home.run("logs", "latest", "--follow")[1]
     assert " sfm  " in log
     assert " sfm#2  " in log
-    assert "%  Finding features" in log
+    assert " 3dgs#2  " in log
     assert home.run("stop", "latest")[0] == 1  # it is over
     assert home.run("doctor")[0] == 0
 
 
 def test_an_example_input_starts_a_job_that_goes_on_after_the_cloud_went_down_under_it(home: Home, stubs):
     # Given a cloud whose job programs do little and wait in training, and a zip in its bucket
-    port = int(home.environment["SPACEPORT_PORT"])
-    cloud = LocalCloud(data_dir=home.data, port=port, options=stubs.options)
+    cloud = cloud_with(stubs, home)
     cloud.up()
     stubs.hold("3dgs")
     bucket = cloud.outputs["UploadsBucket"]
