@@ -75,7 +75,7 @@ def run(settings: EngineSettings) -> None:
         write_address(settings.folder, os.getpid(), endpoint.port)
         try:
             # Not asyncio.run: that would wait for calls that can't end any more.
-            asyncio.new_event_loop().run_until_complete(_serve(app, listener, settings.checkpoint_s))
+            asyncio.new_event_loop().run_until_complete(_serve(app, listener, settings))
         finally:
             settings.folder.address.unlink(missing_ok=True)
             logging.shutdown()
@@ -199,7 +199,7 @@ def _load_app(settings: EngineSettings, endpoint: Endpoint, warden: Warden) -> A
     return ministack_app.app
 
 
-async def _serve(app: Any, listener: socket.socket, checkpoint_s: float) -> None:
+async def _serve(app: Any, listener: socket.socket, settings: EngineSettings) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
@@ -213,7 +213,8 @@ async def _serve(app: Any, listener: socket.socket, checkpoint_s: float) -> None
     config.bind = [f"fd://{os.dup(listener.fileno())}"]
     config.keep_alive_timeout = 75  # longer than boto3 keeps an idle connection
     config.graceful_timeout = STOP_WAIT_S
-    company = asyncio.create_task(_keep_company(listener.getsockname()[1], checkpoint_s, stop))
+    port = listener.getsockname()[1]
+    company = asyncio.create_task(_keep_company(port, settings.checkpoint_s, stop, settings.folder.lock))
 
     async def stopped() -> None:
         await stop.wait()
@@ -230,8 +231,11 @@ async def _serve(app: Any, listener: socket.socket, checkpoint_s: float) -> None
         await asyncio.to_thread(checkpoint.save)
 
 
-async def _keep_company(port: int, checkpoint_s: float, stop: asyncio.Event) -> None:
-    """Beside serving: first what the last stop interrupted, then a save of the state every few seconds."""
+async def _keep_company(port: int, checkpoint_s: float, stop: asyncio.Event, lock: Path) -> None:
+    """Beside serving: first what the last stop interrupted, then a save of the state every few seconds.
+
+    Ends the process where the engine's `lock` file is gone: its data folder was removed.
+    """
     from spaceport_local.patches import checkpoint, durability, executions
 
     await _until_served(port)
@@ -239,6 +243,10 @@ async def _keep_company(port: int, checkpoint_s: float, stop: asyncio.Event) -> 
     await asyncio.to_thread(durability.resume)
     pause = checkpoint_s
     while not await _wait(stop, pause):
+        if not lock.exists():
+            # Nobody can find this engine any more, and a save would make the folder anew. The warden ends
+            # the rest.
+            os._exit(0)
         began = time.monotonic()
         await asyncio.to_thread(checkpoint.save)
         # A large state takes a while to write: keep that below a twentieth of the time.

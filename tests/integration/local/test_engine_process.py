@@ -209,6 +209,21 @@ def test_an_engine_that_can_t_be_found_is_not_waited_for_for_ever(
     launcher.folder.address.write_text(address)
 
 
+def test_an_engine_ends_with_its_data_folder(new_launcher, bench_of, tmp_path: Path) -> None:
+    # Given an engine with a running job
+    launcher = new_launcher(tmp_path)
+    bench = bench_of(launcher.start())
+    name = bench.start(bench.processing("grandchild=orphan sleep=600"))
+    assert bench.eventually(lambda: bench.lines(name))
+    pids = [json.loads(launcher.folder.address.read_text())["pid"]]
+    pids += [int(pid) for pid in bench.lines(name)[0].split()[1:]]
+    # When its folder is moved away under it
+    launcher.folder.root.rename(tmp_path.with_name("moved-away"))
+    # Then no process of it is left, and nothing is made anew
+    assert bench.eventually(lambda: not any(is_alive(pid) for pid in pids)), pids
+    assert not launcher.folder.root.exists()
+
+
 def table(bench):
     """DynamoDB with the table `rows`."""
     dynamodb = bench.endpoint.client("dynamodb")
