@@ -28,7 +28,8 @@ class LocalCloud:
     Args:
         data_dir: the folder; default `$SPACEPORT_HOME` or `.spaceport/` in the checkout.
         project: the checkout whose template is deployed; default: found from the working folder upwards.
-        port: where the engine listens; default `$SPACEPORT_PORT`, else 4566 or the next free port.
+        port: where the engine listens; default `$SPACEPORT_PORT`, else where it did the last time, else
+            4566 or the next free port.
         options: further command-line arguments of the engine.
     """
 

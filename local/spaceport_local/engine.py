@@ -13,8 +13,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,7 +44,7 @@ class EngineSettings:
     Attributes:
         folder: its data.
         project: the checkout: `node_modules` is looked for there.
-        port: where it listens; None: 4566 or the next free one.
+        port: where it listens; None: where it did the last time, else 4566, else the next free one.
         checkpoint_s: seconds between two saves of its state.
         stop_grace_s: seconds that a job gets between SIGTERM and SIGKILL.
         programs: scripts that stand in for a job program, by the image's short name (`sfm`).
@@ -66,13 +66,14 @@ def run(settings: EngineSettings) -> None:
     """
     require_ministack()
     settings.folder.root.mkdir(parents=True, exist_ok=True)
-    with _lock(settings.folder), _listener(settings.port) as listener:
+    with _lock(settings.folder), _listener(_candidates(settings)) as listener:
         settings.folder.address.unlink(missing_ok=True)  # a killed engine's: its process id may be reused
         endpoint = Endpoint(listener.getsockname()[1])
         _prepare_environment(settings.folder, endpoint)
         warden = Warden()
         app = _load_app(settings, endpoint, warden)
         write_address(settings.folder, os.getpid(), endpoint.port)
+        settings.folder.last_port.write_text(str(endpoint.port))
         try:
             # Not asyncio.run: that would wait for calls that can't end any more.
             asyncio.new_event_loop().run_until_complete(_serve(app, listener, settings))
@@ -123,10 +124,20 @@ def _lock(folder: DataFolder) -> Iterator[None]:
         yield
 
 
+def _candidates(settings: EngineSettings) -> list[int]:
+    """The ports to try, best first."""
+    if settings.port is not None:
+        return [settings.port]
+    ports = list(range(FIRST_PORT, FIRST_PORT + PORTS_TRIED))
+    with suppress(OSError, ValueError):
+        ports.insert(0, int(settings.folder.last_port.read_text()))
+    return ports
+
+
 @contextmanager
-def _listener(port: int | None) -> Iterator[socket.socket]:
+def _listener(ports: Sequence[int]) -> Iterator[socket.socket]:
     """A bound socket, so that nobody takes the port between our choosing it and our listening."""
-    for candidate in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
+    for candidate in ports:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -141,7 +152,7 @@ def _listener(port: int | None) -> Iterator[socket.socket]:
         with listener:
             yield listener
         return
-    where = f"Port {port} is" if port is not None else f"Ports {FIRST_PORT} to {candidate} are all"
+    where = f"Port {ports[0]} is" if len(ports) == 1 else f"Ports {FIRST_PORT} to {ports[-1]} are all"
     raise UserError(
         "port_in_use",
         f"{where} in use on {HOST}.",

@@ -64,6 +64,11 @@ class DataFolder:
         return self.root / "engine.json"
 
     @property
+    def last_port(self) -> Path:
+        """Where the last engine listened, to be taken again: links of finished jobs name it."""
+        return self.root / "port"
+
+    @property
     def refusal(self) -> Path:
         """Why the last engine refused to start."""
         return self.root / "refusal.json"

@@ -140,6 +140,20 @@ def test_two_engines_run_side_by_side(new_launcher, bench_of, tmp_path: Path) ->
     assert first.get("mine.txt") == "1"
 
 
+def test_the_port_of_the_last_time_is_taken_again(new_launcher, tmp_path: Path) -> None:
+    # Given an engine that had to take a later port than another one's, and was killed
+    other, launcher = new_launcher(tmp_path / "other"), new_launcher(tmp_path / "mine")
+    other.start()
+    endpoint = launcher.start()
+    os.kill(json.loads(launcher.folder.address.read_text())["pid"], signal.SIGKILL)
+    # When the earlier port is free
+    other.stop()
+    # Then it listens where the links of its finished jobs say, also after a stop in good order
+    assert launcher.start() == endpoint
+    launcher.stop()
+    assert launcher.start() == endpoint
+
+
 def test_port_in_use_is_told(new_launcher, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
