@@ -17,6 +17,7 @@ from spaceport_cli.plain_text import tell
 from spaceport_cli.results import Results, fetch
 from spaceport_cli.show import Presenter
 from spaceport_cli.summary import summary
+from spaceport_cli.wording import how_to_mend
 
 # For a job that must be there: a snapshot answers a subscription at once, a cold Lambda in a second or two.
 EXISTING = Patience(row=3.0, unseen=3.0)
@@ -105,7 +106,7 @@ def conclude(status: JobStatus, results: Results | None, quiet: bool) -> ExitCod
         if not quiet:
             print(summary(status, results))
     elif status.error is not None:
-        tell(status.error.message, status.error.hint)
+        tell(status.error.message, how_to_mend(status))
     else:
         tell(f"The job {status.job_id} was stopped." if code is ExitCode.STOPPED else status.message)
     return code

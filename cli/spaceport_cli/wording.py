@@ -69,6 +69,13 @@ def headline(status: JobStatus) -> str:
     return printable(status.message)
 
 
+def how_to_mend(status: JobStatus) -> str:
+    """The hint of a job's error; a command in it names the job, to be copied. Empty without one."""
+    if status.error is None:
+        return ""
+    return status.error.hint.replace("`spaceport retry`", f"`spaceport retry {status.job_id}`")
+
+
 def live(status: JobStatus) -> str:
     """What the stage's program last said of its work and its live numbers; may be empty."""
     forms = _METRICS.get(status.stage, {})

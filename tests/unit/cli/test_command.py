@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -114,6 +115,17 @@ def test_a_job_that_does_not_end_well_says_why_and_has_its_exit_code(
     assert main(["run", str(photos), *STACK]) == code
 
     assert capsys.readouterr().err == "Too few photos overlap.\n  Fly with 70 % overlap.\n"
+
+
+def test_a_stopped_job_is_named_in_the_command_that_goes_on_with_it(stack, told, say, photos, capsys):
+    why = JobError(code="stopped", message="The job was stopped.", hint="Go on by `spaceport retry`.")
+    stack(say(told(2, Status.STOPPED, error=why)))
+
+    main(["run", str(photos), *STACK])
+
+    shown = capsys.readouterr()
+    job_id = re.search(r"Sent 3 photos of beach: job (job-\w+)", shown.out)[1]
+    assert f"Go on by `spaceport retry {job_id}`." in shown.err
 
 
 def test_a_bad_zip_is_refused_before_anything_is_sent(stack, tmp_path, capsys):
