@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from spaceport.job import bucket_and_key
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -22,7 +24,7 @@ class Artifacts:
         As SageMaker looks for its inputs: by prefix.
         """
         for uri in uris:
-            bucket, key = uri.removeprefix("s3://").split("/", 1)
+            bucket, key = bucket_and_key(uri)
             if not self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)["KeyCount"]:
                 return uri
         return None

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from spaceport.errors import UserError
-from spaceport.job import JobName, JobRequest, PipelineStep, S3Uri
+from spaceport.job import Email, JobName, JobRequest, PipelineStep, S3Uri
 from spaceport.tuning import Preset, TuningRequest
 
 MAX_BODY_BYTES = 64 * 2**10  # the largest honest body is a tenth of that
@@ -40,7 +40,7 @@ class StartBody(_Sent):
 
     s3_url: S3Uri = Field(alias="s3Url")
     job_name: JobName | None = Field(None, alias="jobName")
-    email: str | None = Field(None, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
+    email: Email | None = None
     preset: Preset | None = None
     pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
     tuning: TuningRequest = TuningRequest()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from spaceport.job import bucket_and_key
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -19,7 +21,7 @@ class Delivered:
 
     def __init__(self, s3: S3Client, s3_uri: str) -> None:
         self._s3 = s3
-        self._bucket, self._prefix = s3_uri.removeprefix("s3://").split("/", 1)
+        self._bucket, self._prefix = bucket_and_key(s3_uri)
 
     def read(self, name: str) -> bytes | None:
         """The file's contents; None where there is none."""

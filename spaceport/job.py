@@ -28,11 +28,18 @@ JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_
 # Nothing that is no text: names go into programs' environments, which know no NUL, and into tables and logs.
 _TEXT = r"[^\x00-\x1f\x7f]*"
 JobName = Annotated[str, StringConstraints(pattern=f"^{_TEXT}$", max_length=JOB_NAME_LENGTH)]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 # As SageMaker takes them: up to 1024 characters.
 S3Uri = Annotated[
     str,
     StringConstraints(pattern=rf"^s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/{_TEXT})?$", max_length=1024),
 ]
+
+
+def bucket_and_key(s3_uri: str) -> tuple[str, str]:
+    """The two parts of an S3Uri; the key is empty where it names a bucket only."""
+    bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 class PipelineStep(StrEnum):
@@ -81,7 +88,7 @@ class JobRequest(TuningRequest):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     job_name: JobName | None = Field(None, alias="jobName")
-    email: str | None = Field(None, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
+    email: Email | None = None
     pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
 
     def tuning(self) -> TuningRequest:

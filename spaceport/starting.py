@@ -6,7 +6,7 @@ from spaceport.bodies import StartBody
 from spaceport.callers import Caller
 from spaceport.errors import UserError
 from spaceport.intake import Intake
-from spaceport.job import JobRecord, JobRequest, PipelineStep, job_id_for
+from spaceport.job import JobRecord, JobRequest, PipelineStep, bucket_and_key, job_id_for
 from spaceport.jobs import Jobs
 from spaceport.reruns import no_artifacts, rerun
 
@@ -40,7 +40,7 @@ class Starting:
         return self._jobs.get(job_id) or fresh, False  # the drop's own event was quicker
 
     def _key(self, uri: str, caller: Caller) -> str:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(uri)
         if bucket != self._bucket or not caller.may_start(key):
             raise UserError(
                 "foreign_s3_uri",
