@@ -37,11 +37,7 @@ class Jobs:
 
     def create(self, record: JobRecord) -> bool:
         """Put a new row. False where the job already has one: the same event came twice."""
-        try:
-            self._table.put_item(Item=item_of(record), ConditionExpression="attribute_not_exists(jobId)")
-        except ClientError as error:
-            return _condition_failed(error)
-        return True
+        return self._put(record, ConditionExpression="attribute_not_exists(jobId)")
 
     def get(self, job_id: str) -> JobRecord | None:
         """The row as it is now (strongly consistent), or None."""
@@ -129,16 +125,12 @@ class Jobs:
 
     def reopen(self, ended: JobRecord, new_run: JobRecord) -> bool:
         """Put `new_run` (`ended.reopened(...)`) in `ended`'s place. False where the row changed since."""
-        try:
-            self._table.put_item(
-                Item=item_of(new_run),
-                ConditionExpression="#version = :version",
-                ExpressionAttributeNames={"#version": "version"},
-                ExpressionAttributeValues={":version": ended.version},
-            )
-        except ClientError as error:
-            return _condition_failed(error)
-        return True
+        return self._put(
+            new_run,
+            ConditionExpression="#version = :version",
+            ExpressionAttributeNames={"#version": "version"},
+            ExpressionAttributeValues={":version": ended.version},
+        )
 
     def discard_artifacts(self, job_id: str, now: str) -> bool:
         """Have a job's artifacts deleted that was stopped without asking for it. False where it was not."""
@@ -198,6 +190,14 @@ class Jobs:
             if "LastEvaluatedKey" not in page:
                 return ids
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _put(self, record: JobRecord, **condition: Any) -> bool:
+        """Put a whole row, under `condition`."""
+        try:
+            self._table.put_item(Item=item_of(record), **condition)
+        except ClientError as error:
+            return _condition_failed(error)
+        return True
 
     def _update(
         self,
