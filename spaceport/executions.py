@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError
 
@@ -27,6 +28,17 @@ class Execution:
     status: str
     error: str = ""
     cause: str = ""
+
+    @classmethod
+    def described(cls, told: Mapping[str, Any]) -> Self:
+        """The execution that DescribeExecution, or the event of its end, tells of: in the same words."""
+        return cls(
+            arn=told["executionArn"],
+            name=told["name"],
+            status=told["status"],
+            error=told.get("error") or "",
+            cause=told.get("cause") or "",
+        )
 
     @property
     def is_over(self) -> bool:
@@ -73,9 +85,7 @@ class Executions:
             found = self._step_functions.describe_execution(executionArn=arn)
         except self._step_functions.exceptions.ExecutionDoesNotExist:
             return Execution(arn, name, MISSING)
-        return Execution(
-            arn, found["name"], found["status"], found.get("error") or "", found.get("cause") or ""
-        )
+        return Execution.described(found)
 
     def _arn(self, name: str) -> str:
         return f"{self._machine.replace(':stateMachine:', ':execution:')}:{name}"

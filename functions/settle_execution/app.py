@@ -39,13 +39,7 @@ settlement = Settlement(
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     detail = event["detail"]
-    execution = Execution(
-        arn=detail["executionArn"],
-        name=detail["name"],
-        status=detail["status"],
-        error=detail.get("error") or "",
-        cause=detail.get("cause") or "",
-    )
+    execution = Execution.described(detail)
     job_id = job_id_of(execution_input(detail), execution.name)
     row = jobs.get(job_id)
     if row is None or row.is_terminal or not row.belongs_to(execution.arn, execution.name):
