@@ -14,6 +14,7 @@ from spaceport_compressor.viewing import camera_sees
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.render import render
+from spaceport_render.spherical_harmonics import SH_0
 
 SIDE = 900  # longer side of the map, pixels
 # So many map sides above the ground the view is a map: things 1/40 of a side high lean by under 1/1000.
@@ -22,7 +23,6 @@ MARGIN = 0.06  # around what is to be seen, as a share of its extent
 # Positions beyond these percentiles are strays and don't decide how much the map shows.
 STRAYS = (1.0, 99.0)
 GUESS_OPACITY = 0.28  # of what no photo looked at: visible, but plainly less than the rest
-BASE = 0.28209479177387814  # √(1/4π): a colour is 0.5 + BASE · sh
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _map(delivered: Gaussians, seen: NDArray[np.bool_], camera: Camera) -> NDArr
     colors = render(delivered, camera).clip(0, 1)
     # The same picture with other colours: red is how much of a pixel the photos saw, green how much is there.
     told = np.stack([seen, np.ones(len(seen)), np.zeros(len(seen))], axis=1)
-    flat = ((told - 0.5) / BASE)[:, None, :].astype(np.float32)
+    flat = ((told - 0.5) / SH_0)[:, None, :].astype(np.float32)
     saw, there, _ = np.moveaxis(render(replace(delivered, sh=flat), camera).clip(0, 1), 2, 0)
     opaque = np.maximum(there, 1e-3)[..., None]
     opacity = saw + GUESS_OPACITY * np.maximum(there - saw, 0)
