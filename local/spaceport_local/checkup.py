@@ -23,13 +23,13 @@ from spaceport_local.folders import TEMPLATE, DataFolder
 from spaceport_local.interpreters import choose_interpreter
 from spaceport_local.launcher import Launcher
 from spaceport_local.sagemaker.programs import viewer_folder
+from spaceport_local.sagemaker.record import KINDS
 from spaceport_local.template import read_template
 
 PYTHONS = ((3, 11), (3, 14))  # as pyproject.toml's requires-python: from, and below
 # The training of 20 photos at `preview` peaks at 0.8 GB, SfM at about as much; beside them runs the engine.
 MEMORY_BYTES = 2_000_000_000
 DISK_BYTES = 5_000_000_000  # a flight of some hundred photos is kept three times while its job runs
-GROUPS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs")
 FILTERS_A_GROUP = 2  # CloudWatch Logs' quota
 PROBE_TIMEOUT_S = 180.0  # a first import of torch from a cold disk takes a minute
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -119,8 +119,8 @@ class Checkup:
                 if deployment.is_current()
                 else Check("stack", None, "not as the checkout has it", "`spaceport up` deploys it anew.")
             )
-            for group in GROUPS:
-                yield check_filters(endpoint.client("logs"), group)
+            for kind in KINDS:
+                yield check_filters(endpoint.client("logs"), kind.log_group)
         except (UserError, BotoCoreError, ClientError) as error:
             yield Check(
                 "stack", False, f"can't be looked at: {error}", "`spaceport down`, then `spaceport up`."
