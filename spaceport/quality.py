@@ -6,6 +6,8 @@ photos that SfM worked on. A value that could not be measured is null, never a g
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 # Where each stage leaves its report for the compression stage, relative to its own output.
@@ -26,21 +28,68 @@ class RefusedPhoto(_Report):
     reason: str
 
 
+class PhotoWarning(_Report):
+    """A photo that was used although something is wrong with it: as `RefusedPhoto`."""
+
+    name: str
+    code: str
+    reason: str
+
+
 class Photos(_Report):
-    """`unregistered`: good photos that fitted nowhere, by name; empty in reports older than this field."""
+    """What became of the photos; names are those in the zip. Lists are empty in older reports.
+
+    Attributes:
+        refused: left out before the reconstruction.
+        warned: used, although blurred or the like.
+        unregistered: good photos that fitted nowhere.
+    """
 
     given: int
     refused: list[RefusedPhoto]
     registered: int
+    warned: list[PhotoWarning] = Field(default_factory=list)
     unregistered: list[str] = Field(default_factory=list)
 
 
+class Lens(_Report):
+    """What was found out about one camera: photos of one body, lens, focal length and size share it.
+
+    Attributes:
+        camera: body and lens in words.
+        photos: how many registered photos it took.
+        focal_px: mean focal length as delivered, pixels of the photos that SfM worked on.
+        focal_prior_px: what EXIF or XMP says of it.
+        focal_sigma_px: its standard deviation; null where it could not be told.
+    """
+
+    camera: str
+    photos: int
+    focal_px: float
+    focal_prior_px: float | None = None
+    focal_sigma_px: float | None = None
+
+
+class PhaseNumbers(_Report):
+    """Time of one phase of SfM; a resumed run has the phases of both runs."""
+
+    name: str
+    seconds: float
+    cpu_seconds: float
+
+
 class SfmNumbers(_Report):
+    """`other_models`: photos in each of the models that could not be joined with the delivered one."""
+
     seconds: float
     cpu_seconds: float
     reprojection_px: float
     points: int
     mean_track: float
+    phases: list[PhaseNumbers] = Field(default_factory=list)
+    lenses: list[Lens] = Field(default_factory=list)
+    other_models: list[int] = Field(default_factory=list)
+    dense_seeds: int = 0
 
 
 class Origin(_Report):
@@ -51,10 +100,43 @@ class Origin(_Report):
     alt: float
 
 
+class ControlNumbers(_Report):
+    """How well ground control points fit: residuals of those used and, independent, of check points.
+
+    Attributes:
+        used: names of the points that the registration rests on.
+        check: names of the points that were only measured against; their errors are null without any.
+        rejected: each observation or point that contradicts the others, in words.
+    """
+
+    used: list[str]
+    rms_horizontal_m: float
+    rms_vertical_m: float
+    check: list[str] = Field(default_factory=list)
+    check_rms_horizontal_m: float | None = None
+    check_rms_vertical_m: float | None = None
+    rejected: list[str] = Field(default_factory=list)
+
+
 class GeorefNumbers(_Report):
+    """How the model was laid on Earth: residuals of the cameras' GPS, and of ground control where given.
+
+    `source` is what the place, scale and direction rest on.
+    """
+
     rms_horizontal_m: float
     rms_vertical_m: float
     origin: Origin
+    source: Literal["gps", "ground_control"] = "gps"
+    control: ControlNumbers | None = None
+
+
+class Advice(_Report):
+    """What the pilot can do better next time: a stable code, what was seen, and what to do."""
+
+    code: str
+    message: str
+    hint: str
 
 
 class SfmReport(_Report):
@@ -63,6 +145,7 @@ class SfmReport(_Report):
     photos: Photos
     sfm: SfmNumbers
     georef: GeorefNumbers | None
+    advice: list[Advice] = Field(default_factory=list)
 
 
 class TrainingReport(_Report):
@@ -106,6 +189,7 @@ class QualityReport(_Report):
     georef: GeorefNumbers | None
     training: TrainingReport
     delivery: DeliveryNumbers
+    advice: list[Advice] = Field(default_factory=list)
     stages: dict[str, float] | None = None
     total_seconds: float | None = None
 

@@ -22,6 +22,23 @@ class Preset(StrEnum):
     QUALITY = "quality"
 
 
+class Pairing(StrEnum):
+    """Which photos are compared with which; `auto` chooses by the set."""
+
+    AUTO = "auto"
+    EXHAUSTIVE = "exhaustive"
+    SPATIAL = "spatial"
+    SEQUENTIAL = "sequential"
+
+
+class Mapper(StrEnum):
+    """How poses are found; `auto` chooses by the set."""
+
+    AUTO = "auto"
+    INCREMENTAL = "incremental"
+    GLOBAL = "global"
+
+
 class TuningRequest(BaseModel):
     """The tuning fields as a caller may give them: every one optional, names as in the execution input."""
 
@@ -39,6 +56,13 @@ class TuningRequest(BaseModel):
     max_iterations: int | None = Field(None, ge=10, le=200_000)
     plateau_patience: int | None = Field(None, ge=100, le=100_000, description="iterations without a gain")
     sfm_max_size: int | None = Field(None, ge=320, le=8192, description="longer side for SfM, pixels")
+    sfm_pairs: Pairing | None = Field(
+        None, description="which photos are compared: auto, exhaustive, spatial or sequential"
+    )
+    sfm_mapper: Mapper | None = Field(None, description="auto, incremental or global")
+    drop_blurred: bool | None = Field(None, description="leave blurred photos out instead of warning")
+    sparse_text: bool | None = Field(None, description="also write the SfM model as COLMAP's text files")
+    dense_seeds: bool | None = Field(None, description="look for points by stereo where SfM found none")
     train_max_size: int | None = Field(None, ge=64, le=8192, description="longer side for training, pixels")
     max_gaussians: int | None = Field(None, ge=100, le=20_000_000)
     sh_degree: int | None = Field(None, ge=0, le=3)
@@ -71,6 +95,11 @@ class Tuning(BaseModel):
     max_iterations: int = 6000
     plateau_patience: int = 500
     sfm_max_size: int = 1600
+    sfm_pairs: Pairing = Pairing.AUTO
+    sfm_mapper: Mapper = Mapper.AUTO
+    drop_blurred: bool = False
+    sparse_text: bool = False
+    dense_seeds: bool = False
     train_max_size: int = 1024
     max_gaussians: int = 200_000
     sh_degree: int = 3

@@ -32,7 +32,12 @@ def read_report(path: Path, kind: type[Report]) -> Report:
 def assemble(sfm: SfmReport, training: TrainingReport, delivery: DeliveryNumbers) -> QualityReport:
     """The whole report, less what only the end of the pipeline knows (the stages' times)."""
     return QualityReport(
-        photos=sfm.photos, sfm=sfm.sfm, georef=sfm.georef, training=training, delivery=delivery
+        photos=sfm.photos,
+        sfm=sfm.sfm,
+        georef=sfm.georef,
+        training=training,
+        delivery=delivery,
+        advice=sfm.advice,
     )
 
 

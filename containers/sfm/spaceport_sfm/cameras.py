@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spaceport_sfm.photos import Photo
+from spaceport_sfm.photo import Photo
 
 # Two radial and two tangential terms: what a drone's rectilinear lens needs, and no more.
 CAMERA_MODEL = "OPENCV"

@@ -12,7 +12,7 @@ import pycolmap
 
 from spaceport_sfm.cameras import CAMERA_MODEL, photos_by_camera
 from spaceport_sfm.pairs import Pair
-from spaceport_sfm.photos import Photo
+from spaceport_sfm.photo import Photo
 
 # On brighton at 1600 px (points after filtering, error, CPU-seconds of extraction + exhaustive matching):
 #   8,192 features, up to 2 orientations each, Lowe ratio 0.80 (COLMAP's defaults): 6,473, 0.331 px, 43 + 28

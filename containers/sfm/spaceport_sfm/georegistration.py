@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from spaceport.quality import GeorefNumbers, Origin
 from spaceport_sfm.gps import Floats, Position, from_enu, median_position, to_enu
-from spaceport_sfm.photos import Photo
+from spaceport_sfm.photo import Photo
 
 MIN_POSITIONS = 3
 # A similarity has 7 unknowns and three positions give 9 numbers: below seven positions the median residual

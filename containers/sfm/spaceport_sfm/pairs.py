@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from spaceport_sfm.gps import Floats, median_position, to_enu
-from spaceport_sfm.photos import Photo
+from spaceport_sfm.photo import Photo
 
 Pair = tuple[str, str]
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict
 
 from spaceport.errors import UserError
 from spaceport.progress import Progress
 from spaceport.quality import RefusedPhoto
 from spaceport_sfm.extraction import ExtractedPhoto
-from spaceport_sfm.gps import Position, position_from_exif
+from spaceport_sfm.gps import position_from_exif
+from spaceport_sfm.photo import Photo
 from spaceport_sfm.steps import CHECKING
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")  # judged by content, whatever the suffix says
@@ -46,32 +46,6 @@ TURNS = {
 }
 
 logger = logging.getLogger(__name__)
-
-
-class Photo(BaseModel):
-    """A normalised photo.
-
-    Attributes:
-        name: its file name in the folder of normalised photos and in the model.
-        source: its full name in the zip.
-        width, height: pixels, as normalised.
-        body, lens: what EXIF says; empty where it says nothing.
-        focal: EXIF focal length in mm and its 35-mm equivalent, (0, 0) where unknown.
-        taken: EXIF capture time with fractions of a second, sortable; empty where unknown.
-        position: where GPS says it was taken, if that can be true.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    source: str
-    width: int
-    height: int
-    body: str = ""
-    lens: str = ""
-    focal: tuple[float, float] = (0.0, 0.0)
-    taken: str = ""
-    position: Position | None = None
 
 
 @dataclass(frozen=True)

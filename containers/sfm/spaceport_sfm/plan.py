@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from spaceport_sfm.georegistration import GeoReference
-from spaceport_sfm.photos import Photo
+from spaceport_sfm.photo import Photo
 
 
 class _Frozen(BaseModel):

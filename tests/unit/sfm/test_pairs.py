@@ -10,7 +10,7 @@ import pytest
 from spaceport_sfm.cameras import photos_by_camera
 from spaceport_sfm.gps import Position, from_enu
 from spaceport_sfm.pairs import SPATIAL_NEIGHBOURS, SPATIAL_NEIGHBOURS_WIDER, Strategy, plan_pairs
-from spaceport_sfm.photos import Photo
+from spaceport_sfm.photo import Photo
 
 ORIGIN = Position(lat=46.84, lon=-91.99, alt=150.0)
 
