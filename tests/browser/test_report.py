@@ -20,13 +20,42 @@ QUALITY = {
         "given": 9,
         "refused": [{"name": NAME, "code": "not_an_image", "reason": "is not an image file"}],
         "registered": 3,
+        "warned": [{"name": NAME, "code": "blurred", "reason": "is blurred: a third as sharp as the others"}],
         "unregistered": [NAME] * 5,
     },
-    "sfm": {"seconds": 9.5, "cpu_seconds": 18.0, "reprojection_px": 0.4, "points": 99, "mean_track": 3.5},
+    "sfm": {
+        "seconds": 9.5, "cpu_seconds": 18.0, "reprojection_px": 0.4, "points": 99, "mean_track": 3.5,
+        "phases": [
+            {"name": "features", "seconds": 5.5, "cpu_seconds": 11.0},
+            {"name": "matching", "seconds": 4.0, "cpu_seconds": 7.0},
+        ],
+        "lenses": [
+            {
+                "camera": f"DJI FC330 {NAME}", "photos": 3, "focal_px": 936.2, "focal_prior_px": 925.0,
+                "focal_sigma_px": 4.2,
+            },
+        ],
+        "other_models": [3, 2],
+        "dense_seeds": 4321,
+    },
     "georef": {
         "rms_horizontal_m": 0.437, "rms_vertical_m": 0.393,
         "origin": {"lat": 46.842642, "lon": -91.993871, "alt": 153.1},
+        "source": "ground_control",
+        "control": {
+            "used": ["1", "2", "3", "4"], "rms_horizontal_m": 0.012, "rms_vertical_m": 0.021,
+            "check": ["5"], "check_rms_horizontal_m": 0.034, "check_rms_vertical_m": 0.055,
+            "rejected": [f"point 6 in {NAME} is 4.2 m off: it may be another point's"],
+        },
     },
+    "advice": [
+        {
+            "code": "unregistered",
+            "message": f"5 of 8 photos fitted nowhere, {NAME} first.",
+            "hint": "Fly with more overlap: 80 % ahead, 70 % to the sides.",
+        },
+        {"code": "nadir", "message": "All photos look straight down.", "hint": "Add some oblique ones."},
+    ],
     "training": {
         "seconds": 60.0, "iterations": 1500, "stopped_by": "plateau", "gaussians": 2000,
         "gaussians_initial": 99, "psnr_train": 25.0, "psnr_holdout": 17.4, "ssim_holdout": 0.42,

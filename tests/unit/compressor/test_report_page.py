@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from spaceport.quality import QualityReport
+from spaceport.quality import Advice, ControlNumbers, Lens, PhaseNumbers, PhotoWarning, QualityReport
 from spaceport.report_times import with_times
 from spaceport_compressor.report_page.numbers import MEANINGS, size
 from spaceport_compressor.report_page.page import Material, write_report_page
@@ -60,6 +60,10 @@ LOG = "".join(
     f' {(0.25, 0.5, 0.75, 1.0)[min(3, (i - 1) // 375)]}, "sh_degree": 3}}\n'
     for i in range(100, 1501, 100)
 )
+CONTROL = {
+    "used": ["1", "2", "4", "5"], "rms_horizontal_m": 0.012, "rms_vertical_m": 0.021, "check": ["<3>"],
+    "check_rms_horizontal_m": 0.034, "check_rms_vertical_m": 0.055, "rejected": ["point 6 <img> is 4 m off"],
+}  # fmt: skip
 WITHOUT_HOLDOUT = dict.fromkeys(
     ("psnr_holdout", "ssim_holdout", "detail_holdout", "psnr_holdout_initial"), None
 ) | {"holdout": []}
@@ -157,7 +161,9 @@ def test_every_number_of_the_contract_is_told():
                 yield f"{path}{name}"
 
     elsewhere = {  # lists, and what only the end knows: each has a part of the page to itself
-        "photos.refused", "photos.unregistered", "training.holdout", "stages", "total_seconds",
+        "photos.refused", "photos.warned", "photos.unregistered", "sfm.other_models", "sfm.lenses",
+        "sfm.phases", "georef.control.used", "georef.control.check", "georef.control.rejected", "advice",
+        "training.holdout", "stages", "total_seconds",
     }  # fmt: skip
     told = {meaning.path for group in MEANINGS.values() for meaning in group}
     assert told == set(leaves(QualityReport)) - elsewhere
@@ -193,6 +199,79 @@ def test_without_gps_there_is_no_scale_and_no_north(write):
     assert page.count(ABSENT) == 5
     assert "No scale, no north" in text
     assert ">N</text>" not in page
+
+
+def test_advice_comes_first_and_plain(write):
+    seen = {"code": "overlap", "message": "2 photos <fit> nowhere.", "hint": "Fly lines closer together."}
+    page = write(quality().model_copy(update={"advice": [Advice(**seen)]}))
+    assert "2 photos <fit> nowhere.Fly lines closer together." in Read(page).text
+    assert page.index("Fly lines closer") < page.index("<img") < page.index("<main>")
+
+
+def test_warned_photos_and_models_of_their_own_are_told(write):
+    told = quality()
+    warned = PhotoWarning(name="<soft>.jpg", code="blurred", reason="is blurred")
+    photos = told.photos.model_copy(update={"warned": [warned]})
+    sfm = told.sfm.model_copy(update={"other_models": [7, 3], "dense_seeds": 1234})
+    text = Read(write(told.model_copy(update={"photos": photos, "sfm": sfm}))).text
+    assert "<soft>.jpgis blurred" in text
+    assert "7 and 3 photos fit each other" in text
+    assert "1,234" in text
+
+
+def test_lenses_tell_how_sure_their_focal_length_is(write):
+    told = quality()
+    lenses = [
+        Lens(camera="DJI <FC330>", photos=3, focal_px=1010.0, focal_prior_px=1000.0, focal_sigma_px=1.0),
+        Lens(camera="", photos=1, focal_px=990.0, focal_prior_px=1000.0, focal_sigma_px=9.9),
+        Lens(camera="old", photos=2, focal_px=500.0, focal_sigma_px=25.0),
+        Lens(camera="odd", photos=2, focal_px=500.0),
+    ]
+    text = Read(write(told.model_copy(update={"sfm": told.sfm.model_copy(update={"lenses": lenses})}))).text
+    assert "DJI <FC330>, 3 photos" in text
+    assert "Known to ±1.0 px (0.099 %): heights can be trusted. EXIF makes it 1,000 px, 1.0 % less." in text
+    assert "Unnamed camera, 1 photo" in text
+    assert "uncertain by that share too, 1 cm in each metre. EXIF makes it 1,000 px, 1.0 % more." in text
+    assert "5 cm in each metre. Some oblique photos would settle it. The photos’ EXIF says nothing" in text
+    assert "How sure that is could not be told." in text
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_ground_control_tells_what_it_was_checked_with(write, checked):
+    unchecked = {"check": [], "check_rms_horizontal_m": None, "check_rms_vertical_m": None}
+    control = ControlNumbers.model_validate(CONTROL | ({} if checked else unchecked))
+    told = quality()
+    georef = told.georef.model_copy(update={"source": "ground_control", "control": control})
+    page = write(told.model_copy(update={"georef": georef}))
+    text = Read(page).text
+    assert "4 points (1, 2, 4, 5), and misses them by 0.01 m level, 0.02 m up." in text
+    assert ("1 point (<3>) did not take part; there it is off by 0.03 m level, 0.06 m up." in text) == checked
+    assert ("how exact it is elsewhere nobody measured" in text) != checked
+    assert "point 6 <img> is 4 m off" in text
+    assert "rests on 4 ground control points" in text
+    assert ABSENT not in page
+
+
+def test_steps_of_the_poses_have_their_times(write):
+    told = quality()
+    phases = [PhaseNumbers(name="matching", seconds=7.5, cpu_seconds=15.0)]
+    text = Read(write(told.model_copy(update={"sfm": told.sfm.model_copy(update={"phases": phases})}))).text
+    assert re.search(r"Matching photos ?7\.5 s ?15 s", text)
+
+
+def test_what_a_job_does_not_have_is_not_told_of(write):
+    page = write(quality())
+    text = Read(page).text
+    for words in (
+        "For a better model",
+        "Focal length",
+        "Ground control",
+        "step by step",
+        "of their own",
+        "stereo",
+    ):
+        assert words not in text
+    assert "Used, but" not in text
 
 
 def test_the_times_are_put_in_later(write):

@@ -19,6 +19,7 @@ STOPPED_BY = {
     "plateau": "the PSNR no longer rose",
     "target_psnr": "the asked PSNR was reached",
 }
+RESTS_ON = {"gps": "the photos’ GPS", "ground_control": "ground control points"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Meaning:
         path: the field in `quality.json`, dotted.
         form: from the value to its text, unit included.
         told: what it says and what is good; may be empty where the name says it all.
+        rare: only some jobs have it, and others don't miss it: no row where it is null or zero.
     """
 
     path: str
     name: str
     form: Callable[[Any], str]
     told: str = ""
+    rare: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,13 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             _decimals(1),
             "in how many photos a point was found; below 3 the overlap is small",
         ),
+        Meaning(
+            "sfm.dense_seeds",
+            "Points by stereo",
+            _count,
+            "found in addition where photos have no corners to match: lawn, roofs, canopy",
+            rare=True,
+        ),
         Meaning("sfm.seconds", "Time for the poses", in_words),
         Meaning("sfm.cpu_seconds", "Summed over cores", in_words),
     ),
@@ -123,6 +133,41 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
         ),
         Meaning("georef.origin.lon", "Longitude", _decimals(6, "°"), "east is positive"),
         Meaning("georef.origin.alt", "Altitude", _decimals(1, " m"), "as the photos’ EXIF has it"),
+        Meaning(
+            "georef.source",
+            "Rests on",
+            lambda source: RESTS_ON.get(source, source),
+            "what the model’s place, size and north were taken from",
+            rare=True,
+        ),
+        Meaning(
+            "georef.control.rms_horizontal_m",
+            "Off the control points, level",
+            _decimals(3, " m"),
+            "root mean square at the points that the model was laid on",
+            rare=True,
+        ),
+        Meaning(
+            "georef.control.rms_vertical_m",
+            "Off the control points, up",
+            _decimals(3, " m"),
+            "the same, up and down",
+            rare=True,
+        ),
+        Meaning(
+            "georef.control.check_rms_horizontal_m",
+            "Off the check points, level",
+            _decimals(3, " m"),
+            "at points that took no part: how exact the model is",
+            rare=True,
+        ),
+        Meaning(
+            "georef.control.check_rms_vertical_m",
+            "Off the check points, up",
+            _decimals(3, " m"),
+            "the same, up and down",
+            rare=True,
+        ),
     ),
     "Likeness to the photos": (
         Meaning(
@@ -204,17 +249,26 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
 def read_out(quality: QualityReport) -> tuple[Group, ...]:
     """All numbers of `quality`, grouped as MEANINGS is; stage times and lists have places of their own."""
     return tuple(
-        Group(title, tuple(_number(quality, meaning) for meaning in meanings))
+        Group(
+            title,
+            tuple(
+                _number(meaning, value)
+                for meaning in meanings
+                if (value := _value(quality, meaning.path)) or not meaning.rare
+            ),
+        )
         for title, meanings in MEANINGS.items()
     )
 
 
-def _number(quality: QualityReport, meaning: Meaning) -> Number:
-    parts = meaning.path.split(".")
-    value = reduce(lambda part, name: None if part is None else getattr(part, name), parts, quality)
+def _value(quality: QualityReport, path: str) -> Any:
+    return reduce(lambda part, name: None if part is None else getattr(part, name), path.split("."), quality)
+
+
+def _number(meaning: Meaning, value: Any) -> Number:
     return Number(
         name=meaning.name,
         value=None if value is None else meaning.form(value),
-        absent=ABSENT.get(parts[0], ""),
+        absent=ABSENT.get(meaning.path.partition(".")[0], ""),
         told=meaning.told,
     )

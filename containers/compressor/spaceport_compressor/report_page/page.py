@@ -23,6 +23,7 @@ from spaceport_compressor.report_page.pictures import (
     opening_picture,
 )
 from spaceport_compressor.report_page.plan_view import plan_view
+from spaceport_compressor.report_page.survey import control_words, lenses, phases
 from spaceport_compressor.report_page.verdict import figures, verdict
 from spaceport_compressor.viewer_camera import opening_camera
 from spaceport_render.gaussians import Gaussians
@@ -55,6 +56,7 @@ def write_report_page(path: Path, material: Material) -> None:
     cameras = [view.camera for view in material.views]
     opening = opening_camera(cameras, delivered)
     judged = judge(delivered, material.judged_views)
+    control = quality.georef.control if quality.georef else None
     style = _resource("page.css")
     page = _template().render(
         style=style,
@@ -75,6 +77,9 @@ def write_report_page(path: Path, material: Material) -> None:
         charts=training_curve.draw_curves(training_curve.read_entries(material.training_log)),
         chart=training_curve,
         groups=read_out(quality),
+        lenses=lenses(quality.sfm),
+        phases=phases(quality.sfm),
+        control_words=control_words(control) if control else None,
         times=PLACE,
     )
     path.write_text(page, encoding="utf-8")

@@ -42,15 +42,25 @@ def figures(quality: QualityReport) -> Sequence[Figure]:
         Figure(f"{training.psnr_train:.1f}", "dB", "PSNR, training photos", "flatters; none held out")
         if held_out is None
         else Figure(f"{held_out:.1f}", "dB", "PSNR, held-out photos", _look(held_out)[0]),
-        Figure("–", "", "off the GPS", "no GPS: without scale and north")
-        if georef is None
-        else Figure(f"{georef.rms_horizontal_m:.2f}", "m", "off the GPS, level", "agreement, not accuracy"),
+        _off(georef),
         Figure(
             *size(quality.delivery.sog_bytes).split(),
             "model.sog",
             f"{quality.delivery.gaussians:,} Gaussians",
         ),
     )
+
+
+def _off(georef: GeorefNumbers | None) -> Figure:
+    if georef is None:
+        return Figure("–", "", "off the GPS", "no GPS: without scale and north")
+    if (control := georef.control) is None:
+        return Figure(f"{georef.rms_horizontal_m:.2f}", "m", "off the GPS, level", "agreement, not accuracy")
+    if control.check_rms_horizontal_m is None:
+        return Figure(
+            f"{control.rms_horizontal_m:.2f}", "m", "off the control points, level", "none left to check"
+        )
+    return Figure(f"{control.check_rms_horizontal_m:.2f}", "m", "off the check points, level", "its accuracy")
 
 
 def _placed(photos: Photos) -> str:
@@ -77,7 +87,13 @@ def _likeness(training: TrainingReport) -> str:
 def _geo(georef: GeorefNumbers | None) -> str:
     if georef is None:
         return "It has no scale and no north, for want of usable GPS."
-    return f"It is to scale and north is known: the flight fits its GPS to {georef.rms_horizontal_m:.2f} m."
+    if (control := georef.control) is None:
+        rests = f"the flight fits its GPS to {georef.rms_horizontal_m:.2f} m"
+    else:
+        off = control.check_rms_horizontal_m
+        checked = "" if off is None else f", {off:.2f} m off the check points"
+        rests = f"it rests on {len(control.used)} ground control points{checked}"
+    return f"It is to scale and north is known: {rests}."
 
 
 def _look(psnr_db: float) -> tuple[str, str]:
