@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from spaceport.job_program import MlTree, run_program
@@ -23,14 +24,15 @@ def main() -> int:
     def program(progress: ProgressWriter) -> None:
         scratch = tree.root / "scratch"  # on the job's own volume: the system's /tmp may be small
         scratch.mkdir(parents=True, exist_ok=True)
-        build_scene(
-            _only_zip(tree.processing_input("photos")),
-            Tuning.from_environment(os.environ),
-            progress,
-            photo_folder=tree.processing_output("extracted"),
-            output=tree.processing_output("colmap"),
-            scratch=scratch,
-        )
+        with TemporaryDirectory(prefix="sfm-", dir=scratch) as work:
+            build_scene(
+                _only_zip(tree.processing_input("photos")),
+                Tuning.from_environment(os.environ),
+                progress,
+                photo_folder=tree.processing_output("extracted"),
+                output=tree.processing_output("colmap"),
+                work=Path(work),
+            )
 
     return run_program(SFM, tree.processing_message, program)
 

@@ -20,7 +20,7 @@ class ReconstructionPlan(_Frozen):
     Attributes:
         photos: in name order, which fixes their ids in the model.
         photo_folder: where the normalised photos are.
-        workspace: a folder for the database and the mapper's own files.
+        work: a folder of our own for the ledger, the database and the models on the way.
         output: where `sparse/` and `dense/` go.
         max_size: longer side that features are found at, pixels.
         seed: of everything that draws samples.
@@ -28,19 +28,38 @@ class ReconstructionPlan(_Frozen):
 
     photos: list[Photo]
     photo_folder: Path
-    workspace: Path
+    work: Path
     output: Path
     max_size: int
     seed: int
 
     @property
+    def database(self) -> Path:
+        return self.work / "database.db"
+
+    @property
+    def refined(self) -> Path:
+        """The model after the last adjustment, in the mapper's own frame."""
+        return self.work / "refined"
+
+    @property
+    def sparse(self) -> Path:
+        """The model as delivered."""
+        return self.output / "sparse"
+
+    @property
+    def dense(self) -> Path:
+        """The undistorted photos and the model that fits them."""
+        return self.output / "dense"
+
+    @property
     def outcome_file(self) -> Path:
-        return self.workspace / "outcome.json"
+        return self.work / "outcome.json"
 
     @property
     def message_file(self) -> Path:
         """Where the child leaves the text of its failure (`spaceport.errors.ErrorText`)."""
-        return self.workspace / "message"
+        return self.work / "message"
 
 
 class ReconstructionOutcome(_Frozen):

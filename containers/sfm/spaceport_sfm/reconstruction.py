@@ -9,10 +9,14 @@ from __future__ import annotations
 import faulthandler
 import logging
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import NoneType
+from typing import TypeVar
 
 import numpy as np
 import pycolmap
+from pydantic import BaseModel, ConfigDict
 
 from spaceport.errors import UserError
 from spaceport.job_program import run_program
@@ -21,8 +25,9 @@ from spaceport.stages import SFM
 from spaceport_sfm.features import create_database, extract_features, match
 from spaceport_sfm.georegistration import GeoReference, georeference, located
 from spaceport_sfm.guard import end_with_parent
-from spaceport_sfm.mapping import MappedScene, map_scene, refine
-from spaceport_sfm.pairs import plan_pairs
+from spaceport_sfm.mapping import map_scene, refine
+from spaceport_sfm.pairs import Pair, plan_pairs
+from spaceport_sfm.phases import Ledger, Phase, fresh
 from spaceport_sfm.photos import MIN_PHOTOS
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.steps import FEATURES, MAPPING, MATCHING, UNDISTORTION
@@ -31,7 +36,36 @@ from spaceport_sfm.upright import upright_frame
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
 
+Result = TypeVar("Result")
+
 logger = logging.getLogger("spaceport_sfm.reconstruction")  # run as __main__
+
+
+class Mapped(BaseModel):
+    """What mapping found.
+
+    Attributes:
+        model: name of the folder that holds the model; empty where not even two photos fit together.
+        registered: names of the photos that have a pose, sorted.
+        other_models: photos in each of the models that could not be joined with this one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = ""
+    registered: list[str] = []
+    other_models: list[int] = []
+
+
+class Placed(BaseModel):
+    """Measures of the model in its final frame; `georef` is None where the photos carry no usable GPS."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    points: int
+    mean_track: float
+    reprojection_px: float
+    georef: GeoReference | None
 
 
 def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionOutcome:
@@ -40,81 +74,160 @@ def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionO
     Raises:
         UserError: `too_few_registered`.
     """
-    pycolmap.set_random_seed(plan.seed)
-    database = plan.workspace / "database.db"
-    _find_features(plan, database, progress)
-    scene = _match_and_map(plan, database, progress)
-    refine(scene.model)
-    georef = _place(scene.model, plan)
-    MAPPING.tell(progress, 1.0, registered=len(scene.registered), points=scene.model.num_points3D())
-
-    UNDISTORTION.tell(progress, 0.0)
-    sparse = plan.output / "sparse"
-    sparse.mkdir(parents=True, exist_ok=True)
-    scene.model.write(sparse)
-    undistort(sparse, plan.photo_folder, plan.output / "dense")
-    (sparse / "georef.json").write_text(georef.model_dump_json(indent=2) if georef else "null")
+    run = ReconstructionRun(plan, progress)
+    run.find_features()
+    pairs = plan_pairs(plan.photos)
+    run.match(Phase.MATCHING, pairs.pairs)
+    mapped = run.map_scene()
+    if pairs.wider and len(mapped.registered) < len(plan.photos):
+        run.match(Phase.MATCHING_MORE, pairs.wider)
+        mapped = run.map_more(mapped)
+    _require_enough(mapped.registered, len(plan.photos))
+    run.refine(mapped)
+    placed = run.place()
+    run.undistort()
     return ReconstructionOutcome(
-        registered=scene.registered,
-        other_models=list(scene.other_models),
-        points=scene.model.num_points3D(),
-        mean_track=scene.model.compute_mean_track_length(),
-        reprojection_px=scene.model.compute_mean_reprojection_error(),
-        georef=georef,
+        registered=mapped.registered,
+        other_models=mapped.other_models,
+        points=placed.points,
+        mean_track=placed.mean_track,
+        reprojection_px=placed.reprojection_px,
+        georef=placed.georef,
     )
 
 
-def _find_features(plan: ReconstructionPlan, database: Path, progress: Progress) -> None:
-    count = len(plan.photos)
-    FEATURES.tell(progress, 0.0, photos=count)
-    create_database(database, plan.photo_folder, plan.photos)
-    extract_features(
-        database,
-        plan.photo_folder,
-        plan.photos,
-        plan.max_size,
-        lambda done: FEATURES.tell(progress, done / count, photos=count),
-    )
+class ReconstructionRun:
+    """The phases of the child process, each entered in the ledger of `plan.work` when it has ended.
 
+    They hand each other files, never objects, and start from the same random numbers: so a run that was
+    interrupted and resumed computes with the very same bytes as one that was not.
+    """
 
-def _match_and_map(plan: ReconstructionPlan, database: Path, progress: Progress) -> MappedScene:
-    """Map what the chosen pairs give; once more with more pairs where photos are left over."""
-    count = len(plan.photos)
-    pair_plan = plan_pairs(plan.photos)
-    best: MappedScene | None = None
-    for attempt, pairs in enumerate(filter(None, (pair_plan.pairs, pair_plan.wider))):
-        logger.info("%s matching, try %d: %d pairs", pair_plan.strategy, attempt + 1, len(pairs))
+    def __init__(self, plan: ReconstructionPlan, progress: Progress) -> None:
+        self._plan = plan
+        self._progress = progress
+        self._ledger = Ledger(plan.work)
 
-        def matched(done: int, total: int = len(pairs)) -> None:
-            MATCHING.tell(progress, done / total)
+    def find_features(self) -> None:
+        """Features of all photos into the database; one that is there already gets those it lacks."""
+        plan, count = self._plan, len(self._plan.photos)
 
-        match(
-            database,
-            plan.workspace / f"pairs{attempt}.txt",
-            pairs,
-            plan.seed,
-            matched,
-        )
+        def work() -> None:
+            FEATURES.tell(self._progress, 0.0, photos=count)
+            create_database(plan.database, plan.photo_folder, plan.photos)
+            extract_features(
+                plan.database,
+                plan.photo_folder,
+                plan.photos,
+                plan.max_size,
+                lambda done: FEATURES.tell(self._progress, done / count, photos=count),
+            )
+
+        self._run(Phase.FEATURES, NoneType, work, leaves=[plan.database])
+
+    def match(self, phase: Phase, pairs: Sequence[Pair]) -> None:
+        """Matches of `pairs` into the database; those that are there already are kept."""
+        plan = self._plan
+
+        def work() -> None:
+            logger.info("%s: %d pairs", phase.value, len(pairs))
+            match(
+                plan.database,
+                plan.work / f"{phase.value}_pairs.txt",
+                pairs,
+                plan.seed,
+                lambda done: MATCHING.tell(self._progress, done / len(pairs)),
+            )
+
+        self._run(phase, NoneType, work)
+
+    def map_scene(self) -> Mapped:
+        """The largest model that the matches give."""
+        return self._run(Phase.MAPPING, Mapped, lambda: self._map(Phase.MAPPING))
+
+    def map_more(self, before: Mapped) -> Mapped:
+        """The largest model now that there are more matches, or the one `before` if that is larger."""
+
+        def work() -> Mapped:
+            after = self._map(Phase.MAPPING_MORE)
+            return after if len(after.registered) > len(before.registered) else before
+
+        return self._run(Phase.MAPPING_MORE, Mapped, work)
+
+    def refine(self, mapped: Mapped) -> None:
+        """The mapper's model, adjusted as a whole and cleaned."""
+        plan = self._plan
+
+        def work() -> None:
+            model = pycolmap.Reconstruction(plan.work / mapped.model)
+            refine(model)
+            model.write(fresh(plan.refined))
+
+        self._run(Phase.REFINEMENT, NoneType, work, leaves=[plan.refined])
+
+    def place(self) -> Placed:
+        """The refined model in its final frame, as it is delivered."""
+        plan = self._plan
+
+        def work() -> Placed:
+            model = pycolmap.Reconstruction(plan.refined)
+            georef = _place(model, plan)
+            sparse = fresh(plan.sparse)
+            model.write(sparse)
+            (sparse / "georef.json").write_text(georef.model_dump_json(indent=2) if georef else "null")
+            posed = sum(image.has_pose for image in model.images.values())
+            MAPPING.tell(self._progress, 1.0, registered=posed, points=model.num_points3D())
+            return Placed(
+                points=model.num_points3D(),
+                mean_track=model.compute_mean_track_length(),
+                reprojection_px=model.compute_mean_reprojection_error(),
+                georef=georef,
+            )
+
+        return self._run(Phase.PLACEMENT, Placed, work, leaves=[plan.sparse])
+
+    def undistort(self) -> None:
+        """The training input: photos without lens distortion, and the model that fits them."""
+        plan = self._plan
+
+        def work() -> None:
+            UNDISTORTION.tell(self._progress, 0.0)
+            undistort(plan.sparse, plan.photo_folder, fresh(plan.dense))
+
+        self._run(Phase.UNDISTORTION, NoneType, work, leaves=[plan.dense])
+
+    def _map(self, phase: Phase) -> Mapped:
+        plan, count = self._plan, len(self._plan.photos)
         scene = map_scene(
-            database,
+            plan.database,
             plan.photo_folder,
-            plan.workspace / f"models{attempt}",
+            fresh(plan.work / "mapper"),
             plan.seed,
-            lambda registered: MAPPING.tell(progress, 0.9 * registered / count, registered=registered),
+            lambda registered: MAPPING.tell(self._progress, 0.9 * registered / count, registered=registered),
         )
-        if scene and (best is None or len(scene.registered) > len(best.registered)):
-            best = scene
-        if best and len(best.registered) == count:
-            break
-    registered = len(best.registered) if best else 0
-    if best is None or registered < max(MIN_PHOTOS, MIN_REGISTERED_SHARE * count):
+        if scene is None:
+            return Mapped()
+        scene.model.write(fresh(plan.work / phase.value))
+        return Mapped(model=phase.value, registered=scene.registered, other_models=list(scene.other_models))
+
+    def _run(
+        self, phase: Phase, kind: type[Result], work: Callable[[], Result], leaves: Sequence[Path] = ()
+    ) -> Result:
+        def seeded() -> Result:
+            pycolmap.set_random_seed(self._plan.seed)
+            return work()
+
+        return self._ledger.run(phase, kind, seeded, leaves)
+
+
+def _require_enough(registered: Sequence[str], count: int) -> None:
+    if len(registered) < max(MIN_PHOTOS, MIN_REGISTERED_SHARE * count):
         raise UserError(
             "too_few_registered",
-            f"Only {registered} of {count} photos could be placed: the others don't show enough of the same "
-            "sharp detail.",
+            f"Only {len(registered)} of {count} photos could be placed: the others don't show "
+            "enough of the same sharp detail.",
             "Fly with more overlap (80 % ahead, 70 % to the sides), leave out blurred ones and other places.",
         )
-    return best
 
 
 def _place(model: pycolmap.Reconstruction, plan: ReconstructionPlan) -> GeoReference | None:
