@@ -37,8 +37,8 @@ def develop(radiance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
     return _TONES[np.minimum(light * (_TONE_STEPS / _BRIGHTEST), _TONE_STEPS - 1).astype(np.uint16)]
 
 
-def encode_jpeg(pixels: NDArray[np.uint8], exif: Image.Exif) -> bytes:
+def encode_jpeg(pixels: NDArray[np.uint8], exif: Image.Exif, xmp: bytes) -> bytes:
     """The photo's file."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY, exif=exif)
+    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY, exif=exif, xmp=xmp)
     return file.getvalue()

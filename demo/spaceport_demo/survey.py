@@ -11,14 +11,17 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from spaceport_demo.exif import Geodetic, enu_to_geodetic, make_exif
-from spaceport_demo.flight import Shot, focal_pixels, ground_pixel, plan_flight
+from spaceport_demo.flight import TAKE_OFF_HEIGHT, Shot, focal_pixels, ground_pixel, plan_flight
 from spaceport_demo.ground import Ground, bake_ground
 from spaceport_demo.landscape import Landscape, make_landscape
 from spaceport_demo.photo import develop, encode_jpeg
 from spaceport_demo.raycast import render_view
+from spaceport_demo.xmp import GimbalAngles, gimbal_angles, make_xmp
 
 ORIGIN = Geodetic(46.86214, 8.22875, 469.0)  # a lake in the middle of Switzerland
 GPS_SIGMA = 1.5  # metres on each axis: a drone without RTK
+GIMBAL_SIGMA = 0.7  # degrees on each angle: what a gimbal's inertial sensors and the compass are good for
+BAROMETER_SIGMA = 0.5  # metres
 TAKE_OFF = datetime(2025, 7, 5, 14, 20, 0, tzinfo=UTC)
 SECONDS_BETWEEN_PHOTOS = 4
 
@@ -56,7 +59,19 @@ def take_photos(survey: Survey) -> Iterator[tuple[str, bytes]]:
         view = render_view(landscape, ground, shot.seen_by(survey.width, survey.height))
         taken = TAKE_OFF + timedelta(seconds=SECONDS_BETWEEN_PHOTOS * index)
         exif = make_exif(gps, taken, survey.width, survey.height)
-        yield shot.name, encode_jpeg(develop(view.radiance, rng), exif)
+        xmp = _sensed(survey, index, shot, gps)
+        yield shot.name, encode_jpeg(develop(view.radiance, rng), exif, xmp)
+
+
+def _sensed(survey: Survey, index: int, shot: Shot, gps: Geodetic) -> bytes:
+    """The XMP packet with what the drone's sensors make of `shot`."""
+    rng = np.random.default_rng([survey.seed, 5, index])
+    true = gimbal_angles(shot.rotation)
+    yaw, pitch, roll = np.array([true.yaw, true.pitch, true.roll]) + rng.normal(0.0, GIMBAL_SIGMA, 3)
+    # A gimbal's pitch ends at straight down: what is read beyond it is the same, told as that.
+    gimbal = GimbalAngles(float(yaw), max(float(pitch), -90.0), float(roll))
+    height = float(shot.position[2] - TAKE_OFF_HEIGHT + rng.normal(0.0, BAROMETER_SIGMA))
+    return make_xmp(gimbal, height, gps.altitude)
 
 
 def truth(survey: Survey) -> dict[str, object]:

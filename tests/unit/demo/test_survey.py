@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -17,13 +18,23 @@ import pycolmap
 import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from scipy.spatial.transform import Rotation
 
 from spaceport_demo.__main__ import main
-from spaceport_demo.flight import Shot
+from spaceport_demo.flight import TAKE_OFF_HEIGHT, Shot
 from spaceport_demo.ground import Ground
 from spaceport_demo.landscape import Landscape
 from spaceport_demo.raycast import GROUND, View, render_view
-from spaceport_demo.survey import GPS_SIGMA, ORIGIN, Survey, pack, take_photos, truth
+from spaceport_demo.survey import (
+    BAROMETER_SIGMA,
+    GIMBAL_SIGMA,
+    GPS_SIGMA,
+    ORIGIN,
+    Survey,
+    pack,
+    take_photos,
+    truth,
+)
 
 SMALL = Survey(photos=4, width=160, height=120)
 WIDTH, HEIGHT = 800, 600
@@ -131,6 +142,28 @@ class TestTags:
         assert (spread > 0.6 * GPS_SIGMA).all()
         assert (spread < 1.5 * GPS_SIGMA).all()
         assert np.abs(errors).max() < 4 * GPS_SIGMA
+
+    def test_the_gimbal_points_where_the_truth_does(self, flown: Path) -> None:
+        # Given the angles in each photo's XMP, and a camera that looks north and level at zeros
+        told = json.loads((flown / "truth.json").read_text())
+        level = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # its x, y, z in the world
+        angles, heights = [], []
+        with zipfile.ZipFile(flown / "demo-flight.zip") as archive:
+            for photo in told["photos"]:
+                xmp = Image.open(io.BytesIO(archive.read(photo["name"]))).info["xmp"].decode()
+                sensed = {name: float(value) for name, value in re.findall(r'drone-dji:(\w+)="(.+?)"', xmp)}
+                # When it is turned clockwise about down, up about right, clockwise about the view
+                turned = Rotation.from_euler(
+                    "YXZ",
+                    [sensed[f"Gimbal{axis}Degree"] for axis in ("Yaw", "Pitch", "Roll")],
+                    degrees=True,
+                )
+                error = Rotation.from_matrix(np.array(photo["rotation"]) @ (level.T @ turned.as_matrix()))
+                angles.append(np.degrees(error.magnitude()))
+                heights.append(sensed["RelativeAltitude"] - (photo["position"][2] - TAKE_OFF_HEIGHT))
+        # Then it points as the true one, up to the noise on three angles, at the true height above take-off
+        assert 0.5 * GIMBAL_SIGMA < np.mean(angles) < 3 * GIMBAL_SIGMA
+        assert np.abs(heights).max() < 4 * BAROMETER_SIGMA
 
     def test_the_focal_length_fits_the_pinhole(self, flown: Path, tmp_path: Path) -> None:
         camera = json.loads((flown / "truth.json").read_text())["camera"]
