@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spaceport.quality import GeorefNumbers, Photos, QualityReport, TrainingReport
+from spaceport.quality import ControlNumbers, GeorefNumbers, Photos, QualityReport, TrainingReport
 from spaceport.stages import STAGES
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
 from spaceport_cli.results import Results
 from spaceport_cli.wording import counted, size, stage_title
 
-_REFUSED_SHOWN = 10  # the rest is in quality.json
+_PHOTOS_SHOWN = 10  # of those that something is wrong with; the rest is in quality.json
 
 
 def summary(status: JobStatus, results: Results | None) -> str:
@@ -21,6 +21,7 @@ def summary(status: JobStatus, results: Results | None) -> str:
         *(_measured(results.quality) if results and results.quality else ()),
         *_times(status),
         *_places(status, results),
+        *(_advice(results.quality) if results and results.quality else ()),
     ]
     lines = [f"{status.message}  {status.job_name or status.job_id}"]
     lines += [f"  {label:<9} {text}" for label, text in rows]
@@ -47,20 +48,40 @@ def _measured(quality: QualityReport) -> Iterator[tuple[str, str]]:
 
 def _photos(photos: Photos) -> Iterator[tuple[str, str]]:
     yield "photos", f"{photos.registered} of {photos.given} placed"
-    for refused in photos.refused[:_REFUSED_SHOWN]:
-        yield "refused", f"{refused.name}: {refused.reason}"
-    hidden = len(photos.refused) - _REFUSED_SHOWN
-    if hidden > 0:
-        yield "refused", f"and {hidden} more, see quality.json"
+    for label, photos_told in (("refused", photos.refused), ("warned", photos.warned)):
+        for photo in photos_told[:_PHOTOS_SHOWN]:
+            yield label, f"{photo.name}: {photo.reason}"
+        hidden = len(photos_told) - _PHOTOS_SHOWN
+        if hidden > 0:
+            yield label, f"and {hidden} more, see quality.json"
 
 
 def _place(georef: GeorefNumbers | None) -> str:
     if georef is None:
         return "not geo-referenced, so without scale: no GPS, or too few photos with it, or all in one line"
+    level, up, against = georef.rms_horizontal_m, georef.rms_vertical_m, "GPS"
+    if georef.control is not None:
+        level, up, against = georef.control.rms_horizontal_m, georef.control.rms_vertical_m, "ground control"
+    checked = _checked(georef.control) if georef.control else ""
     return (
-        f"{georef.rms_horizontal_m:.2f} m horizontal, {georef.rms_vertical_m:.2f} m vertical"
-        f" (RMS against GPS), at {georef.origin.lat:.5f}, {georef.origin.lon:.5f}"
+        f"{level:.2f} m horizontal, {up:.2f} m vertical (RMS against {against}){checked},"
+        f" at {georef.origin.lat:.5f}, {georef.origin.lon:.5f}"
     )
+
+
+def _checked(control: ControlNumbers) -> str:
+    if control.check_rms_horizontal_m is None or control.check_rms_vertical_m is None:
+        return ""
+    return (
+        f", {control.check_rms_horizontal_m:.2f} m and {control.check_rms_vertical_m:.2f} m"
+        f" against {counted(len(control.check), 'check point')}"
+    )
+
+
+def _advice(quality: QualityReport) -> Iterator[tuple[str, str]]:
+    """What to do better next time: last, where the eye rests."""
+    for advice in quality.advice:
+        yield "advice", f"{advice.message} {advice.hint}"
 
 
 def _quality(training: TrainingReport) -> str:
