@@ -30,6 +30,8 @@ class Photo(BaseModel):
         name: its file name in the folder of normalised photos and in the model.
         source: its full name in the zip.
         width, height: pixels, as normalised.
+        original_size: (width, height) of the file as it was given, before EXIF's orientation.
+        orientation: EXIF's, 1..8, that the file was set upright by.
         body, lens: what EXIF says; empty where it says nothing.
         focal: EXIF focal length in mm and its 35-mm equivalent, (0, 0) where unknown.
         focal_px: what EXIF or XMP makes the focal length, pixels as normalised; None where they don't say.
@@ -48,6 +50,8 @@ class Photo(BaseModel):
     source: str
     width: int
     height: int
+    original_size: tuple[int, int] | None = None
+    orientation: int = 1
     body: str = ""
     lens: str = ""
     focal: tuple[float, float] = (0.0, 0.0)

@@ -122,13 +122,14 @@ def _prepare(photo: ExtractedPhoto, folder: Path, max_size: int) -> Photo | Refu
 def _normalise(photo: ExtractedPhoto, folder: Path, max_size: int) -> Photo:
     target = folder / f"{photo.name}.jpg"
     with _open(photo.file) as image:
-        width, height = image.size
+        original_size = width, height = image.size
         _check_shape(width, height)
         scale = min(1.0, max_size / max(width, height))
         image.draft("RGB", (round(2 * width * scale), round(2 * height * scale)))  # JPEG: decode at 1/2, 1/4
         _decode(image)
         exif = _read_exif(image)  # after the pixels: a PNG's may stand behind them
-        plain = image.format == "JPEG" and image.mode == "RGB" and exif.get(ExifTags.Base.Orientation, 1) == 1
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        plain = image.format == "JPEG" and image.mode == "RGB" and orientation == 1
         if plain and scale == 1.0:
             shutil.copyfile(photo.file, target)
             size = (width, height)
@@ -140,7 +141,10 @@ def _normalise(photo: ExtractedPhoto, folder: Path, max_size: int) -> Photo:
             upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0).save(
                 target, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=_upright_exif(exif, size)
             )
-    return _described(photo, target.name, size, exif)
+    described = _described(photo, target.name, size, exif)
+    return described.model_copy(
+        update={"original_size": original_size, "orientation": orientation if orientation in TURNS else 1}
+    )
 
 
 def _open(file: Path) -> Image.Image:

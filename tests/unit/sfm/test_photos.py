@@ -119,6 +119,8 @@ def test_a_turned_photo_is_set_upright_once(prepare, tmp_path):
     assert upright.shape == (400, 300)
     assert upright[:150].min() > 200
     assert upright[250:].max() < 50
+    # And the record tells how the file's own pixels lie in it
+    assert (good.original_size, good.orientation) == ((400, 300), 6)
 
 
 def test_sixteen_bits_become_eight_without_clipping(prepare, tmp_path):
