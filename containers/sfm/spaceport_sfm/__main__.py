@@ -7,34 +7,39 @@ import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 
 from spaceport.job_program import MlTree, run_program
 from spaceport.progress import ProgressWriter
 from spaceport.stages import SFM
 from spaceport.tuning import Tuning
+from spaceport_sfm.plan import ReconstructionPlan
 from spaceport_sfm.program import build_scene
+from spaceport_sfm.stop_signal import Interrupted, StopSignal
 
 
 def main() -> int:
     """Run the stage; return the exit code."""
-    signal.signal(signal.SIGTERM, _stop)
+    stop = StopSignal()
+    signal.signal(signal.SIGTERM, stop)  # what SageMaker stops a job by
     tree = MlTree.from_environment()
 
     def program(progress: ProgressWriter) -> None:
         scratch = tree.root / "scratch"  # on the job's own volume: the system's /tmp may be small
         scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="sfm-", dir=scratch) as work:
-            build_scene(
-                _only_zip(tree.processing_input("photos")),
-                Tuning.from_environment(os.environ),
-                progress,
+            plan = ReconstructionPlan(
+                source=_only_zip(tree.processing_input("photos")),
+                tuning=Tuning.from_environment(os.environ),
                 photo_folder=tree.processing_output("extracted"),
                 output=tree.processing_output("colmap"),
                 work=Path(work),
             )
+            build_scene(plan, progress, stop)
 
-    return run_program(SFM, tree.processing_message, program)
+    try:
+        return run_program(SFM, tree.processing_message, program)
+    except Interrupted as interrupted:
+        return interrupted.exit_code
 
 
 def _only_zip(folder: Path) -> Path:
@@ -42,11 +47,6 @@ def _only_zip(folder: Path) -> Path:
     if len(found) != 1:
         raise FileNotFoundError(f"{folder} must hold exactly one zip, it holds {len(found)}")
     return found[0]
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """SageMaker stops a job by SIGTERM: leave through every `finally`, which ends the child process."""
-    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

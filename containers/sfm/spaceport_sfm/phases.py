@@ -25,6 +25,8 @@ from spaceport.quality import PhaseNumbers
 
 Result = TypeVar("Result")
 
+_BLOCK_BYTES = 16 << 20
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,6 +43,25 @@ class Phase(StrEnum):
     PLACEMENT = "placement"
     UNDISTORTION = "undistortion"
     SEEDS = "seeds"
+
+    @property
+    def doing(self) -> str:
+        """What is done in this phase, to go on a sentence with."""
+        return _DOING[self]
+
+
+_DOING = {
+    Phase.PHOTOS: "reading the photos",
+    Phase.FEATURES: "finding features",
+    Phase.MATCHING: "matching photos",
+    Phase.MAPPING: "placing the photos",
+    Phase.MATCHING_MORE: "matching photos that were left over",
+    Phase.MAPPING_MORE: "placing photos that were left over",
+    Phase.REFINEMENT: "refining the model",
+    Phase.PLACEMENT: "placing the model on Earth",
+    Phase.UNDISTORTION: "removing lens distortion",
+    Phase.SEEDS: "looking for points by stereo",
+}
 
 
 class _Entry(BaseModel):
@@ -106,11 +127,10 @@ class Ledger:
             kind: of the result: anything that pydantic can write as JSON and read again.
             leaves: what the phase leaves on disk; where one is gone, the phase and all later are run again.
         """
-        result_type = TypeAdapter(kind)
-        leaves = list(leaves)
         file = self._file(phase)
         if file.is_file() and all(path.exists() for path in leaves):
-            return result_type.validate_python(_Entry.model_validate_json(file.read_text()).result)
+            entry = _Entry.model_validate_json(file.read_text())
+            return TypeAdapter(kind).validate_python(entry.result)
         self._forget_from(phase)
         _write_atomically(self._running, phase.value)
         stopwatch = Stopwatch()
@@ -118,7 +138,7 @@ class Ledger:
         entry = _Entry(
             seconds=round(stopwatch.wall(), 3),
             cpu_seconds=round(stopwatch.cpu(), 3),
-            result=result_type.dump_python(result, mode="json"),
+            result=TypeAdapter(kind).dump_python(result, mode="json"),
         )
         _write_atomically(file, entry.model_dump_json(indent=1))
         return result
@@ -134,9 +154,17 @@ class Ledger:
             for phase, entry in entries
         ]
 
-    def running(self) -> Phase | None:
-        """The phase that was begun last."""
-        return Phase(self._running.read_text()) if self._running.is_file() else None
+    def result(self, phase: Phase, kind: type[Result]) -> Result | None:
+        """What `phase` returned, None if it has not ended."""
+        file = self._file(phase)
+        if not file.is_file():
+            return None
+        entry = _Entry.model_validate_json(file.read_text())
+        return TypeAdapter(kind).validate_python(entry.result)
+
+    def doing(self) -> str:
+        """What is done in the phase that was begun last, in words."""
+        return Phase(self._running.read_text()).doing if self._running.is_file() else "starting"
 
     @property
     def _running(self) -> Path:
@@ -196,20 +224,26 @@ class Stopwatch:
         return _cpu_seconds() - self._cpu
 
 
-def fingerprint(*files_or_folders: Path, settings: Iterable[str] = ()) -> str:
+def fingerprint(
+    *files_or_folders: Path, settings: Iterable[str] = (), step: Callable[[], None] = lambda: None
+) -> str:
     """A digest of files byte for byte, alone or in folders, of their names, and of `settings`.
 
-    A second or two for each GB, most of it for reading what the next phase then finds in the cache.
+    A second or two for each GB, most of it for reading what the next phase then finds in the cache. `step` is
+    called many times a second.
     """
     digest = hashlib.blake2b(digest_size=16)
     for given in files_or_folders:
         files = [given] if given.is_file() else sorted(path for path in given.rglob("*") if path.is_file())
         for file in files:
+            digest.update(f"{file.relative_to(given.parent)}\0".encode(errors="surrogateescape"))
+            digest.update(file.stat().st_size.to_bytes(8, "big"))
             with file.open("rb") as content:
-                of_file = hashlib.file_digest(content, "blake2b").hexdigest()
-            digest.update(f"{file.relative_to(given.parent)}\0{of_file}\n".encode(errors="surrogateescape"))
+                while block := content.read(_BLOCK_BYTES):
+                    step()
+                    digest.update(block)
     for setting in settings:
-        digest.update(f"{setting}\n".encode())
+        digest.update(f"{setting}\0".encode())
     return digest.hexdigest()
 
 

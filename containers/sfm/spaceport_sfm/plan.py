@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from spaceport.tuning import Tuning
 from spaceport_sfm.georegistration import GeoReference
-from spaceport_sfm.photo import Photo
+from spaceport_sfm.photos import PreparedPhotos
 
 
 class _Frozen(BaseModel):
@@ -18,20 +19,18 @@ class ReconstructionPlan(_Frozen):
     """The work of the child process.
 
     Attributes:
-        photos: in name order, which fixes their ids in the model.
-        photo_folder: where the normalised photos are.
+        source: the photos as they were given.
+        tuning: of the job.
+        photo_folder: where the normalised photos go.
         work: a folder of our own for the ledger, the database and the models on the way.
         output: where `sparse/` and `dense/` go.
-        max_size: longer side that features are found at, pixels.
-        seed: of everything that draws samples.
     """
 
-    photos: list[Photo]
+    source: Path
+    tuning: Tuning
     photo_folder: Path
     work: Path
     output: Path
-    max_size: int
-    seed: int
 
     @property
     def database(self) -> Path:
@@ -66,12 +65,14 @@ class ReconstructionOutcome(_Frozen):
     """What the child process measured.
 
     Attributes:
+        prepared: the photos that were used, and those that were refused.
         registered: names of the photos that have a pose, sorted.
         other_models: photos in each of the models that could not be joined with the one delivered.
         points, mean_track, reprojection_px: of the delivered points.
         georef: None where the photos carry no usable GPS.
     """
 
+    prepared: PreparedPhotos
     registered: list[str]
     other_models: list[int]
     points: int

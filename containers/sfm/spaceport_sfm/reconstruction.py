@@ -1,15 +1,20 @@
-"""The guarded child process: normalised photos in, a geo-registered model and its undistorted photos out.
+"""The guarded child process: photos as given in, a geo-registered model and its undistorted photos out.
 
 Run as `python -m spaceport_sfm.reconstruction PLAN.json`; leaves `plan.outcome_file`, or the text of its
-failure in `plan.message_file`. Nothing else imports pycolmap: a crash of it ends this process only.
+failure in `plan.message_file`. Nothing else decodes photos or imports pycolmap: a crash ends this process
+only.
 """
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import logging
+import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import TypeVar
@@ -22,13 +27,15 @@ from spaceport.errors import UserError
 from spaceport.job_program import run_program
 from spaceport.progress import Progress
 from spaceport.stages import SFM
+from spaceport_sfm.extraction import extract
 from spaceport_sfm.features import create_database, extract_features, match
 from spaceport_sfm.georegistration import GeoReference, georeference, located
-from spaceport_sfm.guard import end_with_parent
+from spaceport_sfm.guard import end_with_parent, out_of_memory
 from spaceport_sfm.mapping import map_scene, refine
 from spaceport_sfm.pairs import Pair, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
-from spaceport_sfm.photos import MIN_PHOTOS
+from spaceport_sfm.photo import Photo
+from spaceport_sfm.photos import MIN_PHOTOS, PreparedPhotos, prepare_photos, require_enough
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.steps import FEATURES, MAPPING, MATCHING, UNDISTORTION
 from spaceport_sfm.undistortion import undistort
@@ -69,24 +76,28 @@ class Placed(BaseModel):
 
 
 def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionOutcome:
-    """Features, matches, poses, place on Earth, undistorted photos.
+    """Photos, features, matches, poses, place on Earth, undistorted photos.
 
     Raises:
-        UserError: `too_few_registered`.
+        UserError: for photos that can't be used, and `too_few_registered`.
     """
     run = ReconstructionRun(plan, progress)
-    run.find_features()
-    pairs = plan_pairs(plan.photos)
+    prepared = run.take_in()
+    require_enough(prepared.good, prepared.refused)
+    photos = prepared.good
+    run.find_features(photos)
+    pairs = plan_pairs(photos)
     run.match(Phase.MATCHING, pairs.pairs)
-    mapped = run.map_scene()
-    if pairs.wider and len(mapped.registered) < len(plan.photos):
+    mapped = run.map_scene(photos)
+    if pairs.wider and len(mapped.registered) < len(photos):
         run.match(Phase.MATCHING_MORE, pairs.wider)
-        mapped = run.map_more(mapped)
-    _require_enough(mapped.registered, len(plan.photos))
+        mapped = run.map_more(photos, mapped)
+    _require_enough(mapped.registered, len(photos))
     run.refine(mapped)
-    placed = run.place()
+    placed = run.place(photos)
     run.undistort()
     return ReconstructionOutcome(
+        prepared=prepared,
         registered=mapped.registered,
         other_models=mapped.other_models,
         points=placed.points,
@@ -108,18 +119,40 @@ class ReconstructionRun:
         self._progress = progress
         self._ledger = Ledger(plan.work)
 
-    def find_features(self) -> None:
+    def take_in(self) -> PreparedPhotos:
+        """The photos checked and normalised into `plan.photo_folder`."""
+        plan = self._plan
+
+        def work() -> PreparedPhotos:
+            unpacked = fresh(plan.work / "unpacked")
+            extraction = extract(plan.source, unpacked, self._progress)
+            prepared = prepare_photos(
+                extraction.photos,
+                fresh(plan.photo_folder),
+                plan.tuning.sfm_max_size,
+                available_cores(),
+                self._progress,
+            )
+            shutil.rmtree(unpacked)
+            return replace(prepared, refused=(*extraction.refused, *prepared.refused))
+
+        prepared = self._run(Phase.PHOTOS, PreparedPhotos, work, leaves=[plan.photo_folder])
+        for photo in prepared.refused:
+            logger.warning("refused: %s %s", photo.name, photo.reason)
+        return prepared
+
+    def find_features(self, photos: Sequence[Photo]) -> None:
         """Features of all photos into the database; one that is there already gets those it lacks."""
-        plan, count = self._plan, len(self._plan.photos)
+        plan, count = self._plan, len(photos)
 
         def work() -> None:
             FEATURES.tell(self._progress, 0.0, photos=count)
-            create_database(plan.database, plan.photo_folder, plan.photos)
+            create_database(plan.database, plan.photo_folder, photos)
             extract_features(
                 plan.database,
                 plan.photo_folder,
-                plan.photos,
-                plan.max_size,
+                photos,
+                plan.tuning.sfm_max_size,
                 lambda done: FEATURES.tell(self._progress, done / count, photos=count),
             )
 
@@ -135,21 +168,21 @@ class ReconstructionRun:
                 plan.database,
                 plan.work / f"{phase.value}_pairs.txt",
                 pairs,
-                plan.seed,
+                plan.tuning.seed,
                 lambda done: MATCHING.tell(self._progress, done / len(pairs)),
             )
 
         self._run(phase, NoneType, work)
 
-    def map_scene(self) -> Mapped:
+    def map_scene(self, photos: Sequence[Photo]) -> Mapped:
         """The largest model that the matches give."""
-        return self._run(Phase.MAPPING, Mapped, lambda: self._map(Phase.MAPPING))
+        return self._run(Phase.MAPPING, Mapped, lambda: self._map(Phase.MAPPING, photos))
 
-    def map_more(self, before: Mapped) -> Mapped:
+    def map_more(self, photos: Sequence[Photo], before: Mapped) -> Mapped:
         """The largest model now that there are more matches, or the one `before` if that is larger."""
 
         def work() -> Mapped:
-            after = self._map(Phase.MAPPING_MORE)
+            after = self._map(Phase.MAPPING_MORE, photos)
             return after if len(after.registered) > len(before.registered) else before
 
         return self._run(Phase.MAPPING_MORE, Mapped, work)
@@ -165,13 +198,13 @@ class ReconstructionRun:
 
         self._run(Phase.REFINEMENT, NoneType, work, leaves=[plan.refined])
 
-    def place(self) -> Placed:
+    def place(self, photos: Sequence[Photo]) -> Placed:
         """The refined model in its final frame, as it is delivered."""
         plan = self._plan
 
         def work() -> Placed:
             model = pycolmap.Reconstruction(plan.refined)
-            georef = _place(model, plan)
+            georef = _place(model, photos, plan.tuning.seed)
             sparse = fresh(plan.sparse)
             model.write(sparse)
             (sparse / "georef.json").write_text(georef.model_dump_json(indent=2) if georef else "null")
@@ -196,13 +229,13 @@ class ReconstructionRun:
 
         self._run(Phase.UNDISTORTION, NoneType, work, leaves=[plan.dense])
 
-    def _map(self, phase: Phase) -> Mapped:
-        plan, count = self._plan, len(self._plan.photos)
+    def _map(self, phase: Phase, photos: Sequence[Photo]) -> Mapped:
+        plan, count = self._plan, len(photos)
         scene = map_scene(
             plan.database,
             plan.photo_folder,
             fresh(plan.work / "mapper"),
-            plan.seed,
+            plan.tuning.seed,
             lambda registered: MAPPING.tell(self._progress, 0.9 * registered / count, registered=registered),
         )
         if scene is None:
@@ -214,7 +247,7 @@ class ReconstructionRun:
         self, phase: Phase, kind: type[Result], work: Callable[[], Result], leaves: Sequence[Path] = ()
     ) -> Result:
         def seeded() -> Result:
-            pycolmap.set_random_seed(self._plan.seed)
+            pycolmap.set_random_seed(self._plan.tuning.seed)
             return work()
 
         return self._ledger.run(phase, kind, seeded, leaves)
@@ -230,13 +263,13 @@ def _require_enough(registered: Sequence[str], count: int) -> None:
         )
 
 
-def _place(model: pycolmap.Reconstruction, plan: ReconstructionPlan) -> GeoReference | None:
+def _place(model: pycolmap.Reconstruction, photos: Sequence[Photo], seed: int) -> GeoReference | None:
     """Take `model` into its local frame, metres east-north-up by GPS, else upright by its cameras."""
     posed = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
     centres = {image.name: np.asarray(image.projection_center()) for image in posed}
     points = np.array([point.xyz for point in model.points3D.values()]).reshape(-1, 3)
-    positions = located(plan.photos)
-    georef = georeference(centres, positions, points, plan.seed)
+    positions = located(photos)
+    georef = georeference(centres, positions, points, seed)
     if georef:
         similarity = georef.similarity
     else:
@@ -249,6 +282,11 @@ def _place(model: pycolmap.Reconstruction, plan: ReconstructionPlan) -> GeoRefer
     return georef
 
 
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def main(plan_file: Path) -> int:
     """Do what `plan_file` says; return the exit code."""
     faulthandler.enable()  # so that a crash leaves a traceback in the job's log
@@ -256,7 +294,18 @@ def main(plan_file: Path) -> int:
     plan = ReconstructionPlan.model_validate_json(plan_file.read_text())
 
     def program(progress: Progress) -> None:
-        outcome = reconstruct(plan, progress)
+        try:
+            outcome = reconstruct(plan, progress)
+        except MemoryError as error:
+            raise out_of_memory(Ledger(plan.work).doing()) from error
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise UserError(
+                "disk_full",
+                f"The disk was full while {Ledger(plan.work).doing()}.",
+                f"Make room on the disk of {plan.work}, or send fewer photos.",
+            ) from error
         plan.outcome_file.write_text(outcome.model_dump_json())
 
     return run_program(SFM, plan.message_file, program)

@@ -60,7 +60,7 @@ def test_a_phase_that_failed_is_run_again_and_the_one_before_is_not(work):
 
     ledger = Ledger.open(work, "inputs")
 
-    assert ledger.running() == Phase.MATCHING
+    assert ledger.doing() == Phase.MATCHING.doing
     assert ledger.run(Phase.FEATURES, int, unexpected) == 1
     assert ledger.run(Phase.MATCHING, int, lambda: 2) == 2
 
