@@ -13,13 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from pyproj import Transformer
+from pyproj.enums import TransformDirection
 
 Floats = NDArray[np.float64]
-
-# WGS 84, NIMA TR8350.2: semi-major axis in metres, flattening, first eccentricity squared.
-SEMI_MAJOR_M = 6378137.0
-FLATTENING = 1 / 298.257223563
-ECCENTRICITY_2 = FLATTENING * (2 - FLATTENING)
 
 # Lowest dry land to airliners' ceiling, with room for the geoid: an altitude outside is a broken tag.
 ALTITUDE_RANGE_M = (-600.0, 15_000.0)
@@ -79,22 +76,35 @@ def _altitude(gps: Mapping[int, Any]) -> float | None:
 def to_enu(positions: Sequence[Position], origin: Position) -> Floats:
     """`positions` as (N, 3) metres east, north and up of `origin`; a missing altitude is the origin's."""
     ground = origin.alt or 0.0
-    ecef = np.array(
-        [_ecef(place.lat, place.lon, ground if place.alt is None else place.alt) for place in positions]
-    ).reshape(-1, 3)
-    return (ecef - _ecef(origin.lat, origin.lon, ground)) @ _enu_axes(origin).T
+    places = [(place.lon, place.lat, ground if place.alt is None else place.alt) for place in positions]
+    longitudes, latitudes, altitudes = np.array(places, dtype=np.float64).reshape(-1, 3).T
+    return np.stack(_local(origin).transform(longitudes, latitudes, altitudes), axis=1)
 
 
 def from_enu(offset: Floats, origin: Position) -> Position:
     """The position `offset` (3,) metres east, north and up of `origin`."""
-    x, y, z = _ecef(origin.lat, origin.lon, origin.alt or 0.0) + offset @ _enu_axes(origin)
-    across = math.hypot(x, y)
-    latitude, altitude = math.atan2(z, across * (1 - ECCENTRICITY_2)), 0.0
-    for _ in range(6):  # converges below a micrometre in 3 steps near the ground
-        normal = SEMI_MAJOR_M / math.sqrt(1 - ECCENTRICITY_2 * math.sin(latitude) ** 2)
-        altitude = across * math.cos(latitude) + z * math.sin(latitude) - SEMI_MAJOR_M**2 / normal
-        latitude = math.atan2(z, across * (1 - ECCENTRICITY_2 * normal / (normal + altitude)))
-    return Position(lat=math.degrees(latitude), lon=math.degrees(math.atan2(y, x)), alt=altitude)
+    lon, lat, alt = _local(origin).transform(*offset.tolist(), direction=TransformDirection.INVERSE)
+    return Position(lat=lat, lon=lon, alt=alt)
+
+
+def enu_pipeline(origin: Position) -> str:
+    """The way from longitude, latitude (degrees) and height to metres about `origin`, as a PROJ string."""
+    return (
+        "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad "
+        f"+step +proj=cart +ellps=WGS84 +step {enu_frame(origin)}"
+    )
+
+
+def enu_frame(origin: Position) -> str:
+    """The local frame about `origin` as a PROJ string: metres east, north and up (EPSG method 9836)."""
+    return (
+        f"+proj=topocentric +ellps=WGS84 +lat_0={origin.lat!r} +lon_0={origin.lon!r} "
+        f"+h_0={origin.alt or 0.0!r}"
+    )
+
+
+def _local(origin: Position) -> Transformer:
+    return Transformer.from_pipeline(enu_pipeline(origin))
 
 
 def median_position(positions: Sequence[Position]) -> Position:
@@ -110,26 +120,4 @@ def median_position(positions: Sequence[Position]) -> Position:
         lat=float(np.median([place.lat for place in positions])),
         lon=longitude,
         alt=float(np.median(altitudes)) if altitudes else None,
-    )
-
-
-def _ecef(latitude: float, longitude: float, altitude: float) -> Floats:
-    """Earth-centred, earth-fixed metres, (3,)."""
-    phi, lam = math.radians(latitude), math.radians(longitude)
-    normal = SEMI_MAJOR_M / math.sqrt(1 - ECCENTRICITY_2 * math.sin(phi) ** 2)
-    across = (normal + altitude) * math.cos(phi)
-    up = (normal * (1 - ECCENTRICITY_2) + altitude) * math.sin(phi)
-    return np.array([across * math.cos(lam), across * math.sin(lam), up])
-
-
-def _enu_axes(origin: Position) -> Floats:
-    """Rows: the directions east, north and up at `origin`, in ECEF."""
-    phi, lam = math.radians(origin.lat), math.radians(origin.lon)
-    sin_phi, cos_phi, sin_lam, cos_lam = math.sin(phi), math.cos(phi), math.sin(lam), math.cos(lam)
-    return np.array(
-        [
-            [-sin_lam, cos_lam, 0.0],
-            [-sin_phi * cos_lam, -sin_phi * sin_lam, cos_phi],
-            [cos_phi * cos_lam, cos_phi * sin_lam, sin_phi],
-        ]
     )
