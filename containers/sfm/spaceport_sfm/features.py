@@ -11,7 +11,7 @@ from pathlib import Path
 import pycolmap
 
 from spaceport_sfm.cameras import CAMERA_MODEL, photos_by_camera
-from spaceport_sfm.pairs import Pair
+from spaceport_sfm.pair import Pair
 from spaceport_sfm.photo import Photo
 
 # On brighton at 1600 px (points after filtering, error, CPU-seconds of extraction + exhaustive matching):

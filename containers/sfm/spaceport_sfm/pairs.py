@@ -1,127 +1,136 @@
-"""Which pairs of photos are compared. All of them costs N² time, so large sets compare neighbours only."""
+"""Which photos are compared: the strategy that fits the set, and further pairs for those left over.
+
+All pairs cost N² time. Every other strategy's number of pairs grows with N, whatever the photos tell of
+themselves.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from itertools import combinations
+from itertools import chain, islice, zip_longest
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from spaceport_sfm.gps import Floats, median_position, to_enu
+from spaceport.errors import UserError
+from spaceport.tuning import Pairing
+from spaceport_sfm.gps import Floats
+from spaceport_sfm.pair import Pair, in_order
+from spaceport_sfm.pairs_exhaustive import exhaustive
+from spaceport_sfm.pairs_sequential import capture_order, sequential
+from spaceport_sfm.pairs_spatial import local_positions, spatial
 from spaceport_sfm.photo import Photo
-
-Pair = tuple[str, str]
 
 # Without GPS all pairs of up to 40 photos (780) cost about as much as finding their features; with GPS
 # the neighbours of 18 photos give the same model for 60 % of the matching, so only tiny sets take all.
 EXHAUSTIVE_MAX_PHOTOS = 40
 EXHAUSTIVE_MAX_LOCATED_PHOTOS = 12
-# Below this, GPS error (3-5 m) says little about who is whose neighbour.
+# GPS chooses where this share of the photos has it; the others are compared by order.
+LOCATED_SHARE = 0.5
+# Four fifths within half of this: GPS error (3-5 m) says little about who is whose neighbour.
 SPATIAL_MIN_EXTENT_M = 50.0
-# Photos of an 80 % × 70 % overlap grid see the same ground as their 8 nearest; where that leaves photos
-# over (oblique views), the second try takes more.
-SPATIAL_NEIGHBOURS = 8
-SPATIAL_NEIGHBOURS_WIDER = 20
-# As COLMAP's sequential matcher: the next ten, and ever rarer ones (every power of two) to close loops.
-SEQUENTIAL_OVERLAP = 10
-SEQUENTIAL_OVERLAP_WIDER = 20
-SEQUENTIAL_REACH = 512
-# A second try may compare all pairs up to here: 7,140 pairs, about five minutes on 2 cores.
-EXHAUSTIVE_RETRY_MAX_PHOTOS = 120
+# The retry compares a left-over photo with so many others (all, in a set as small as that), and costs
+# no more than the first try; a small set's may cost so many pairs in any case: a minute on 2 cores.
+RETRY_PARTNERS = 120
+RETRY_PAIRS = 600
 
+STRATEGIES: Mapping[Pairing, Callable[[Sequence[Photo]], Iterator[Pair]]] = {
+    Pairing.EXHAUSTIVE: exhaustive,
+    Pairing.SPATIAL: spatial,
+    Pairing.SEQUENTIAL: sequential,
+}
 
-class Strategy(StrEnum):
-    """How pairs were chosen."""
-
-    EXHAUSTIVE = "exhaustive"
-    SPATIAL = "spatial"
-    SEQUENTIAL = "sequential"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PairPlan:
-    """Pairs of photo names to compare, sorted; `wider` has those of the second try, where one makes sense."""
+    """Pairs of photo names to compare, each once, sorted; `strategy` chose them (never `auto`)."""
 
-    strategy: Strategy
+    strategy: Pairing
     pairs: tuple[Pair, ...]
-    wider: tuple[Pair, ...] = ()
 
 
-def plan_pairs(photos: Sequence[Photo]) -> PairPlan:
-    """The pairs to compare: all of a small or dense set, else neighbours by GPS, else by capture order."""
-    located = [photo for photo in photos if photo.position is not None]
-    enu = _enu(located)
-    extent = float(np.ptp(enu[:, :2], axis=0).max()) if located else 0.0
-    mostly_located = len(located) >= 0.8 * len(photos)  # the others are matched by order, below
-    spread_out = mostly_located and extent >= SPATIAL_MIN_EXTENT_M
-    few = EXHAUSTIVE_MAX_LOCATED_PHOTOS if spread_out else EXHAUSTIVE_MAX_PHOTOS
-    if len(photos) <= few or (mostly_located and not spread_out):
-        return PairPlan(Strategy.EXHAUSTIVE, _sorted(exhaustive(photos)))
-    if mostly_located:
-        strays = [photo for photo in photos if photo.position is None]
+def plan_pairs(photos: Sequence[Photo], pairing: Pairing = Pairing.AUTO) -> PairPlan:
+    """The pairs to compare by the strategy `pairing`; `auto` takes the one that fits the set.
 
-        def choose(neighbours: int, overlap: int) -> Iterator[Pair]:
-            yield from spatial(located, enu, neighbours)
-            yield from sequential(photos, overlap, only=strays)
-
-        strategy = Strategy.SPATIAL
-        first = choose(SPATIAL_NEIGHBOURS, SEQUENTIAL_OVERLAP)
-        second = choose(SPATIAL_NEIGHBOURS_WIDER, SEQUENTIAL_OVERLAP_WIDER)
-    else:
-        strategy = Strategy.SEQUENTIAL
-        first = sequential(photos, SEQUENTIAL_OVERLAP)
-        second = sequential(photos, SEQUENTIAL_OVERLAP_WIDER)
-    if len(photos) <= EXHAUSTIVE_RETRY_MAX_PHOTOS:
-        second = exhaustive(photos)
-    return PairPlan(strategy, _sorted(first), _sorted(second))
-
-
-def exhaustive(photos: Sequence[Photo]) -> Iterator[Pair]:
-    """Every pair."""
-    return combinations((photo.name for photo in photos), 2)
-
-
-def spatial(photos: Sequence[Photo], enu: Floats, neighbours: int) -> Iterator[Pair]:
-    """Each photo with the `neighbours` nearest in the plane; `enu` (N, 3) metres, a row a photo.
-
-    Heights are left out: two passes at different heights see the same ground.
+    Raises:
+        UserError: `pairs_need_gps` for `spatial` where under half of the photos have GPS: the few that
+            have it can't tell how the others lie.
     """
-    if len(photos) < 2:
-        return
-    _, nearest = cKDTree(enu[:, :2]).query(enu[:, :2], k=min(neighbours + 1, len(photos)))
-    for index, row in enumerate(nearest):
-        for other in row:
-            if other != index:
-                yield photos[index].name, photos[other].name
+    if pairing is Pairing.SPATIAL and not _mostly_located(photos):
+        located = sum(photo.position is not None for photo in photos)
+        raise UserError(
+            "pairs_need_gps",
+            f"sfm_pairs is spatial, but only {located} of {len(photos)} photos carry a GPS position.",
+            "Leave sfm_pairs at auto, or choose sequential (photos in the order flown) or exhaustive.",
+        )
+    strategy = _fitting(photos) if pairing is Pairing.AUTO else pairing
+    plan = PairPlan(strategy, in_order(STRATEGIES[strategy](photos)))
+    logger.info("%s pairs: %d of %d photos", strategy.value, len(plan.pairs), len(photos))
+    return plan
 
 
-def sequential(photos: Sequence[Photo], overlap: int, only: Sequence[Photo] | None = None) -> Iterator[Pair]:
-    """Each photo with the next `overlap` ones and the power-of-two-th ones after it, in capture order.
+def more_pairs(
+    photos: Sequence[Photo], tried: Sequence[Pair], unregistered: Collection[str]
+) -> tuple[Pair, ...]:
+    """Pairs that were not `tried`, each with one of the `unregistered` photos; the likeliest where bounded.
 
-    The order is that of capture times where every photo has one, else of names. With `only`, just the
-    pairs that one of those photos is in.
+    At most as many as were tried, or `RETRY_PAIRS`: a set that fits nowhere isn't worth more.
     """
-    ordered = sorted(photos, key=lambda photo: photo.name)
-    if all(photo.taken for photo in photos):
-        ordered.sort(key=lambda photo: photo.taken)
-    steps = {*range(1, overlap + 1), *(1 << power for power in range(SEQUENTIAL_REACH.bit_length()))}
-    wanted = None if only is None else {photo.name for photo in only}
-    for index, photo in enumerate(ordered):
-        for step in steps:
-            if index + step < len(ordered):
-                pair = (photo.name, ordered[index + step].name)
-                if wanted is None or wanted & set(pair):
-                    yield pair
+    done = set(tried)
+    limit = max(RETRY_PAIRS, len(done))
+    ordered = capture_order(photos)
+    places = _places(ordered)
+    queues = [
+        _likeliest_partners(index, ordered, places)
+        for index, photo in enumerate(ordered)
+        if photo.name in unregistered
+    ]
+    chosen: set[Pair] = set()
+    # In turn, so that every photo gets its best ones where the limit cuts off.
+    for pair in chain.from_iterable(zip_longest(*queues)):
+        if len(chosen) == limit:
+            break
+        if pair is not None and pair not in done:
+            chosen.add(pair)
+    return in_order(chosen)
 
 
-def _enu(located: Sequence[Photo]) -> Floats:
-    positions = [photo.position for photo in located if photo.position is not None]
-    return to_enu(positions, median_position(positions)) if positions else np.empty((0, 3))
+def _fitting(photos: Sequence[Photo]) -> Pairing:
+    spatial_tells = _mostly_located(photos) and _extent(photos) >= SPATIAL_MIN_EXTENT_M
+    few = EXHAUSTIVE_MAX_LOCATED_PHOTOS if spatial_tells else EXHAUSTIVE_MAX_PHOTOS
+    if len(photos) <= few:
+        return Pairing.EXHAUSTIVE
+    return Pairing.SPATIAL if spatial_tells else Pairing.SEQUENTIAL
 
 
-def _sorted(pairs: Iterator[Pair]) -> tuple[Pair, ...]:
-    """Each pair once, in one fixed order: results must not depend on how the pairs were found."""
-    return tuple(sorted({(min(pair), max(pair)) for pair in pairs}))
+def _mostly_located(photos: Sequence[Photo]) -> bool:
+    return sum(photo.position is not None for photo in photos) >= LOCATED_SHARE * len(photos)
+
+
+def _extent(photos: Sequence[Photo]) -> float:
+    """Metres across which four fifths of the located photos lie: one in the ocean doesn't count."""
+    enu = local_positions([photo for photo in photos if photo.position is not None])
+    return 2 * float(np.percentile(np.linalg.norm(enu[:, :2], axis=1), 80)) if len(enu) else 0.0
+
+
+def _places(photos: Sequence[Photo]) -> Floats:
+    """(N, 2) metres east and north; NaN for photos without a position."""
+    places = np.full((len(photos), 2), np.nan)
+    has_place = [photo.position is not None for photo in photos]
+    places[has_place] = local_positions([photo for photo in photos if photo.position is not None])[:, :2]
+    return places
+
+
+def _likeliest_partners(index: int, ordered: Sequence[Photo], places: Floats) -> list[Pair]:
+    """Pairs of photo `index` with `RETRY_PARTNERS` others at most: next in order and nearest, in turn."""
+    by_order = np.argsort(np.abs(np.arange(len(ordered)) - index), kind="stable")
+    distance = np.linalg.norm(places - places[index], axis=1)
+    by_place = np.argsort(distance, kind="stable")[: np.isfinite(distance).sum()]
+    turns = chain.from_iterable(zip_longest(by_order, by_place))
+    others = dict.fromkeys(int(other) for other in turns if other is not None and other != index)
+    name = ordered[index].name
+    partners = (ordered[other].name for other in islice(others, RETRY_PARTNERS))
+    return [(min(name, other), max(name, other)) for other in partners]

@@ -32,7 +32,8 @@ from spaceport_sfm.features import create_database, extract_features, match
 from spaceport_sfm.georegistration import GeoReference, georeference, located
 from spaceport_sfm.guard import end_with_parent, out_of_memory
 from spaceport_sfm.mapping import map_scene, refine
-from spaceport_sfm.pairs import Pair, plan_pairs
+from spaceport_sfm.pair import Pair
+from spaceport_sfm.pairs import more_pairs, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
 from spaceport_sfm.photo import Photo
 from spaceport_sfm.photos import MIN_PHOTOS, PreparedPhotos, prepare_photos, require_enough
@@ -86,11 +87,12 @@ def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionO
     require_enough(prepared.good, prepared.refused)
     photos = prepared.good
     run.find_features(photos)
-    pairs = plan_pairs(photos)
-    run.match(Phase.MATCHING, pairs.pairs)
+    pairs = plan_pairs(photos, plan.tuning.sfm_pairs).pairs
+    run.match(Phase.MATCHING, pairs)
     mapped = run.map_scene(photos)
-    if pairs.wider and len(mapped.registered) < len(photos):
-        run.match(Phase.MATCHING_MORE, pairs.wider)
+    left_over = {photo.name for photo in photos}.difference(mapped.registered)
+    if further := more_pairs(photos, pairs, left_over):
+        run.match(Phase.MATCHING_MORE, further)
         mapped = run.map_more(photos, mapped)
     _require_enough(mapped.registered, len(photos))
     run.refine(mapped)
