@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from spaceport.tuning import Tuning
-from spaceport_sfm.georegistration import GeoReference
+from spaceport_sfm.georeference import GeoReference
 from spaceport_sfm.photos import PreparedPhotos
 
 

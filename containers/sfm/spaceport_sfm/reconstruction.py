@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import faulthandler
+import fcntl
 import logging
 import os
 import shutil
@@ -19,7 +20,6 @@ from pathlib import Path
 from types import NoneType
 from typing import TypeVar
 
-import numpy as np
 import pycolmap
 from pydantic import BaseModel, ConfigDict
 
@@ -29,7 +29,7 @@ from spaceport.progress import Progress
 from spaceport.stages import SFM
 from spaceport_sfm.extraction import extract
 from spaceport_sfm.features import create_database, extract_features, match
-from spaceport_sfm.georegistration import GeoReference, georeference, located
+from spaceport_sfm.georeference import GeoReference
 from spaceport_sfm.guard import end_with_parent, out_of_memory
 from spaceport_sfm.mapping import map_scene, refine
 from spaceport_sfm.pair import Pair
@@ -37,10 +37,10 @@ from spaceport_sfm.pairs import more_pairs, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
 from spaceport_sfm.photo import Photo
 from spaceport_sfm.photos import MIN_PHOTOS, PreparedPhotos, prepare_photos, require_enough
+from spaceport_sfm.placement import place
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.steps import FEATURES, MAPPING, MATCHING, UNDISTORTION
 from spaceport_sfm.undistortion import undistort
-from spaceport_sfm.upright import upright_frame
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
 
@@ -206,7 +206,8 @@ class ReconstructionRun:
 
         def work() -> Placed:
             model = pycolmap.Reconstruction(plan.refined)
-            georef = _place(model, photos, plan.tuning.seed)
+            placement = place(model, photos, None, plan.tuning.seed)
+            georef = placement.georef
             sparse = fresh(plan.sparse)
             model.write(sparse)
             (sparse / "georef.json").write_text(georef.model_dump_json(indent=2) if georef else "null")
@@ -265,25 +266,6 @@ def _require_enough(registered: Sequence[str], count: int) -> None:
         )
 
 
-def _place(model: pycolmap.Reconstruction, photos: Sequence[Photo], seed: int) -> GeoReference | None:
-    """Take `model` into its local frame, metres east-north-up by GPS, else upright by its cameras."""
-    posed = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
-    centres = {image.name: np.asarray(image.projection_center()) for image in posed}
-    points = np.array([point.xyz for point in model.points3D.values()]).reshape(-1, 3)
-    positions = located(photos)
-    georef = georeference(centres, positions, points, seed)
-    if georef:
-        similarity = georef.similarity
-    else:
-        logger.warning("GPS does not tell where and how large the scene is: no place, no metres")
-        rotations = np.array([image.cam_from_world().rotation.matrix() for image in posed])
-        similarity = upright_frame(rotations, np.array(list(centres.values())), points)
-    model.transform(
-        pycolmap.Sim3d(similarity.scale, pycolmap.Rotation3d(similarity.rotation), similarity.translation)
-    )
-    return georef
-
-
 def available_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -294,6 +276,9 @@ def main(plan_file: Path) -> int:
     faulthandler.enable()  # so that a crash leaves a traceback in the job's log
     end_with_parent()
     plan = ReconstructionPlan.model_validate_json(plan_file.read_text())
+    # The child of a run that was killed may still be dying: it must not write to the folder that we work on.
+    # Held to our own end.
+    fcntl.flock(os.open(plan.work, os.O_RDONLY), fcntl.LOCK_EX)
 
     def program(progress: Progress) -> None:
         try:

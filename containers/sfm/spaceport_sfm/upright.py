@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from spaceport_sfm.georegistration import Similarity
-from spaceport_sfm.gps import Floats
+from spaceport_sfm.photo import Gimbal
+from spaceport_sfm.similarity import Floats, Gravity, Similarity
 
 # Level cameras' x axes are horizontal: they span the ground plane if their headings differ by some 15°
 # (the mean square of the sine of that is 0.07, split over two directions).
 MIN_HEADING_SPREAD = 0.03
+# A gimbal keeps level to half a degree and says so in the XMP; what is guessed from the pictures alone
+# (that no camera is rolled) holds to some two.
+GIMBAL_SIGMA = np.radians(1.0)
+LEVEL_SIGMA = np.radians(2.0)
+# A gimbal's angles are believed where three photos or more agree on up as well as this.
+MIN_GIMBALS = 3
+MAX_GIMBAL_SCATTER = np.radians(5.0)
 
 
-def upright_frame(rotations: Floats, centres: Floats, points: Floats) -> Similarity:
+def gravity(rotations: Floats, centres: Floats, points: Floats, gimbals: Sequence[Gimbal | None]) -> Gravity:
+    """Up in the model's own frame: by what the gimbals say, else by the pictures.
+
+    Args:
+        rotations, centres, points: as of `upright_frame`.
+        gimbals: of the same cameras.
+    """
+    by_gimbal = [
+        rotation.T @ up_in_camera(gimbal)
+        for rotation, gimbal in zip(rotations, gimbals, strict=True)
+        if gimbal is not None
+    ]
+    if len(by_gimbal) >= MIN_GIMBALS:
+        up = np.median(by_gimbal, axis=0)
+        length = np.linalg.norm(up)
+        if length > 0 and np.median(np.arccos(np.clip(by_gimbal @ up / length, -1, 1))) < MAX_GIMBAL_SCATTER:
+            return Gravity(up / length, GIMBAL_SIGMA)
+    return Gravity(up_direction(rotations, centres, points), LEVEL_SIGMA)
+
+
+def up_in_camera(gimbal: Gimbal) -> Floats:
+    """Up (3,) in the camera's own axes: x right, y down, z forward."""
+    pitch, roll = np.radians([gimbal.pitch, gimbal.roll])
+    return np.array([-np.cos(pitch) * np.sin(roll), -np.cos(pitch) * np.cos(roll), np.sin(pitch)])
+
+
+def upright_frame(rotations: Floats, centres: Floats, points: Floats, up: Floats) -> Similarity:
     """The rigid motion to a z-up frame with its zero in the middle of the points, at SfM's own scale.
 
     Args:
         rotations: (N, 3, 3) world to camera.
         centres: (N, 3) centres of projection.
         points: (M, 3).
+        up: (3,), of length 1.
     """
-    up = up_direction(rotations, centres, points)
     east = rotations[0][0] - rotations[0][0] @ up * up  # x is the first camera's right, made horizontal
     if np.linalg.norm(east) < 1e-6:
         east = np.cross(up, rotations[0][1])

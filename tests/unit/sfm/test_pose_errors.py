@@ -52,7 +52,7 @@ def test_angles_are_exact_small_and_large(degrees):
 
 def test_gps_noise_leaves_what_the_formula_says():
     # Given flights whose GPS has noise, laid on it by the best similarity
-    from spaceport_sfm.georegistration import umeyama
+    from spaceport_sfm.similarity import umeyama
 
     noisy = [CENTRES + rng.normal(0, 1.5, CENTRES.shape) for _ in range(200)]
     squares = [((umeyama(CENTRES, gps).apply(CENTRES) - CENTRES) ** 2).sum(1).mean() for gps in noisy]

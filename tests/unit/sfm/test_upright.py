@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spaceport_sfm.upright import upright_frame
+from spaceport_sfm.photo import Gimbal
+from spaceport_sfm.upright import gravity, upright_frame
 
 TILTED = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
 TILTED = TILTED * np.sign(np.linalg.det(TILTED))
@@ -59,7 +60,8 @@ def test_z_is_up_and_cameras_are_above_the_ground(headings, pitch):
     rotations, centres, points = scene(headings, pitch)
 
     # When the frame is set upright
-    frame = upright_frame(rotations, centres, points)
+    up = gravity(rotations, centres, points, [None] * len(rotations)).up
+    frame = upright_frame(rotations, centres, points, up)
 
     # Then what was up is z, at the same scale, about the middle of the points, without a reflection
     assert frame.rotation @ TILTED[:, 2] == pytest.approx([0, 0, 1], abs=0.03)
@@ -67,3 +69,33 @@ def test_z_is_up_and_cameras_are_above_the_ground(headings, pitch):
     assert np.linalg.det(frame.rotation) == pytest.approx(1.0)
     assert frame.apply(centres)[:, 2].min() > np.percentile(frame.apply(points)[:, 2], 99)
     assert np.median(frame.apply(points), axis=0) == pytest.approx([0, 0, 0], abs=3.0)
+
+
+def rolled(heading: float, pitch: float, roll: float) -> np.ndarray:
+    """`looking`, with the camera turned clockwise about its viewing direction."""
+    c, s = np.cos(np.radians(roll)), np.sin(np.radians(roll))
+    return np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]]) @ looking(heading, pitch)
+
+
+def test_gimbals_tell_up_where_the_pictures_would_mislead():
+    # Given cameras that are all rolled by 20°, as the pictures alone can't tell, one with a broken gimbal
+    rotations = np.array([rolled(heading, -40, 20) @ TILTED.T for heading in range(0, 360, 30)])
+    _, centres, points = scene([0] * 12, -40)
+    gimbals: list[Gimbal | None] = [Gimbal(yaw=h, pitch=-40, roll=20) for h in range(0, 360, 30)]
+    gimbals[3] = Gimbal(yaw=0, pitch=60, roll=0)
+
+    found = gravity(rotations, centres, points, gimbals)
+
+    assert found.up @ TILTED[:, 2] == pytest.approx(1.0, abs=1e-3)
+    assert np.degrees(found.sigma) == pytest.approx(1.0)
+
+
+def test_gimbals_that_contradict_each_other_are_not_believed():
+    rotations, centres, points = scene(list(range(0, 360, 30)), -40)
+    random = np.random.default_rng(1)
+    gimbals = [Gimbal(yaw=0, pitch=random.uniform(-90, 30), roll=random.uniform(-40, 40)) for _ in rotations]
+
+    found = gravity(rotations, centres, points, gimbals)
+
+    assert found.up @ TILTED[:, 2] == pytest.approx(1.0, abs=1e-3)
+    assert np.degrees(found.sigma) == pytest.approx(2.0)
