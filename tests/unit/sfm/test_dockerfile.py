@@ -11,7 +11,7 @@ def test_the_image_installs_the_versions_of_the_project(repository):
     declared = {*project["dependencies"], *project["optional-dependencies"]["jobs"]}
 
     dockerfile = (repository / "containers" / "sfm" / "Dockerfile").read_text()
-    installed = set(re.findall(r'"([a-z]+[=<>][^"]+)"', dockerfile))
+    installed = set(re.findall(r'"([a-z-]+[=<>][^"]+)"', dockerfile))
 
-    assert len(installed) == 7
+    assert len(installed) == 8
     assert installed <= declared
