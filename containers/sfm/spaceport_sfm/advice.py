@@ -1,4 +1,7 @@
-"""What the pilot can do better next time, from what failed or came out weak. A good flight gets none."""
+"""What the pilot can do better next time, from what failed or came out weak. A good flight gets none.
+
+What GPS and ground control lack is told where they are used, see `placement`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,6 @@ FEW_SHARED_POINTS = 25
 SMALL_RAY_ANGLE_DEG = 4.0
 NADIR_DEG = 10.0  # gimbals pointed straight down are within
 WELL_KNOWN_FOCAL = 0.002  # its uncertainty, as a share: 2 cm in a house of 10 m
-CONTROL_HINT = "Or put ground control points into the zip (gcp_list.txt)."
 LARGE_SHARE = 0.1  # of the photos: below, what is wrong with single photos is told with these
 EXPOSURE_RATIO = 2.0  # of mean grey values: more than two stops
 
@@ -35,8 +37,6 @@ class Capture:
         registered: names of those that have a pose.
         other_models: photos in each of the models that could not be joined with this one.
         mean_track: photos that show a point, on average.
-        georeferenced: whether the model lies on Earth, by whatever.
-        gps_rejected: names of the photos whose GPS contradicts the others'.
     """
 
     photos: Sequence[Photo]
@@ -46,8 +46,6 @@ class Capture:
     mean_track: float
     coverage: Coverage
     lenses: Sequence[Lens]
-    georeferenced: bool
-    gps_rejected: Sequence[str]
 
     @property
     def placed(self) -> list[Photo]:
@@ -184,32 +182,6 @@ def _nadir_only(capture: Capture) -> Advice | None:
     )
 
 
-def _gps(capture: Capture) -> Advice | None:
-    located = [photo for photo in capture.placed if photo.position is not None]
-    if not capture.georeferenced and len(located) < MIN_SITE:
-        return Advice(
-            code="no_gps",
-            message=f"Of {len(capture.placed)} photos {len(located) or 'none'} tell where they were taken: "
-            "the model has no scale, no place and no north.",
-            hint="Switch the camera's location on and send its own files: chat programs and exports drop the "
-            f"GPS. {CONTROL_HINT}",
-        )
-    if not capture.georeferenced:
-        return Advice(
-            code="gps_says_too_little",
-            message="The photos' GPS positions lie in one line, or contradict each other: the model has no "
-            "scale, no place and no north.",
-            hint=f"Fly two lines or more side by side. {CONTROL_HINT}",
-        )
-    if rejected := capture.sources(capture.gps_rejected):
-        return Advice(
-            code="gps_outliers",
-            message=f"The GPS of {named(rejected)} contradicts that of the other photos and was not used.",
-            hint="Let the drone find enough satellites before it takes off.",
-        )
-    return None
-
-
 # In the order of what costs most.
 _LOOKS: tuple[Callable[[Capture], Advice | None], ...] = (
     _unplaced,
@@ -219,6 +191,5 @@ _LOOKS: tuple[Callable[[Capture], Advice | None], ...] = (
     _near_one_place,
     _blurred,
     _exposure,
-    _gps,
     _nadir_only,
 )
