@@ -29,7 +29,7 @@ from spaceport_gaussian.evaluation import Quality, evaluate
 from spaceport_gaussian.initialisation import scene_extent
 from spaceport_gaussian.job import Material, start
 from spaceport_gaussian.photos import Photo, PhotoPyramid
-from spaceport_gaussian.recipe import Recipe, gaussian_budget, plain_recipe, recipe_for
+from spaceport_gaussian.recipe import DENSE_SHARE, Recipe, gaussian_budget, plain_recipe, recipe_for
 from spaceport_gaussian.regularisation import Regularisation
 from spaceport_gaussian.schedule import constant_resolution
 from spaceport_gaussian.splat import Splat
@@ -85,6 +85,9 @@ VARIANTS: dict[str, Variant] = {
     "full, 0.6 x iter.": lambda recipe, tuning: at_full_size(with_iterations(0.63)(recipe, tuning), tuning),
     "1.6 x the budget": with_budget(1.6),
     "no seeds": lambda recipe, _: dataclasses.replace(recipe, seeding=None),
+    # Need the file that SfM writes with dense_seeds=true.
+    "dense seeds": lambda recipe, _: dataclasses.replace(recipe, dense_share=DENSE_SHARE),
+    "dense, no gaps": lambda recipe, _: dataclasses.replace(recipe, dense_share=DENSE_SHARE, seeding=None),
     "no surround": lambda recipe, _: dataclasses.replace(
         recipe, seeding=dataclasses.replace(recipe.seeding, margin=0.0)
     ),

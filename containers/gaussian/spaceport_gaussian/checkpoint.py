@@ -34,6 +34,8 @@ def fingerprint(scene: Scene, tuning: Tuning) -> str:
         digest.update(f"{camera.name} {camera.width} {camera.height}".encode())
         digest.update(camera.world_to_camera.tobytes() + camera.intrinsics.tobytes() + view.pixels.tobytes())
     digest.update(scene.points.tobytes() + scene.colors.tobytes())
+    if scene.seeds is not None:
+        digest.update(scene.seeds.points.tobytes() + scene.seeds.tellers.tobytes())
     return digest.hexdigest()
 
 

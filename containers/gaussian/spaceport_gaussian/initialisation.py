@@ -80,10 +80,16 @@ def starting_splat(
 ) -> Splat:
     """The splat that training starts from: the SfM points and, where the recipe says so, seeds.
 
+    Dense seeds in which a photo that is not of `views` had a say are left out.
+
     Args:
         views: the training views; held-out ones must not be looked at.
     """
     points, colors = scene.points, scene.colors
+    if recipe.dense_share is not None and scene.seeds is not None:
+        dense = scene.seeds.told_by({view.camera.name for view in views})
+        dense = dense.spread(round(recipe.dense_share * recipe.densification.max_gaussians))
+        points, colors = np.concatenate([points, dense.points]), np.concatenate([colors, dense.colors])
     if recipe.seeding is not None:
         seeds, seed_colors = recipe.seeding.seed(views, points)
         points, colors = np.concatenate([points, seeds]), np.concatenate([colors, seed_colors])

@@ -20,7 +20,12 @@ from spaceport_gaussian.stopping import StoppingRules
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: one policy for each question. Schedules are shares of `stopping.max_iterations`."""
+    """How to train: one policy for each question. Schedules are shares of `stopping.max_iterations`.
+
+    Attributes:
+        dense_share: of the Gaussians' budget, how many dense seeds a run may start with; None uses none.
+        seeding: fills what then is empty still.
+    """
 
     resolution: ResolutionSchedule
     harmonics: HarmonicsRamp
@@ -28,10 +33,14 @@ class Recipe:
     densification: Densification
     regularisation: Regularisation
     stopping: StoppingRules
+    dense_share: float | None = None
     seeding: GapSeeding | None = None
     initial_opacity: float = 0.1  # Kerbl et al. 2023
     ssim_weight: float = 0.2  # Kerbl et al. 2023: 0.8 L1 + 0.2 (1 - SSIM)
 
+
+# A third of the budget: as many again are SfM's points and the gaps' seeds, and densification needs the rest.
+DENSE_SHARE = 0.33
 
 # How many Gaussians a scene supports: so many for each point that SfM found, in photos of so many pixels
 # on the longer side. bench/training_ablation.py, `preview`, held-out PSNR: brighton (7,461 points) 17.4 dB
@@ -95,6 +104,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
             target_psnr=tuning.target_psnr if tuning.psnr_plateau_termination else None,
             patience=tuning.plateau_patience if tuning.psnr_plateau_termination else None,
         ),
+        dense_share=DENSE_SHARE if tuning.dense_seeds else None,
         seeding=GapSeeding(),
         initial_opacity=0.5,  # Kheradmand et al. 2024: seeds cover the photos, little lies behind them
     )

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from spaceport.errors import UserError
 from spaceport_render.camera import Camera
+from spaceport_render.seed_file import SEED_FILE, DenseSeeds, read_seed_file
 from spaceport_render.threads import available_cores
 
 if TYPE_CHECKING:
@@ -39,15 +40,17 @@ class Scene:
         views: sorted by photo name.
         points: (N, 3) float32, metres in the local z-up frame.
         colors: (N, 3) uint8, RGB.
+        seeds: what stereo found where SfM has no points; None where the job did not look.
     """
 
     views: tuple[View, ...]
     points: NDArray[np.float32]
     colors: NDArray[np.uint8]
+    seeds: DenseSeeds | None = None
 
 
 def read_scene(dense: Path, max_size: int) -> Scene:
-    """The scene in `dense`: `images/*`, and `sparse/*.bin` with PINHOLE cameras.
+    """The scene in `dense`: `images/*`, `sparse/*.bin` with PINHOLE cameras, and seeds where there are any.
 
     Args:
         max_size: photos with a longer side are scaled down to it, pixels; none is scaled up.
@@ -73,6 +76,7 @@ def read_scene(dense: Path, max_size: int) -> Scene:
         views,
         points=np.array([point.xyz for point in points], np.float32).reshape(-1, 3),
         colors=np.array([point.color for point in points], np.uint8).reshape(-1, 3),
+        seeds=read_seed_file(dense / SEED_FILE),
     )
 
 

@@ -2,9 +2,18 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from spaceport.errors import UserError
-from spaceport_gaussian.initialisation import check_trainable, initial_gaussians, scene_extent
+from spaceport.tuning import Tuning
+from spaceport_gaussian.initialisation import (
+    check_trainable,
+    initial_gaussians,
+    scene_extent,
+    starting_splat,
+)
+from spaceport_gaussian.recipe import recipe_for
+from spaceport_render.seed_file import DenseSeeds
 
 
 def gaussians_of(points, max_gaussians=1_000):
@@ -61,3 +70,54 @@ def test_a_scene_too_small_to_learn_from_is_refused(survey, points, photos, code
 
     assert refused.value.code == code
     assert refused.value.hint
+
+
+@pytest.fixture
+def seeded(survey):
+    """The survey with a seed 5 m above each tenth point; each second was told by the first photo too."""
+    points = survey.points[::10] + np.float32([0, 0, 5])
+    count = len(points)
+    names = tuple(view.camera.name for view in survey.views)
+    tellers = [[0, 1, 2] if index % 2 else [1, 2, 3] for index in range(count)]
+    seeds = DenseSeeds(
+        points=points,
+        colors=np.full((count, 3), 90, np.uint8),
+        confidence=np.full(count, 0.5, np.float32),
+        photos=names,
+        starts=np.arange(0, 3 * count + 1, 3),
+        tellers=np.array(tellers, np.int32).ravel(),
+        spacing=0.01,
+    )
+    return dataclasses.replace(survey, seeds=seeds)
+
+
+def start_heights(scene, views, recipe):
+    splat = starting_splat(scene, views, recipe, extent=5.0, seed=0, device=torch.device("cpu"))
+    return splat.to_gaussians().means[:, 2]
+
+
+def test_training_starts_without_seeds_that_held_out_photos_told(seeded):
+    # Given a recipe with dense seeds
+    recipe = recipe_for(Tuning(dense_seeds=True), 2_000)
+    recipe = dataclasses.replace(recipe, seeding=None)
+
+    # When the first photo is held out, or none is
+    held_out = start_heights(seeded, seeded.views[1:], recipe)
+    all_photos = start_heights(seeded, seeded.views, recipe)
+
+    # Then half of the seeds are there, or all of them
+    assert (all_photos > 4).sum() == len(seeded.seeds)
+    assert (held_out > 4).sum() == len(seeded.seeds) // 2
+
+
+def test_dense_seeds_take_no_more_than_their_share_of_the_budget(seeded):
+    recipe = dataclasses.replace(recipe_for(Tuning(dense_seeds=True), 2_000), seeding=None, dense_share=0.01)
+
+    assert 10 <= (start_heights(seeded, seeded.views, recipe) > 4).sum() <= 20
+
+
+def test_without_being_asked_to_training_uses_no_dense_seeds(seeded):
+    for tuning in (Tuning(dense_seeds=False), Tuning(dense_seeds=True, optimization_enabled=False)):
+        recipe = dataclasses.replace(recipe_for(tuning, 2_000), seeding=None)
+
+        assert (start_heights(seeded, seeded.views, recipe) < 4).all()
