@@ -35,14 +35,14 @@ class Capture:
     Attributes:
         photos: the good ones.
         registered: names of those that have a pose.
-        other_models: photos in each of the models that could not be joined with this one.
+        others: names of the photos of each model that could not be joined with this one.
         mean_track: photos that show a point, on average.
     """
 
     photos: Sequence[Photo]
     warned: Sequence[PhotoWarning]
     registered: Sequence[str]
-    other_models: Sequence[int]
+    others: Sequence[Sequence[str]]
     mean_track: float
     coverage: Coverage
     lenses: Sequence[Lens]
@@ -76,10 +76,10 @@ def _unplaced(capture: Capture) -> Advice | None:
 
 
 def _two_sites(capture: Capture) -> Advice | None:
-    others = [count for count in capture.other_models if count >= MIN_SITE]
+    others = [capture.sources(names) for names in capture.others if len(names) >= MIN_SITE]
     if not others:
         return None
-    groups = " and ".join(map(str, others))
+    groups = " and ".join(f"{len(photos)} ({named(photos)})" for photos in others)
     places = sum(len(site) >= MIN_SITE for site in sites(capture.photos))
     if places > 1:
         message = f"By GPS these are {places} places. {groups} photos show others than the one in this model."

@@ -40,7 +40,7 @@ def good():
     ]
     lens = Lens(camera="DJI FC330", photos=12, focal_px=1110, focal_prior_px=1109, focal_sigma_px=1.0)
     return Capture(
-        photos=photos, warned=[], registered=[p.name for p in photos], other_models=[], mean_track=4.5,
+        photos=photos, warned=[], registered=[p.name for p in photos], others=[], mean_track=4.5,
         coverage=Coverage(photos=seen, ray_angle_deg=30.0), lenses=[lens],
     )  # fmt: skip
 
@@ -90,12 +90,14 @@ def test_the_hint_is_for_the_commonest_cause(good):
 def test_two_places_and_a_gap_are_told_apart(good):
     # Given five photos that make a model of their own, 1 km away by GPS
     away = flight(5, east=1000, first=20)
-    apart = replace(good, photos=[*good.photos, *away], other_models=[5])
+    names = [p.name for p in away]
+    apart = replace(good, photos=[*good.photos, *away], others=[names])
     assert codes(apart) == ["photos_left_over", "several_sites"]
     # or right beside
     beside = flight(5, east=110, first=20)
-    advice = capture_advice(replace(good, photos=[*good.photos, *beside], other_models=[5]))[1]
+    advice = capture_advice(replace(good, photos=[*good.photos, *beside], others=[names]))[1]
     assert advice.code == "disjoint_models"
+    assert "5 (DJI_20.JPG, DJI_21.JPG" in advice.message
     assert "gap" in advice.hint
 
 
