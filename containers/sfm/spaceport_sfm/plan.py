@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from spaceport.quality import Lens
 from spaceport.tuning import Tuning
 from spaceport_sfm.georeference import GeoReference
 from spaceport_sfm.photos import PreparedPhotos
@@ -68,6 +69,7 @@ class ReconstructionOutcome(_Frozen):
         prepared: the photos that were used, and those that were refused.
         registered: names of the photos that have a pose, sorted.
         other_models: photos in each of the models that could not be joined with the one delivered.
+        lenses: what was found out about each camera.
         points, mean_track, reprojection_px: of the delivered points.
         georef: None where the photos carry no usable GPS.
     """
@@ -75,6 +77,7 @@ class ReconstructionOutcome(_Frozen):
     prepared: PreparedPhotos
     registered: list[str]
     other_models: list[int]
+    lenses: list[Lens]
     points: int
     mean_track: float
     reprojection_px: float

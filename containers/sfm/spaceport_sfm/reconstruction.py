@@ -26,12 +26,14 @@ from pydantic import BaseModel, ConfigDict
 from spaceport.errors import UserError
 from spaceport.job_program import run_program
 from spaceport.progress import Progress
+from spaceport.quality import Lens
 from spaceport.stages import SFM
+from spaceport_sfm.cameras import enter_focal_priors
 from spaceport_sfm.extraction import extract
 from spaceport_sfm.features import create_database, extract_features, match
 from spaceport_sfm.georeference import GeoReference
 from spaceport_sfm.guard import end_with_parent, out_of_memory
-from spaceport_sfm.mapping import map_scene, refine
+from spaceport_sfm.mapping import map_scene
 from spaceport_sfm.pair import Pair
 from spaceport_sfm.pairs import more_pairs, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
@@ -39,6 +41,7 @@ from spaceport_sfm.photo import Photo
 from spaceport_sfm.photos import MIN_PHOTOS, PreparedPhotos, prepare_photos, require_enough
 from spaceport_sfm.placement import place
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
+from spaceport_sfm.refinement import refine
 from spaceport_sfm.steps import FEATURES, MAPPING, MATCHING, UNDISTORTION
 from spaceport_sfm.undistortion import undistort
 
@@ -55,14 +58,22 @@ class Mapped(BaseModel):
     Attributes:
         model: name of the folder that holds the model; empty where not even two photos fit together.
         registered: names of the photos that have a pose, sorted.
-        other_models: photos in each of the models that could not be joined with this one.
+        others: names of the photos of each model that could not be joined with this one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = ""
     registered: list[str] = []
-    other_models: list[int] = []
+    others: list[list[str]] = []
+
+
+class Refined(BaseModel):
+    """What the last adjustment found out about each camera."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lenses: list[Lens]
 
 
 class Placed(BaseModel):
@@ -95,13 +106,14 @@ def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionO
         run.match(Phase.MATCHING_MORE, further)
         mapped = run.map_more(photos, mapped)
     _require_enough(mapped.registered, len(photos))
-    run.refine(mapped)
+    refined = run.refine(photos, mapped)
     placed = run.place(photos)
     run.undistort()
     return ReconstructionOutcome(
         prepared=prepared,
         registered=mapped.registered,
-        other_models=mapped.other_models,
+        other_models=[len(names) for names in mapped.others],
+        lenses=refined.lenses,
         points=placed.points,
         mean_track=placed.mean_track,
         reprojection_px=placed.reprojection_px,
@@ -150,6 +162,7 @@ class ReconstructionRun:
         def work() -> None:
             FEATURES.tell(self._progress, 0.0, photos=count)
             create_database(plan.database, plan.photo_folder, photos)
+            enter_focal_priors(plan.database, photos)
             extract_features(
                 plan.database,
                 plan.photo_folder,
@@ -181,24 +194,30 @@ class ReconstructionRun:
         return self._run(Phase.MAPPING, Mapped, lambda: self._map(Phase.MAPPING, photos))
 
     def map_more(self, photos: Sequence[Photo], before: Mapped) -> Mapped:
-        """The largest model now that there are more matches, or the one `before` if that is larger."""
+        """The model from `before`, grown by what the further matches let in."""
 
         def work() -> Mapped:
-            after = self._map(Phase.MAPPING_MORE, photos)
-            return after if len(after.registered) > len(before.registered) else before
+            if not before.registered:
+                return self._map(Phase.MAPPING_MORE, photos)
+            grown = self._map(
+                Phase.MAPPING_MORE, photos, pycolmap.Reconstruction(self._plan.work / before.model)
+            )
+            apart = [[name for name in names if name not in grown.registered] for names in before.others]
+            return grown.model_copy(update={"others": [names for names in apart if names]})
 
         return self._run(Phase.MAPPING_MORE, Mapped, work)
 
-    def refine(self, mapped: Mapped) -> None:
+    def refine(self, photos: Sequence[Photo], mapped: Mapped) -> Refined:
         """The mapper's model, adjusted as a whole and cleaned."""
         plan = self._plan
 
-        def work() -> None:
+        def work() -> Refined:
             model = pycolmap.Reconstruction(plan.work / mapped.model)
-            refine(model)
+            lenses = refine(model, photos)
             model.write(fresh(plan.refined))
+            return Refined(lenses=lenses)
 
-        self._run(Phase.REFINEMENT, NoneType, work, leaves=[plan.refined])
+        return self._run(Phase.REFINEMENT, Refined, work, leaves=[plan.refined])
 
     def place(self, photos: Sequence[Photo]) -> Placed:
         """The refined model in its final frame, as it is delivered."""
@@ -232,19 +251,28 @@ class ReconstructionRun:
 
         self._run(Phase.UNDISTORTION, NoneType, work, leaves=[plan.dense])
 
-    def _map(self, phase: Phase, photos: Sequence[Photo]) -> Mapped:
+    def _map(
+        self, phase: Phase, photos: Sequence[Photo], grow_from: pycolmap.Reconstruction | None = None
+    ) -> Mapped:
         plan, count = self._plan, len(photos)
         scene = map_scene(
             plan.database,
             plan.photo_folder,
             fresh(plan.work / "mapper"),
-            plan.tuning.seed,
-            lambda registered: MAPPING.tell(self._progress, 0.9 * registered / count, registered=registered),
+            photos=photos,
+            mapper=plan.tuning.sfm_mapper,
+            seed=plan.tuning.seed,
+            progress=lambda registered: MAPPING.tell(
+                self._progress, 0.9 * registered / count, registered=registered
+            ),
+            grow_from=grow_from,
         )
         if scene is None:
             return Mapped()
         scene.model.write(fresh(plan.work / phase.value))
-        return Mapped(model=phase.value, registered=scene.registered, other_models=list(scene.other_models))
+        return Mapped(
+            model=phase.value, registered=scene.registered, others=[list(names) for names in scene.others]
+        )
 
     def _run(
         self, phase: Phase, kind: type[Result], work: Callable[[], Result], leaves: Sequence[Path] = ()

@@ -31,6 +31,8 @@ def report(
             points=outcome.points,
             mean_track=outcome.mean_track,
             phases=list(times.phases),
+            lenses=outcome.lenses,
+            other_models=outcome.other_models,
         ),
         georef=outcome.georef.numbers if outcome.georef else None,
     )
