@@ -72,6 +72,7 @@ class ReconstructionOutcome(_Frozen):
         lenses: what was found out about each camera.
         points, mean_track, reprojection_px: of the delivered points.
         georef: None where the photos carry no usable GPS.
+        dense_seeds: how many points stereo added.
     """
 
     prepared: PreparedPhotos
@@ -82,3 +83,4 @@ class ReconstructionOutcome(_Frozen):
     mean_track: float
     reprojection_px: float
     georef: GeoReference | None
+    dense_seeds: int = 0

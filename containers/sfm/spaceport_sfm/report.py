@@ -33,6 +33,7 @@ def report(
             phases=list(times.phases),
             lenses=outcome.lenses,
             other_models=outcome.other_models,
+            dense_seeds=outcome.dense_seeds,
         ),
         georef=outcome.georef.numbers if outcome.georef else None,
     )
