@@ -106,6 +106,8 @@ class ControlNumbers(_Report):
     Attributes:
         used: names of the points that the registration rests on.
         check: names of the points that were only measured against; their errors are null without any.
+        left_out_rms_horizontal_m, left_out_rms_vertical_m: how far off each used point is by a fit to the
+            others alone; null with fewer than four.
         rejected: each observation or point that contradicts the others, in words.
     """
 
@@ -115,13 +117,16 @@ class ControlNumbers(_Report):
     check: list[str] = Field(default_factory=list)
     check_rms_horizontal_m: float | None = None
     check_rms_vertical_m: float | None = None
+    left_out_rms_horizontal_m: float | None = None
+    left_out_rms_vertical_m: float | None = None
     rejected: list[str] = Field(default_factory=list)
 
 
 class GeorefNumbers(_Report):
     """How the model was laid on Earth: residuals of the cameras' GPS, and of ground control where given.
 
-    `source` is what the place, scale and direction rest on.
+    `source` is what the place, scale and direction rest on. Without GPS the residuals are those of ground
+    control.
     """
 
     rms_horizontal_m: float

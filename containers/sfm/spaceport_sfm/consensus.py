@@ -32,7 +32,6 @@ SAMPLES = 300  # of each kind: with half of the positions wrong, every eighth sa
 # two flights in one set, one with its altitudes off, only half is right.
 JUDGED_SHARE = 0.4
 SHARE_TO_SIGMA = 1 / 1.367  # of a normal distribution in space, where 40 % lie within 1.367 σ
-LEAST_SCATTER = 0.02  # of the claimed sigmas: exact positions must not get infinite weight
 OUTLIER_SIGMAS = 4.5  # normal errors in space reach it once in 6,000 positions
 REFITS = 10  # converges in 2-4; stops then
 # The positions say too little where the fit's own error is larger. Receivers' errors drift rather than
@@ -55,11 +54,14 @@ class Measurements:
         target: (N, 3).
         sigmas: (N, 3) standard deviations as claimed or usual; infinite where a coordinate is unknown.
         floors: (N,) distances within which nothing is called wrong.
+        least_scatter: how many times smaller than claimed the errors may turn out: 1 takes the claims for
+            the least there is; at 0, exact positions would get infinite weight.
     """
 
     target: Floats
     sigmas: Floats
     floors: Floats
+    least_scatter: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -180,11 +182,13 @@ def _agreeing(fit: Similarity, source: Floats, measured: Measurements) -> tuple[
 
 def _scatter(fit: Similarity, source: Floats, measured: Measurements) -> float:
     """How many times the claimed sigmas the better positions scatter about `fit`."""
-    if len(source) < MIN_FOR_OUTLIERS:
+    count = len(source)
+    if count < MIN_FOR_OUTLIERS:
         return 1.0
     distances = np.sort(np.linalg.norm((fit.apply(source) - measured.target) / measured.sigmas, axis=1))
-    judged = max(MIN_POSITIONS, ceil(JUDGED_SHARE * len(source)) - 1)  # one more than a sample fits exactly
-    return max(SHARE_TO_SIGMA * float(distances[judged]), LEAST_SCATTER)
+    judged = max(MIN_POSITIONS, ceil(JUDGED_SHARE * count) - 1)  # one more than a sample fits exactly
+    absorbed = np.sqrt(3 * count / (3 * count - UNKNOWNS))  # the fit itself takes a part of the errors away
+    return max(SHARE_TO_SIGMA * absorbed * float(distances[judged]), measured.least_scatter)
 
 
 def _error_scale(residuals: Floats, used: Mask) -> float:

@@ -7,16 +7,15 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 from pyproj import CRS, Proj, Transformer
-from pyproj.aoi import AreaOfInterest
-from pyproj.database import query_utm_crs_info
 
 from spaceport.quality import ControlNumbers, GeorefNumbers, Origin
 from spaceport_sfm.gps import Floats, Position, enu_frame, enu_pipeline, from_enu
 from spaceport_sfm.similarity import Similarity, umeyama
 
 GEODETIC = "EPSG:4979"  # WGS 84 with a height
-# UTM ends at 84° north and 80° south; beyond is the Universal Polar Stereographic.
-POLAR = {"N": "EPSG:32661", "S": "EPSG:32761"}
+# UTM ends at 84° north and 80° south; beyond is the Universal Polar Stereographic (DMA TM 8358.2, 2-2).
+UTM_NORTH, UTM_SOUTH = 84.0, -80.0
+UPS_NORTH, UPS_SOUTH = "EPSG:32661", "EPSG:32761"
 ORIGIN_DECIMALS, HEIGHT_DECIMALS = 10, 4  # 0.01 mm and 0.1 mm: the origin is a number that we choose
 LEAST_RADIUS_M = 100.0
 
@@ -155,7 +154,7 @@ def rebased(similarity: Similarity, old: Position, middle: Floats) -> tuple[Simi
 
 
 def projected_frame(origin: Position, radius: float) -> ProjectedFrame:
-    """The UTM zone of `origin` by the EPSG register (which knows Norway's and Svalbard's exceptions)."""
+    """The map projection of `origin`, and the matrix to it for all within `radius` metres."""
     crs = CRS.from_user_input(utm_zone(origin))
     forward = Transformer.from_crs(GEODETIC, crs, always_xy=True)
 
@@ -185,11 +184,17 @@ def projected_frame(origin: Position, radius: float) -> ProjectedFrame:
 def utm_zone(place: Position) -> str:
     """The EPSG code of the UTM zone that `place` lies in; near the poles that of UPS.
 
-    On the border of two zones the eastern one, on the equator the northern.
+    With the exceptions of south-western Norway and Svalbard, which the EPSG register does not know.
+    Source: DMA TM 8358.2, "The universal grids", 2-2 and figure 2-1.
     """
+    if place.lat > UTM_NORTH:
+        return UPS_NORTH
+    if place.lat < UTM_SOUTH:
+        return UPS_SOUTH
     longitude = (place.lon + 180) % 360 - 180
-    here = AreaOfInterest(longitude, place.lat, longitude, place.lat)
-    hemisphere = "S" if place.lat < 0 else "N"
-    zones = query_utm_crs_info(datum_name="WGS 84", area_of_interest=here)
-    codes = [int(zone.code) for zone in zones if zone.name.endswith(hemisphere)]
-    return f"EPSG:{max(codes)}" if codes else POLAR[hemisphere]
+    zone = int((longitude + 180) // 6) + 1
+    if 56 <= place.lat < 64 and 3 <= longitude < 12:
+        zone = 32
+    elif place.lat >= 72 and 0 <= longitude < 42:
+        zone = 31 if longitude < 9 else 33 if longitude < 21 else 35 if longitude < 33 else 37
+    return f"EPSG:{(32600 if place.lat >= 0 else 32700) + zone}"

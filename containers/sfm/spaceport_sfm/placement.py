@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pycolmap
@@ -12,16 +13,29 @@ from pydantic import BaseModel, ConfigDict
 
 from spaceport.quality import Advice
 from spaceport_sfm.consensus import MIN_POSITIONS
+from spaceport_sfm.gcp_list import GroundControl
 from spaceport_sfm.georeference import EXIF_HEIGHTS, GeoReference, frame_fields, rebased
 from spaceport_sfm.georegistration import GpsRegistration, register_by_gps
-from spaceport_sfm.gps import Floats
+from spaceport_sfm.gps import Floats, Position
+from spaceport_sfm.ground_control import (
+    ControlRegistration,
+    Ray,
+    UnusableControlError,
+    register_by_control,
+)
 from spaceport_sfm.photo import Photo
+from spaceport_sfm.placement_advice import (
+    Size,
+    told_of_control,
+    told_of_gps,
+    told_of_no_place,
+    told_of_unusable_control,
+)
 from spaceport_sfm.similarity import Gravity, Similarity
 from spaceport_sfm.upright import gravity, upright_frame
 
 # Lower, and the ground's own relief is as large as the height that the barometer tells.
 MIN_BAROMETER_M = 5.0
-NAMED = 3  # photos that an advice names; georef.json has them all
 
 logger = logging.getLogger(__name__)
 
@@ -72,23 +86,34 @@ class Model:
 
 
 def place(
-    model: pycolmap.Reconstruction, photos: Sequence[Photo], ground_control: str | None, seed: int
+    model: pycolmap.Reconstruction, photos: Sequence[Photo], control: GroundControl | None, seed: int
 ) -> Placement:
     """Take `model` into its local frame in place: metres east, north, up, its zero in the scene's middle.
 
     Args:
-        ground_control: the text of `gcp_list.txt`.
         seed: of the sampling.
     """
     given = Model.of(model, photos)
-    centres = dict(zip(given.names, given.centres, strict=True))
-    gps = register_by_gps(centres, photos, given.gravity, seed)
-    if gps is None:
-        similarity, advice = _without_place(model, given, photos)
-        georef = None
+    sources = {photo.name: photo.source for photo in photos}
+    advice: list[Advice] = []
+    georef: GeoReference | None = None
+    gps = register_by_gps(dict(zip(given.names, given.centres, strict=True)), photos, given.gravity, seed)
+    if control is not None:
+        try:
+            found = register_by_control(control, _sight(model, sources), given.gravity, gps, seed)
+        except UnusableControlError as error:
+            advice.append(told_of_unusable_control(error))
+        else:
+            georef = _by_control(given, gps, control, found)
+            advice += told_of_control(control, found)
+    if georef is None and gps is not None:
+        georef = _by_gps(given, gps)
+        advice += told_of_gps(gps, sources)
+    if georef is None:
+        similarity, told = _without_place(model, given, photos)
+        advice.append(told)
     else:
-        georef = _georeference(given, gps)
-        similarity, advice = georef.similarity, _told_of_gps(gps, photos)
+        similarity = georef.similarity
     model.transform(
         pycolmap.Sim3d(similarity.scale, pycolmap.Rotation3d(similarity.rotation), similarity.translation)
     )
@@ -97,18 +122,36 @@ def place(
     return Placement(georef=georef, advice=advice)
 
 
-def _georeference(given: Model, gps: GpsRegistration) -> GeoReference:
-    scene = given.points if len(given.points) else given.centres
-    found = gps.fit.similarity
-    level, up = gps.rms(found)
-    similarity, origin = rebased(found, gps.origin, np.median(found.apply(scene), axis=0))
+def _sight(
+    model: pycolmap.Reconstruction, sources: Mapping[str, str]
+) -> Callable[[str, tuple[float, float]], Ray | None]:
+    posed = {image.name: image for image in model.images.values() if image.has_pose}
+
+    def sight(name: str, pixel: tuple[float, float]) -> Ray | None:
+        image = posed.get(name)
+        if image is None:
+            return None
+        camera = model.cameras[image.camera_id]
+        on_plane = camera.cam_from_img(np.array(pixel))
+        if on_plane is None:
+            return None
+        direction = np.array([*on_plane, 1.0]) @ image.cam_from_world().rotation.matrix()
+        return Ray(
+            sources[name],
+            image.projection_center(),
+            direction / np.linalg.norm(direction),
+            camera.mean_focal_length(),
+        )
+
+    return sight
+
+
+def _by_gps(given: Model, gps: GpsRegistration) -> GeoReference:
+    level, up = gps.rms(gps.fit.similarity)
     return GeoReference(
-        **frame_fields(origin, given.extent(similarity)),
+        **_frame(given, gps.fit.similarity, gps.origin),
         vertical_reference=EXIF_HEIGHTS,
         source="gps",
-        scale=similarity.scale,
-        rotation=similarity.rotation.tolist(),
-        translation=similarity.translation.tolist(),
         rms_horizontal_m=level,
         rms_vertical_m=up,
         positions_used=int(gps.fit.level.sum()),
@@ -117,82 +160,53 @@ def _georeference(given: Model, gps: GpsRegistration) -> GeoReference:
     )
 
 
-def _told_of_gps(gps: GpsRegistration, photos: Sequence[Photo]) -> list[Advice]:
-    sources = {photo.name: photo.source for photo in photos}
-    told = []
-    if gps.positions_rejected:
-        told.append(
-            Advice(
-                code="gps_contradicts",
-                message=f"The GPS of {_listed(gps.positions_rejected, sources)} contradicts the others' "
-                "and was left out.",
-                hint="Wait for a full GPS fix before the first photo, and leave out photos of other places.",
-            )
-        )
-    if gps.altitudes_rejected:
-        told.append(
-            Advice(
-                code="gps_altitudes_contradict",
-                message=f"The GPS altitude of {_listed(gps.altitudes_rejected, sources)} contradicts the "
-                "others': heights follow the larger group, or one of two as large.",
-                hint="Fly a site in one go, or give ground control points: drones set their altitude anew "
-                "with each battery.",
-            )
-        )
-    if gps.fit.up_is_gravity:
-        told.append(
-            Advice(
-                code="single_line",
-                message="All photos lie on one line: which way is up across it comes from the cameras' own "
-                "level, right to a degree or two.",
-                hint="Fly a second line beside the first, or give ground control points.",
-            )
-        )
-    if gps.fit.askew is not None:
-        told.append(
-            Advice(
-                code="cameras_askew",
-                message=f"Up by the cameras and up by GPS differ by {np.degrees(gps.fit.askew):.0f}°: GPS "
-                "was believed.",
-                hint="Calibrate the gimbal; with a hand-held camera, don't mind.",
-            )
-        )
-    return told
+def _by_control(
+    given: Model, gps: GpsRegistration | None, control: GroundControl, found: ControlRegistration
+) -> GeoReference:
+    numbers = found.numbers
+    level, up = gps.rms(found.similarity) if gps else (numbers.rms_horizontal_m, numbers.rms_vertical_m)
+    heights = control.heights
+    if found.shift is not None:
+        heights += f" The photos' GPS altitudes lie {found.shift[2]:+.1f} m from them."
+    return GeoReference(
+        **_frame(given, found.similarity, found.origin),
+        vertical_reference=heights,
+        source="ground_control",
+        rms_horizontal_m=level,
+        rms_vertical_m=up,
+        positions_used=int(gps.fit.level.sum()) if gps else 0,
+        positions_rejected=gps.positions_rejected if gps else [],
+        altitudes_rejected=gps.altitudes_rejected if gps else [],
+        control=numbers,
+    )
 
 
-def _listed(names: Sequence[str], sources: dict[str, str]) -> str:
-    shown = ", ".join(sources[name] for name in names[:NAMED])
-    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more photos"
+def _frame(given: Model, found: Similarity, origin: Position) -> dict[str, Any]:
+    """The fields of `GeoReference` about the local frame: that of `found`, moved to the scene's middle."""
+    scene = given.points if len(given.points) else given.centres
+    similarity, middle = rebased(found, origin, np.median(found.apply(scene), axis=0))
+    return {
+        **frame_fields(middle, given.extent(similarity)),
+        "scale": similarity.scale,
+        "rotation": similarity.rotation.tolist(),
+        "translation": similarity.translation.tolist(),
+    }
 
 
 def _without_place(
     model: pycolmap.Reconstruction, given: Model, photos: Sequence[Photo]
-) -> tuple[Similarity, list[Advice]]:
+) -> tuple[Similarity, Advice]:
     """Upright by the cameras; in rough metres where a barometer tells, else one unit of viewing distance."""
     upright = upright_frame(given.rotations, given.centres, given.points, given.gravity.up)
-    positions = sum(photo.position is not None and photo.name in given.names for photo in photos)
-    if positions:
-        where = (
-            f"The GPS of {positions} photos is too little to tell place, scale and direction"
-            if positions >= MIN_POSITIONS
-            else f"Only {positions} of the photos carry GPS, place and scale need {MIN_POSITIONS}"
-        )
-        code, hint = (
-            "gps_too_little",
-            "Fly lines at least 30 m long with GPS on, or give ground control points.",
-        )
-    else:
-        where = "No photo carries GPS"
-        code, hint = "no_gps", "Switch on the camera's GPS, or add ground control points in gcp_list.txt."
     height = _barometer_height(upright, given, photos)
     if height:
-        size = "metres are by the barometer's height above take-off, right to some 20 % over level ground"
+        size = Size.BAROMETER
     else:
         height = 1.0 / _viewing_distance(model) if len(given.points) else 1.0
-        size = "its size is unknown: one unit is the usual distance from a camera to what it sees"
+        size = Size.VIEWING_DISTANCE
     similarity = Similarity(height * upright.scale, upright.rotation, height * upright.translation)
-    message = f"{where}: the model stands upright by its cameras' level, without place and north, and {size}."
-    return similarity, [Advice(code=code, message=message, hint=hint)]
+    located = sum(photo.position is not None and photo.name in given.names for photo in photos)
+    return similarity, told_of_no_place(located, size)
 
 
 def _barometer_height(upright: Similarity, given: Model, photos: Sequence[Photo]) -> float | None:
