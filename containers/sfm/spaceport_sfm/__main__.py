@@ -1,4 +1,7 @@
-"""The SfM job program, `python -m spaceport_sfm`: knows SageMaker's folders, the environment and signals."""
+"""The SfM job program, `python -m spaceport_sfm`: knows SageMaker's folders, the environment and signals.
+
+With arguments it is the command for a machine without a cloud, see `command`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from spaceport.job_program import MlTree, run_program
 from spaceport.progress import ProgressWriter
 from spaceport.stages import SFM
 from spaceport.tuning import Tuning
+from spaceport_sfm import command
 from spaceport_sfm.plan import ReconstructionPlan
 from spaceport_sfm.program import build_scene
 from spaceport_sfm.stop_signal import Interrupted, StopSignal
@@ -50,4 +54,4 @@ def _only_zip(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.main(sys.argv[1:]) if len(sys.argv) > 1 else main())

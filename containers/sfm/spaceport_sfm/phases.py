@@ -13,6 +13,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,7 @@ from spaceport.quality import PhaseNumbers
 
 Result = TypeVar("Result")
 
+_MARKER = "inputs"  # the file that makes a folder ours: a fingerprint of what the work in it is on
 _BLOCK_BYTES = 16 << 20
 
 logger = logging.getLogger(__name__)
@@ -93,14 +95,14 @@ class Ledger:
             UserError: `work_folder_taken`, for a folder that holds something else than our work.
         """
         ledger = cls(work)
-        known = work / "inputs"
-        if known.is_file() and known.read_text() == inputs:
+        known = work / _MARKER
+        if cls.is_of(work, inputs):
             if done := [entry.name for entry in ledger.times()]:
                 logger.info("going on where an earlier run stopped: done are %s", ", ".join(done))
             return ledger
         if known.is_file():
             logger.info("starting anew: photos, settings or versions are not those of the run before")
-        elif work.is_dir() and any(work.iterdir()):
+        elif work.exists() and not is_work_folder(work):
             raise UserError(
                 "work_folder_taken",
                 f"The folder {work} holds files that are not ours.",
@@ -113,6 +115,11 @@ class Ledger:
         ledger._folder.mkdir()
         _write_atomically(known, inputs)
         return ledger
+
+    @staticmethod
+    def is_of(work: Path, inputs: str) -> bool:
+        """Whether what is in `work` was done on `inputs`."""
+        return (work / _MARKER).is_file() and (work / _MARKER).read_text() == inputs
 
     def run(
         self,
@@ -197,6 +204,14 @@ class RunTimes:
         )
 
 
+def is_work_folder(folder: Path) -> bool:
+    """Whether `folder` is one that `Ledger.open` has made, be it that it was killed at that."""
+    if not folder.is_dir():
+        return False
+    names = {entry.name for entry in folder.iterdir()}
+    return not names or bool(names & {_MARKER, _new(Path(_MARKER)).name})
+
+
 def fresh(folder: Path) -> Path:
     """`folder`, made and empty, whatever an interrupted run left there."""
     if folder.exists():
@@ -238,7 +253,7 @@ def fingerprint(
         for file in files:
             digest.update(f"{file.relative_to(given.parent)}\0".encode(errors="surrogateescape"))
             digest.update(file.stat().st_size.to_bytes(8, "big"))
-            with file.open("rb") as content:
+            with suppress(PermissionError), file.open("rb") as content:  # the intake tells of it
                 while block := content.read(_BLOCK_BYTES):
                     step()
                     digest.update(block)
@@ -248,6 +263,9 @@ def fingerprint(
 
 
 def _write_atomically(file: Path, text: str) -> None:
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(text)
-    new.replace(file)
+    _new(file).write_text(text)
+    _new(file).replace(file)
+
+
+def _new(file: Path) -> Path:
+    return file.with_name(f"{file.name}.new")

@@ -59,6 +59,12 @@ def build_scene(
         settings=[plan.tuning.model_dump_json(), *_versions()],
         step=stop.leave_if_requested,
     )
+    if (plan.output / SFM_REPORT).exists() and not Ledger.is_of(plan.work, inputs):
+        raise UserError(
+            "results_of_others",
+            f"{plan.output} holds the results of other photos, settings or versions.",
+            "Choose a new folder for the results, or remove these.",
+        )
     ledger = Ledger.open(plan.work, inputs)
     earlier = ledger.times()
     outcome = _reconstruct_guarded(plan, ledger, stop, output, log)

@@ -1,0 +1,87 @@
+"""What a person at a terminal sees: one line while photos are placed, a few when they are."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from spaceport.quality import SfmReport
+
+NAMED = 5  # photos that are named in a list; sfm.json has them all
+SECONDS_LEFT = "seconds_left"  # the metric that progress lines carry
+
+
+class StatusLine:
+    """A progress callback that keeps one line of a terminal up to date."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+        self._left: float | None = None
+
+    def __call__(self, fraction: float, message: str = "", **metrics: float) -> None:
+        self._left = metrics.get(SECONDS_LEFT, self._left)
+        left = (
+            f" · about {rough_duration(self._left)} left" if self._left is not None and fraction < 1 else ""
+        )
+        width = shutil.get_terminal_size().columns - 1
+        line = f"{fraction:4.0%} {message}{left}"[:width]
+        self._terminal.write(f"\r{line:<{width}}")
+        self._terminal.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._terminal.write("\n")
+        self._terminal.flush()
+
+
+def rough_duration(seconds: float) -> str:
+    """`seconds` as exact as an estimate is: 5 s steps, then 10 s, then minutes.
+
+    >>> [rough_duration(seconds) for seconds in (2, 41, 97, 400)]
+    ['5 s', '45 s', '100 s', '7 min']
+    """
+    if seconds > 120:
+        return f"{math.ceil(seconds / 60)} min"
+    step = 5 if seconds <= 60 else 10
+    return f"{max(step, math.ceil(seconds / step) * step)} s"
+
+
+def summary(report: SfmReport, out: Path) -> str:
+    """The headline numbers of a finished run, what was left out, and what to do better next time."""
+    return "\n".join(_lines(report, out))
+
+
+def _lines(report: SfmReport, out: Path) -> Iterator[str]:
+    photos, sfm, georef = report.photos, report.sfm, report.georef
+    yield (
+        f"{photos.registered} of {photos.given} photos placed, {sfm.points:,} points, "
+        f"{sfm.reprojection_px:.2f} px, in {sfm.seconds:.0f} s ({sfm.cpu_seconds:.0f} CPU-seconds)"
+    )
+    if georef is None:
+        yield "No place on Earth: the photos' GPS does not tell it. Sizes are in no unit."
+    else:
+        yield (
+            f"On Earth by {'GPS' if georef.source == 'gps' else 'ground control'}: "
+            f"{georef.rms_horizontal_m:.2f} m horizontally, {georef.rms_vertical_m:.2f} m vertically (RMS)"
+        )
+    yield from _named("refused", [f"{photo.name} {photo.reason}" for photo in photos.refused])
+    yield from _named("used, but", [f"{photo.name} {photo.reason}" for photo in photos.warned])
+    yield from _named("not placed", photos.unregistered)
+    for advice in report.advice:
+        yield f"{advice.message} {advice.hint}"
+    yield f"Results are in {out / 'colmap'}"
+
+
+def _named(what: str, entries: Sequence[str]) -> Iterator[str]:
+    for entry in entries[:NAMED]:
+        yield f"  {what}: {entry}"
+    if len(entries) > NAMED:
+        yield f"  {what}: {len(entries) - NAMED} more"

@@ -1,0 +1,193 @@
+"""The command for one machine: killed at any moment, it ends with the same model when it is given again."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from spaceport.quality import SfmReport
+from spaceport_sfm.phases import Phase
+
+SETTINGS = ("--set", "sfm_max_size=640")
+MODEL = ("cameras.bin", "images.bin", "points3D.bin")
+
+
+@pytest.fixture(scope="module")
+def tiny_flight(brighton_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight photos of the flight, at 640 pixels."""
+    archive = tmp_path_factory.mktemp("tiny") / "tiny.zip"
+    with zipfile.ZipFile(brighton_zip) as given, zipfile.ZipFile(archive, "w") as small:
+        for name in sorted(given.namelist())[8:16]:
+            content = io.BytesIO()
+            with Image.open(io.BytesIO(given.read(name))) as photo:
+                photo.resize((640, 360), Image.Resampling.LANCZOS).save(
+                    content, "JPEG", quality=95, exif=photo.getexif()
+                )
+            small.writestr(name, content.getvalue())
+    return archive
+
+
+def command(photos: Path, out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "spaceport_sfm", str(photos), str(out), *SETTINGS, *more]
+
+
+def model_bytes(out: Path) -> dict[str, bytes]:
+    files = [out / "colmap" / "sparse" / name for name in MODEL]
+    files += sorted((out / "colmap" / "dense").rglob("*.*"))
+    return {str(file.relative_to(out)): file.read_bytes() for file in files}
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    out: Path
+    lines: list[dict]
+    told: str
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_flight: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    done = subprocess.run(command(tiny_flight, out), capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return Undisturbed(out, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
+
+
+@pytest.mark.photos
+def test_the_command_leaves_results_says_so_and_removes_its_work(undisturbed):
+    report = SfmReport.model_validate_json((undisturbed.out / "colmap" / "sfm.json").read_text())
+
+    assert report.photos.registered == 8
+    assert {entry.name for entry in undisturbed.out.iterdir()} == {"extracted", "colmap"}
+    assert "8 of 8 photos placed" in undisturbed.told
+    assert undisturbed.lines[-1]["progress"] == 1.0
+    ended = [phase.name for phase in report.sfm.phases]
+    assert ended[:4] == ["photos", "features", "matching", "mapping"]
+    assert sum(phase.seconds for phase in report.sfm.phases) <= report.sfm.seconds
+
+
+def killed_in(phase: Phase, after_s: float, photos: Path, out: Path) -> None:
+    """Start the command and kill all its processes `after_s` seconds after `phase` has begun."""
+    running = out / "work" / "ledger" / "running"
+    program = subprocess.Popen(
+        command(photos, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
+    )
+    while program.poll() is None and not (running.exists() and running.read_text() == phase.value):
+        time.sleep(0.002)
+    time.sleep(after_s)
+    os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
+
+
+@pytest.mark.photos
+def test_killed_at_every_phase_it_ends_with_the_same_model(undisturbed, tiny_flight, tmp_path):
+    # Given a run that is killed at the beginning of each phase, and in the middle of the longer ones, and
+    # each time started again on what is left
+    out = tmp_path / "out"
+    report = SfmReport.model_validate_json((undisturbed.out / "colmap" / "sfm.json").read_text())
+    seconds = {phase.name: phase.seconds for phase in report.sfm.phases}
+    for phase in filter(lambda phase: phase.value in seconds, Phase):
+        killed_in(phase, 0.0, tiny_flight, out)
+        if seconds[phase.value] > 0.2:
+            killed_in(phase, seconds[phase.value] / 2, tiny_flight, out)
+
+    # When it is left alone
+    done = subprocess.run(command(tiny_flight, out), capture_output=True, text=True, check=False, timeout=120)
+
+    # Then it goes on where it was, and ends as if nothing had been
+    assert done.returncode == 0, done.stderr
+    assert "going on where an earlier run stopped" in done.stderr
+    assert model_bytes(out) == model_bytes(undisturbed.out)
+    resumed = SfmReport.model_validate_json((out / "colmap" / "sfm.json").read_text())
+    assert [phase.name for phase in resumed.sfm.phases] == list(seconds)
+
+
+@pytest.mark.photos
+def test_a_person_at_a_terminal_sees_one_line_and_the_end(tiny_flight, tmp_path):
+    ours, theirs = pty.openpty()
+    program = subprocess.Popen(command(tiny_flight, tmp_path / "out", "--keep"), stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # Linux tells the end of a terminal so
+            break
+    text = shown.decode()
+
+    assert program.wait(60) == 0
+    assert "Finding features" in text
+    assert 'spaceport":' not in text
+    assert "INFO" not in text
+    assert "8 of 8 photos placed" in text
+    assert (tmp_path / "out" / "work" / "database.db").is_file()
+
+
+@pytest.mark.photos
+def test_ctrl_c_keeps_the_work(tiny_flight, tmp_path):
+    program = subprocess.Popen(command(tiny_flight, tmp_path / "out"), stderr=subprocess.PIPE, text=True)
+    running = tmp_path / "out" / "work" / "ledger" / "running"
+    while program.poll() is None and not (running.exists() and running.read_text() == Phase.FEATURES.value):
+        time.sleep(0.01)
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+
+    program.send_signal(signal.SIGINT)
+    told = program.communicate(timeout=10)[1]
+
+    assert program.returncode == 130
+    assert "same command goes on" in told
+    assert (tmp_path / "out" / "work" / "ledger" / "photos.json").is_file()
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Callable[..., str]:
+    """Give arguments to the command; return what it says when it refuses them, and nothing may change."""
+
+    def run(*arguments: object, code: int = 1) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "spaceport_sfm", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            timeout=60,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    return run
+
+
+def test_wrong_arguments_are_told_in_words(refused, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"not a photo")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.doc").write_text("years of work")
+
+    assert "usage" in refused("photos", code=2)
+    assert "key=value" in refused("photos", "out", "--set", "seed", code=2)
+    assert "no setting 'sede'" in refused("photos", "out", "--set", "sede=1")
+    assert "can't be read" in refused("missing.zip", "out")
+    assert "not of an unfinished run" in refused("photos", "full")
+    assert "results would be taken for photos" in refused("photos", "photos/out")
+    assert "can't take the results" in refused("photos", "full/thesis.doc/out")
+    assert [entry.name for entry in (tmp_path / "full").iterdir()] == ["thesis.doc"]
+
+
+@pytest.mark.photos
+def test_results_of_other_photos_are_not_overwritten(undisturbed, tiny_flight, refused, tmp_path):
+    assert "not of an unfinished run" in refused(tiny_flight, undisturbed.out)
