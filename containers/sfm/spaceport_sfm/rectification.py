@@ -75,7 +75,8 @@ class Rectification:
         inside = (columns >= 0) & (columns < self.width) & (rows >= 0) & (rows < self.height)
         disparities = np.full(len(pixels), -1.0)
         disparities[inside] = found[rows[inside], columns[inside]]
-        total = np.where(disparities >= 0, disparities + self.least, np.nan)
+        total = disparities + self.least
+        total[(disparities < 0) | (total <= 0)] = np.nan
         return self.focal * self.baseline / total / rays[:, 2]
 
     def _to_photo(self, camera: Camera, left: float) -> Floats:
