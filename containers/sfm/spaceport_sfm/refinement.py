@@ -9,6 +9,7 @@ better than EXIF. So both are weighed by how far each can be wrong.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Collection, Sequence
@@ -45,6 +46,7 @@ MIN_RAY_ANGLE_DEG = 1.5
 FAR = 30.0
 # Stops where a step gains less than this part of the cost: 5 steps instead of 25, at the same millimetre.
 FUNCTION_TOLERANCE = 1e-8
+PROBE = 0.02  # of the focal length: far enough to cost something, near enough for a parabola
 # Ceres adds up in the order its threads finish, so more than one would make every run differ.
 RESIDUALS_FOR_THREADS = 2**31 - 1
 
@@ -123,10 +125,19 @@ def _set_focal(camera: pycolmap.Camera, focal: float) -> None:
 
 @dataclass(frozen=True)
 class _Adjustment:
-    """A solved bundle adjustment: the solver's problem, and its residuals' RMS in px a coordinate."""
+    """A solved bundle adjustment: the solver's problem, its sum of squared errors in px², and their number.
+
+    Each observation has two, one a coordinate.
+    """
 
     adjuster: pycolmap.CeresBundleAdjuster
-    noise_px: float
+    squares: float
+    residuals: int
+
+    @property
+    def noise_px(self) -> float:
+        """RMS error of one coordinate."""
+        return math.sqrt(self.squares / max(1, self.residuals))
 
 
 def _adjust(
@@ -146,7 +157,7 @@ def _adjust(
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     adjuster = pycolmap.create_default_ceres_bundle_adjuster(options, config, model)
     solved = adjuster.solve().ceres_summary
-    return _Adjustment(adjuster, math.sqrt(2 * solved.final_cost / max(1, solved.num_residuals)))
+    return _Adjustment(adjuster, 2 * solved.final_cost, solved.num_residuals)
 
 
 def _measured_focal(model: pycolmap.Reconstruction, camera_id: int, adjustment: _Adjustment) -> Estimate:
@@ -157,19 +168,32 @@ def _measured_focal(model: pycolmap.Reconstruction, camera_id: int, adjustment: 
     moving it by Δ costs a sum of squares of Δ² / C.
     """
     camera = model.cameras[camera_id]
-    focal = camera.mean_focal_length()
-    covariance = pycolmap.estimate_ba_covariance(pycolmap.BACovarianceOptions(), model, adjustment.adjuster)
-    block = None if covariance is None else covariance.get_other_params_cov(camera.params)
-    if block is None:
-        return Estimate(focal, math.inf)
-    variance = float(block[:2, :2].mean())  # of the mean of both focal lengths
+    variance = _focal_variance(model, camera_id, adjustment)
     observations = sum(
         image.num_points3D
         for image in model.images.values()
         if image.camera_id == camera_id and image.has_pose
     )
     coherent_px = COHERENT_ERROR * max(camera.width, camera.height)
-    return Estimate(focal, math.sqrt(variance * (adjustment.noise_px**2 + observations * coherent_px**2)))
+    sigma = math.sqrt(variance * (adjustment.noise_px**2 + observations * coherent_px**2))
+    return Estimate(camera.mean_focal_length(), sigma)
+
+
+def _focal_variance(model: pycolmap.Reconstruction, camera_id: int, adjustment: _Adjustment) -> float:
+    """Variance of a focal length for independent errors of 1 px; infinite where nothing tells it.
+
+    By the inverse of the normal equations, or, where the solver finds them singular, by what moving it costs.
+    """
+    camera = model.cameras[camera_id]
+    covariance = pycolmap.estimate_ba_covariance(pycolmap.BACovarianceOptions(), model, adjustment.adjuster)
+    block = None if covariance is None else covariance.get_other_params_cov(camera.params)
+    if block is not None:
+        return float(block[:2, :2].mean())  # of the mean of both focal lengths
+    moved = copy.deepcopy(model)
+    step = PROBE * camera.mean_focal_length()
+    _set_focal(moved.cameras[camera_id], camera.mean_focal_length() + step)
+    cost = _adjust(moved, free_focals=False).squares - adjustment.squares
+    return step**2 / cost if cost > 0 else math.inf
 
 
 def _lens(camera: pycolmap.Camera, shots: Sequence[Photo], believed: Estimate) -> Lens:
