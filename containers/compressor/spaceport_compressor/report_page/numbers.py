@@ -155,6 +155,20 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             rare=True,
         ),
         Meaning(
+            "georef.control.left_out_rms_horizontal_m",
+            "Off a control point left out, level",
+            _decimals(3, " m"),
+            "each point in turn, by a fit to the others alone",
+            rare=True,
+        ),
+        Meaning(
+            "georef.control.left_out_rms_vertical_m",
+            "Off a control point left out, up",
+            _decimals(3, " m"),
+            "the same, up and down",
+            rare=True,
+        ),
+        Meaning(
             "georef.control.check_rms_horizontal_m",
             "Off the check points, level",
             _decimals(3, " m"),
