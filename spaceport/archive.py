@@ -9,20 +9,28 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, cast
 
 from spaceport.errors import UserError
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
-CONVERTIBLE_SUFFIXES = frozenset({".heic", ".heif", ".dng", ".webp"})  # photos, but not ones SfM reads yet
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif", ".dng"}
+)
+PHOTO_KINDS = "JPEG, PNG, TIFF, BMP, WebP, HEIC or DNG files"  # the same in words, for messages
+GROUND_CONTROL_NAME = "gcp_list.txt"  # OpenDroneMap's name for the list of ground control points
+MIN_PHOTOS = 3  # fewer views give no model
 JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 JUNK_FOLDERS = frozenset({"__macosx"})
 SHOWN_NAME = 200  # characters of a file's name in a message
 
 MAX_DIRECTORY_BYTES = 8 * 2**20  # 20,000 entries with names of 300 characters
 
+# The methods that every zip program writes by default, and that zipfile unpacks a piece at a time: of bzip2
+# and LZMA it unpacks all that 4 KB turn into, which may be gigabytes.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1  # general purpose bit 0, APPNOTE.TXT 4.4.4
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
@@ -32,7 +40,7 @@ _DRIVE = re.compile(r"^[A-Za-z]:")
 class Limits:
     """What a zip may hold. The defaults fit the largest flights we process."""
 
-    min_photos: int = 3  # fewer views give no model
+    min_photos: int = MIN_PHOTOS
     max_photos: int = 3000
     max_entries: int = 20_000
     max_unpacked_bytes: int = 100 * 2**30  # the SfM job's volume
@@ -50,10 +58,17 @@ class ArchivePhoto:
 
 @dataclass(frozen=True)
 class Contents:
-    """What an accepted archive holds: its photos in name order, and the files that are none."""
+    """What an accepted archive holds.
+
+    Attributes:
+        photos: in name order.
+        others: the files that are no photos.
+        ground_control: the name of its list of ground control points.
+    """
 
     photos: tuple[ArchivePhoto, ...]
     others: tuple[str, ...]
+    ground_control: str | None = None
 
 
 def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Contents:
@@ -61,7 +76,8 @@ def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Cont
 
     Raises:
         UserError: `not_a_zip`, `empty_zip`, `encrypted`, `unsafe_name`, `link`, `zip_bomb`, `too_many_files`,
-            `too_few_photos`, `too_many_photos`: each names the archive and the file that is at fault.
+            `unusual_compression`, `too_few_photos`, `too_many_photos`: each names the archive and the file
+            that is at fault.
     """
     limits = limits or Limits()
     entries = [entry for entry in _directory(file, archive) if not entry.filename.endswith("/")]
@@ -87,13 +103,21 @@ def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Cont
         if is_photo(entry.filename)
     )
     others = tuple(entry.filename for entry in wanted if not is_photo(entry.filename))
-    _check_count(photos, others, archive, limits)
-    return Contents(photos, others)
+    check_count([photo.name for photo in photos], others, archive, limits)
+    contents = Contents(photos, others, ground_control_among(others))
+    _check_methods([latest[name] for name in _needed(contents)], archive)
+    return contents
 
 
 def is_photo(name: str) -> bool:
     """Whether a file of this name is a photo that SfM reads."""
     return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def ground_control_among(names: Iterable[str]) -> str | None:
+    """The list of ground control points among `names`, in whatever folder; of several the outermost."""
+    found = [name for name in names if PurePosixPath(name).name.lower() == GROUND_CONTROL_NAME]
+    return min(found, key=lambda name: (name.count("/"), name), default=None)
 
 
 def is_junk(name: str) -> bool:
@@ -201,28 +225,45 @@ def _gigabytes(size: int) -> str:
     return f"{size / 2**30:.1f} GB"
 
 
-def _check_count(
-    photos: tuple[ArchivePhoto, ...], others: tuple[str, ...], archive: str, limits: Limits
+def _needed(contents: Contents) -> Iterator[str]:
+    yield from (photo.name for photo in contents.photos)
+    if contents.ground_control:
+        yield contents.ground_control
+
+
+def _check_methods(entries: Iterable[zipfile.ZipInfo], archive: str) -> None:
+    for entry in entries:
+        if entry.compress_type not in _METHODS:
+            raise UserError(
+                "unusual_compression",
+                f"{archive} holds {_shown(entry.filename)}, packed by an unusual "
+                f"method (number {entry.compress_type}).",
+                "Zip the photos with the usual settings (deflate), or without compression.",
+            )
+
+
+def check_count(
+    photos: Sequence[str], others: Sequence[str], holder: str, limits: Limits | None = None
 ) -> None:
+    """Judge how many photos `holder`, a zip or a folder, has among its other files.
+
+    Raises:
+        UserError: `too_few_photos`, `too_many_photos`.
+    """
+    limits = limits or Limits()
     if len(photos) > limits.max_photos:
         raise UserError(
             "too_many_photos",
-            f"{archive} holds {len(photos)} photos; the limit is {limits.max_photos}.",
-            "Split the flight into several zips.",
+            f"{holder} holds {len(photos)} photos; the limit is {limits.max_photos}.",
+            "Split the flight into several parts.",
         )
     if len(photos) >= limits.min_photos:
         return
     found = f"only {len(photos)} photo{'s' if len(photos) > 1 else ''}" if photos else "no photos"
-    convertible = [name for name in others if PurePosixPath(name).suffix.lower() in CONVERTIBLE_SUFFIXES]
-    if convertible:
-        hint = f"Files like {_shown(convertible[0])} can't be read yet: export them as JPEG."
-    elif others:
-        hint = (
-            f"It holds {len(others)} other file{'s' if len(others) > 1 else ''} ({_shown(others[0])}, ...)."
-        )
-        hint += " Photos are JPEG, PNG, TIFF or BMP files."
-    else:
-        hint = "Photos are JPEG, PNG, TIFF or BMP files."
+    hint = f"Photos are {PHOTO_KINDS}."
+    if others:
+        count = f"{len(others)} other file{'s' if len(others) > 1 else ''}"
+        hint = f"It holds {count} ({_shown(others[0])}, ...). {hint}"
     raise UserError(
-        "too_few_photos", f"{archive} holds {found}; a model needs at least {limits.min_photos}.", hint
+        "too_few_photos", f"{holder} holds {found}; a model needs at least {limits.min_photos}.", hint
     )

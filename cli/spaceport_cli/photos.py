@@ -9,9 +9,9 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from spaceport.archive import CONVERTIBLE_SUFFIXES, PHOTO_SUFFIXES, inspect, is_junk
+from spaceport.archive import PHOTO_KINDS, ground_control_among, inspect, is_junk, is_photo
 from spaceport.errors import UserError
 from spaceport_cli.exits import RefusedError, UsageError
 
@@ -57,7 +57,9 @@ def photo_zip(photos: Path) -> Iterator[PhotoZip]:
 
 
 def zip_folder(folder: Path, target: Path) -> None:
-    """Write the photos below `folder` to the zip `target`, stored: JPEGs don't shrink.
+    """Write the photos below `folder`, and their ground control points, to the zip `target`.
+
+    Stored: JPEGs don't shrink.
 
     The same photos under the same names give the same bytes, whatever their times and modes,
     so that sending a folder again finds its finished job.
@@ -68,12 +70,14 @@ def zip_folder(folder: Path, target: Path) -> None:
     found = sorted(
         (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
     )
-    wanted = [(name, path) for name, path in found if _is_worth_sending(name)]
-    if not wanted:
+    found = [(name, path) for name, path in found if not is_junk(name)]
+    control = ground_control_among(name for name, _ in found)
+    wanted = [(name, path) for name, path in found if is_photo(name) or name == control]
+    if not any(is_photo(name) for name, _ in wanted):
         raise RefusedError(
             "too_few_photos",
             f"The folder {folder.name} holds no photos.",
-            "Photos are JPEG, PNG, TIFF or BMP files.",
+            f"Photos are {PHOTO_KINDS}.",
         )
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, path in wanted:
@@ -90,11 +94,6 @@ def zip_folder(folder: Path, target: Path) -> None:
                     f"The folder {folder.name} holds a file whose name is not valid text: {name!r}.",
                     "Rename the file and try again.",
                 ) from error
-
-
-def _is_worth_sending(name: str) -> bool:
-    # Convertible ones go along, so that the report tells why they were not used.
-    return not is_junk(name) and PurePath(name).suffix.lower() in PHOTO_SUFFIXES | CONVERTIBLE_SUFFIXES
 
 
 def _judged(path: Path, name: str, shown: str) -> PhotoZip:

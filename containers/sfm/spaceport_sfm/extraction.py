@@ -7,11 +7,10 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from spaceport.archive import CONVERTIBLE_SUFFIXES, ArchivePhoto, inspect
+from spaceport.archive import ArchivePhoto, inspect
 from spaceport.progress import Progress
 from spaceport.quality import RefusedPhoto
 from spaceport_sfm.steps import UNPACKING
@@ -48,7 +47,7 @@ class ExtractedPhoto:
 
 @dataclass(frozen=True)
 class Extraction:
-    """The unpacked photos in name order, and the photos of formats that can't be read."""
+    """The unpacked photos in name order, and those whose bytes are damaged."""
 
     photos: tuple[ExtractedPhoto, ...]
     refused: tuple[RefusedPhoto, ...]
@@ -68,7 +67,7 @@ def extract(archive: Path, folder: Path, progress: Progress) -> Extraction:
     ordered = sorted(contents.photos, key=lambda photo: _natural(photo.name))
     names = scene_names([photo.name for photo in ordered])
     photos: list[ExtractedPhoto] = []
-    refused = list(_unreadable_formats(contents.others))
+    refused: list[RefusedPhoto] = []
     with zipfile.ZipFile(archive) as opened:
         for done, (photo, name) in enumerate(zip(ordered, names, strict=True)):
             target = folder / name
@@ -130,11 +129,3 @@ def _unpack(opened: zipfile.ZipFile, photo: ArchivePhoto, target: Path) -> str:
     if written != photo.size:
         raise EOFError(f"{written} of its {photo.size} bytes are there")
     return digest.hexdigest()
-
-
-def _unreadable_formats(others: tuple[str, ...]) -> Iterator[RefusedPhoto]:
-    for name in others:
-        suffix = PurePosixPath(name).suffix.lower()
-        if suffix in CONVERTIBLE_SUFFIXES:
-            reason = f"is a {suffix[1:].upper()} file, which can't be read yet: export it as JPEG"
-            yield RefusedPhoto(name=name, code="unsupported_format", reason=reason)

@@ -7,6 +7,15 @@ from pydantic import BaseModel, ConfigDict
 from spaceport_sfm.gps import Position
 
 
+class UnusablePhotoError(Exception):
+    """A photo that must be left out: a stable code, and the reason as words that follow its name."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
 class Gimbal(BaseModel):
     """Where the camera pointed, by the drone's own sensors, degrees.
 
@@ -40,7 +49,8 @@ class Photo(BaseModel):
         position_sigma: the receiver's own claim of its error (RTK), metres horizontally and vertically.
         relative_altitude: above the take-off point by the barometer, metres (DJI's own name).
         gimbal: where the camera pointed.
-        sharpness: variance of the Laplacian of its grey picture; only comparable within one set.
+        sharpness: how much fine detail it has for its coarse detail (`appearance.sharpness`); only comparable
+            within one set.
         brightness: mean grey value, 0..255.
     """
 

@@ -55,17 +55,17 @@ def test_a_folders_zip_is_accepted_under_the_folders_name_and_removed_at_the_end
     assert not path.exists()
 
 
-def test_photos_that_cannot_be_read_yet_travel_too_so_that_the_report_names_them(
+def test_photos_of_every_kind_and_their_ground_control_travel_and_nothing_else(
     photo_folder: Path, tmp_path: Path
 ):
-    (photo_folder / "IMG_1.HEIC").write_bytes(b"heic")
-    (photo_folder / "flight.mp4").write_bytes(b"video")
+    for name in ("IMG_1.HEIC", "GCP_list.txt", "flight.mp4", "100MEDIA/.gcp_list.txt"):
+        (photo_folder / name).write_bytes(b"x")
 
     zip_folder(photo_folder, tmp_path / "out.zip")
 
     names = zipfile.ZipFile(tmp_path / "out.zip").namelist()
-    assert "IMG_1.HEIC" in names
-    assert "flight.mp4" not in names
+    assert {"IMG_1.HEIC", "GCP_list.txt"} <= set(names)
+    assert len(names) == 5
 
 
 def test_a_refused_zip_is_refused_in_the_clouds_words(tmp_path: Path):

@@ -75,8 +75,31 @@ def test_refuses_a_zip_of_text_files_and_says_what_is_in_it():
     assert "notes.txt" in refused.hint
 
 
-def test_names_the_way_out_for_photos_in_a_format_that_is_not_read_yet():
-    assert "JPEG" in refusal(zip_of({f"{i}.heic": b"x" for i in range(5)})).hint
+@pytest.mark.parametrize("suffix", ["JPG", "heic", "HEIF", "dng", "webp", "TIFF", "png", "bmp"])
+def test_photos_are_known_by_every_suffix_that_sfm_reads(suffix: str):
+    contents = inspect(zip_of({f"{i}.{suffix}": b"x" for i in range(5)}), "flight.zip")
+    assert len(contents.photos) == 5
+
+
+def test_finds_the_outermost_list_of_ground_control_points_however_it_is_written():
+    files = {**photos(3), "deep/er/gcp_list.txt": b"x", "b/GCP_List.TXT": b"x", "__MACOSX/gcp_list.txt": b"x"}
+    assert inspect(zip_of(files), "flight.zip").ground_control == "b/GCP_List.TXT"
+    assert inspect(zip_of(photos(3)), "flight.zip").ground_control is None
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_refuses_a_photo_packed_by_a_method_that_could_fill_the_memory(method: int):
+    # Given a photo packed so that 4 KB may unpack to gigabytes, When it is judged, Then it is named
+    out = zip_of(photos(3))
+    with zipfile.ZipFile(out, "a", method) as archive:
+        archive.writestr("z.jpg", b"x" * 100)
+    refused = refusal(out)
+    assert (refused.code, "z.jpg" in refused.message) == ("unusual_compression", True)
+    # Other files are never unpacked
+    out = zip_of(photos(3))
+    with zipfile.ZipFile(out, "a", method) as archive:
+        archive.writestr("film.mp4", b"x" * 100)
+    assert len(inspect(out, "flight.zip").photos) == 3
 
 
 def test_refuses_two_photos():

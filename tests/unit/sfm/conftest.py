@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from spaceport_sfm.extraction import ExtractedPhoto, extract
+from spaceport_sfm.intake import Intake, take_in
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,30 @@ def extracted(
         return tuple(photo for photo in found.photos if not photo.source.startswith("~good/"))
 
     return unpack
+
+
+@pytest.fixture
+def take(make_zip: Callable[[dict[str, bytes]], Path], tmp_path: Path) -> Callable[..., Intake]:
+    """Take files in through a real zip, with enough good photos beside them for the zip to be accepted.
+
+    What became of those is not told; files of the others are in `tmp_path / "photos"`.
+    """
+
+    def run(files: dict[str, bytes], max_size: int = 1600, drop_blurred: bool = False) -> Intake:
+        padding = {f"~good/{seed}.jpg": jpeg(noise(seed)) for seed in range(3)}
+        taken = take_in(
+            make_zip({**files, **padding}),
+            tmp_path / "photos",
+            max_size,
+            drop_blurred=drop_blurred,
+            threads=2,
+            progress=lambda *_, **__: None,
+        )
+        photos = tuple(photo for photo in taken.photos if not photo.source.startswith("~good/"))
+        assert len(taken.photos) == len(photos) + len(padding)
+        return taken.model_copy(update={"photos": photos})
+
+    return run
 
 
 @pytest.fixture(scope="session")

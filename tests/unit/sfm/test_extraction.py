@@ -59,14 +59,6 @@ def test_what_operating_systems_leave_behind_is_no_photo(make_zip, tmp_path):
     assert extraction.refused == ()
 
 
-def test_photos_of_a_format_that_cant_be_read_are_named(make_zip, tmp_path):
-    extraction = extract(make_zip({**PHOTOS, "a/IMG_7.HEIC": b"x"}), tmp_path / "raw", silent)
-
-    (refused,) = extraction.refused
-    assert (refused.name, refused.code) == ("a/IMG_7.HEIC", "unsupported_format")
-    assert "JPEG" in refused.reason
-
-
 @pytest.mark.parametrize("name", ["../escape.jpg", "/etc/escape.jpg", "C:\\escape.jpg"])
 def test_a_name_that_would_escape_is_refused_and_nothing_is_written(make_zip, tmp_path, name):
     archive = make_zip({**PHOTOS, name: b"x"})
@@ -110,11 +102,10 @@ def test_a_photo_whose_bytes_are_damaged_is_refused_alone(make_zip, tmp_path):
     assert len(extraction.photos) == 3
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_damage_is_told_alike_for_every_compression(make_zip, tmp_path, method):
+def test_damage_is_told_alike_where_it_is_compressed(make_zip, tmp_path):
     # Given a photo whose compressed bytes are garbage from the start
     archive = make_zip(PHOTOS)
-    with zipfile.ZipFile(archive, "a", method) as opened:
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr("z.jpg", bytes(range(256)) * 100)
         start = opened.getinfo("z.jpg").header_offset + 30 + len("z.jpg")
     data = bytearray(archive.read_bytes())
