@@ -30,10 +30,11 @@ from spaceport.quality import Lens
 from spaceport.stages import SFM
 from spaceport_sfm.cameras import enter_focal_priors
 from spaceport_sfm.extraction import extract
-from spaceport_sfm.features import create_database, extract_features, match
+from spaceport_sfm.features import create_database, extract_features
 from spaceport_sfm.georeference import GeoReference
 from spaceport_sfm.guard import end_with_parent, out_of_memory
 from spaceport_sfm.mapping import map_scene
+from spaceport_sfm.matching import match
 from spaceport_sfm.pair import Pair
 from spaceport_sfm.pairs import more_pairs, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
@@ -42,7 +43,15 @@ from spaceport_sfm.photos import MIN_PHOTOS, PreparedPhotos, prepare_photos, req
 from spaceport_sfm.placement import place
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.refinement import refine
-from spaceport_sfm.steps import FEATURES, MAPPING, MATCHING, UNDISTORTION
+from spaceport_sfm.steps import (
+    FEATURES,
+    MAPPING,
+    MAPPING_MORE,
+    MATCHING,
+    MATCHING_MORE,
+    PLACEMENT,
+    UNDISTORTION,
+)
 from spaceport_sfm.undistortion import undistort
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
@@ -167,7 +176,7 @@ class ReconstructionRun:
                 plan.database,
                 plan.photo_folder,
                 photos,
-                plan.tuning.sfm_max_size,
+                available_cores(),
                 lambda done: FEATURES.tell(self._progress, done / count, photos=count),
             )
 
@@ -176,6 +185,7 @@ class ReconstructionRun:
     def match(self, phase: Phase, pairs: Sequence[Pair]) -> None:
         """Matches of `pairs` into the database; those that are there already are kept."""
         plan = self._plan
+        step = MATCHING if phase is Phase.MATCHING else MATCHING_MORE
 
         def work() -> None:
             logger.info("%s: %d pairs", phase.value, len(pairs))
@@ -184,7 +194,7 @@ class ReconstructionRun:
                 plan.work / f"{phase.value}_pairs.txt",
                 pairs,
                 plan.tuning.seed,
-                lambda done: MATCHING.tell(self._progress, done / len(pairs)),
+                lambda done: step.tell(self._progress, done / len(pairs)),
             )
 
         self._run(phase, NoneType, work)
@@ -231,7 +241,7 @@ class ReconstructionRun:
             model.write(sparse)
             (sparse / "georef.json").write_text(georef.model_dump_json(indent=2) if georef else "null")
             posed = sum(image.has_pose for image in model.images.values())
-            MAPPING.tell(self._progress, 1.0, registered=posed, points=model.num_points3D())
+            PLACEMENT.tell(self._progress, 1.0, registered=posed, points=model.num_points3D())
             return Placed(
                 points=model.num_points3D(),
                 mean_track=model.compute_mean_track_length(),
@@ -255,6 +265,7 @@ class ReconstructionRun:
         self, phase: Phase, photos: Sequence[Photo], grow_from: pycolmap.Reconstruction | None = None
     ) -> Mapped:
         plan, count = self._plan, len(photos)
+        step = MAPPING if phase is Phase.MAPPING else MAPPING_MORE
         scene = map_scene(
             plan.database,
             plan.photo_folder,
@@ -262,9 +273,7 @@ class ReconstructionRun:
             photos=photos,
             mapper=plan.tuning.sfm_mapper,
             seed=plan.tuning.seed,
-            progress=lambda registered: MAPPING.tell(
-                self._progress, 0.9 * registered / count, registered=registered
-            ),
+            progress=lambda registered: step.tell(self._progress, registered / count, registered=registered),
             grow_from=grow_from,
         )
         if scene is None:
