@@ -48,9 +48,14 @@ def spatial(photos: Sequence[Photo]) -> Iterator[Pair]:
     """The pairs of `photos`."""
     located = [photo for photo in photos if photo.position is not None]
     enu = local_positions(located)
-    prints = _footprints(located, enu)
-    edges = by_distance(enu[:, :2]) if prints is None else by_footprints(prints)
-    astray = _far_from_all(enu[:, :2]) if prints is None else _few_partners(edges, len(located))
+    edges = nearest = by_distance(enu[:, :2])
+    if prints := _footprints(located, enu):
+        edges = by_footprints(prints)
+        astray = _few_partners(edges, len(located))
+        # Where the take-off point lies far above the ground, all footprints come out too small.
+        edges = np.concatenate([edges, nearest[astray[nearest[:, 0]]]])
+    else:
+        astray = _far_from_all(enu[:, :2])
     for first, second in edges:
         yield located[first].name, located[second].name
     strays = [photo for photo in photos if photo.position is None]

@@ -242,6 +242,15 @@ class TestSpatial:
         assert ("0200.jpg", "0201.jpg") in pairs
         assert ("0000.jpg", "0001.jpg") in pairs
 
+    def test_a_take_off_from_a_hill_does_not_tear_the_lines_apart(self):
+        # Given heights that make every footprint smaller than the distance to the next photo
+        photos = [photo.model_copy(update={"relative_altitude": 8.0}) for photo in aerial(200)]
+
+        pairs = plan_pairs(photos).pairs
+
+        assert ("0101.jpg", "0111.jpg") in pairs
+        assert len(pairs) < 200 * (NEIGHBOURS + 12)
+
     def test_photos_that_follow_each_other_closely_don_t_crowd_out_the_next_line(self):
         # Given lines flown at 96 % overlap ahead, 40 m apart
         photos = [
