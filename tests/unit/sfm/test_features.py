@@ -17,7 +17,7 @@ from spaceport_sfm.features import create_database, extract_features, find_featu
 from spaceport_sfm.matching import match
 from spaceport_sfm.photo import Photo
 
-SIZE = (480, 320)
+SIZE = (320, 240)
 
 
 def ground(seed: int = 0) -> np.ndarray:
@@ -45,7 +45,7 @@ def flight(tmp_path: Path) -> tuple[Path, list[Photo]]:
     names = ["0001_a.jpg", "0002_b.jpg", "0003_über.jpg", "0004_d.jpg", "0005_e.jpg"]
     land = ground()
     photos = [
-        save(folder, name, land[60 * k : 60 * k + SIZE[1], 80 * k : 80 * k + SIZE[0]])
+        save(folder, name, land[40 * k : 40 * k + SIZE[1], 50 * k : 50 * k + SIZE[0]])
         for k, name in enumerate(names)
     ]
     return folder, photos
@@ -130,7 +130,7 @@ class TestDatabase:
         xy = inliers(tmp_path / "a.db", 1, 2)
 
         assert len(xy) > 200
-        assert np.median(np.abs(xy[:, :2] - xy[:, 2:] - [80, 60])) < 0.1
+        assert np.median(np.abs(xy[:, :2] - xy[:, 2:] - [50, 40])) < 0.1
 
     def test_the_same_bytes_on_any_number_of_threads(
         self, flight: tuple[Path, list[Photo]], tmp_path: Path
@@ -176,11 +176,11 @@ class TestDatabase:
     ) -> None:
         # Given fog, still water with one buoy, and a photo with a handful of spots
         folder, photos = flight
-        fog = np.full((320, 480), 200, np.uint8)
+        fog = np.full((240, 320), 200, np.uint8)
         buoy, spots = fog.copy(), fog.copy()
-        cv2.circle(buoy, (200, 100), 8, 20, -1)
+        cv2.circle(buoy, (150, 100), 8, 20, -1)
         for k in range(9):
-            cv2.circle(spots, (40 + 45 * k, 60 + 23 * k), 3 + k, 20 * k, -1)
+            cv2.circle(spots, (30 + 30 * k, 40 + 20 * k), 3 + k, 20 * k, -1)
         odd = [save(folder, f"000{6 + k}.jpg", grey) for k, grey in enumerate((fog, buoy, spots, fog))]
 
         run(tmp_path / "odd.db", folder, [*photos, *odd])
