@@ -179,6 +179,8 @@ class Outputs(BaseModel):
     report: str | None = None
     ply: str | None = None
     georef: str | None = None
+    cameras: str | None = None
+    points: str | None = None
 
 
 class JobRecord(BaseModel):

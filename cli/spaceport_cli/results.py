@@ -15,7 +15,14 @@ from spaceport.job import Outputs
 from spaceport.quality import QUALITY_REPORT, QualityReport
 
 # Which output of the row becomes which file.
-_FILES = {"sog": "model.sog", "quality": QUALITY_REPORT, "georef": "georef.json", "report": "report.html"}
+_FILES = {
+    "sog": "model.sog",
+    "quality": QUALITY_REPORT,
+    "report": "report.html",
+    "georef": "georef.json",
+    "cameras": "cameras.geojson",
+    "points": "points.ply",
+}
 _MISSING = {"404", "NoSuchKey"}
 
 

@@ -60,6 +60,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         report=f"{event['compressedS3Uri']}{report_times.REPORT_PAGE}" if page is not None else None,
         ply=f"{event['gaussianS3Uri']}model.ply",
         georef=f"{event['colmapS3Uri']}sparse/georef.json" if quality.georef else None,
+        cameras=f"{event['colmapS3Uri']}sparse/cameras.geojson" if quality.georef else None,
+        points=f"{event['colmapS3Uri']}sparse/points.ply",
     )
     published = jobs.complete(row.job_id, event["executionArn"], outputs, headline(quality), now)
     logger.info("published", job_id=row.job_id, published=published)

@@ -457,6 +457,7 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert "psnr_holdout" not in row.metrics
     assert row.outputs.viewer_url == "http://viewer/jobs/job-1/compressed/viewer/index.html"
     assert row.outputs.report == f"{job_folder(aws)}compressed/report.html"
+    assert row.outputs.points == f"{job_folder(aws)}colmap/sparse/points.ply"
     # And both reports have their times, and browsers will show the pages
     page = s3.get_object(Bucket=aws.data_bucket, Key="jobs/job-1/compressed/report.html")
     assert page["ContentType"] == "text/html; charset=utf-8"
