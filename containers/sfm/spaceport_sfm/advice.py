@@ -13,7 +13,19 @@ import numpy as np
 from spaceport.quality import Advice, Lens, PhotoWarning
 from spaceport_sfm.coverage import Coverage
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.unplaced import BRIGHT, DARK, MIN_SITE, WORDS, Cause, causes, named, sites, told
+from spaceport_sfm.unplaced import (
+    BRIGHT,
+    DARK,
+    HOVER_M,
+    MIN_SITE,
+    WORDS,
+    Cause,
+    causes,
+    hovering,
+    named,
+    sites,
+    told,
+)
 
 FEW_PHOTOS = 10  # below, most places are seen from one side only
 # Each delivered point is in three photos at least, so three on average is the least there is.
@@ -64,7 +76,8 @@ def capture_advice(capture: Capture) -> list[Advice]:
 
 
 def _unplaced(capture: Capture) -> Advice | None:
-    found = causes(capture.photos, capture.registered, capture.warned)
+    told_as_group = {name for names in _groups(capture) for name in names}
+    found = causes(capture.photos, {*capture.registered, *told_as_group}, capture.warned)
     count = sum(map(len, found.values()))
     if not count:
         return None
@@ -76,7 +89,7 @@ def _unplaced(capture: Capture) -> Advice | None:
 
 
 def _two_sites(capture: Capture) -> Advice | None:
-    others = [capture.sources(names) for names in capture.others if len(names) >= MIN_SITE]
+    others = [capture.sources(names) for names in _groups(capture)]
     if not others:
         return None
     groups = " and ".join(f"{len(photos)} ({named(photos)})" for photos in others)
@@ -89,6 +102,11 @@ def _two_sites(capture: Capture) -> Advice | None:
         message=f"The photos fall apart into groups without a link: {groups} fit each other, not this model.",
         hint="Fly a line across the gap between them, with 80 % overlap to both.",
     )
+
+
+def _groups(capture: Capture) -> list[Sequence[str]]:
+    """The models that could be jobs of their own."""
+    return [names for names in capture.others if len(names) >= MIN_SITE]
 
 
 def _few_photos(capture: Capture) -> Advice | None:
@@ -115,17 +133,27 @@ def _weak_overlap(capture: Capture) -> Advice | None:
             f"{named(capture.sources(weak))} {hang} on by fewer than {FEW_SHARED_POINTS} points: the place "
             "may be wrong."
         )
-    return Advice(code="weak_overlap", message=" ".join(seen), hint=WORDS[Cause.OVERLAP].hint)
+    return Advice(
+        code="weak_overlap",
+        message=" ".join(seen),
+        hint="Take photos between these: neighbours should show 80 % of the same ground.",
+    )
 
 
 def _near_one_place(capture: Capture) -> Advice | None:
     angle = capture.coverage.ray_angle_deg
-    if angle >= SMALL_RAY_ANGLE_DEG:
+    if hovering(capture.photos):
+        seen = f"By GPS all photos were taken within {HOVER_M:.0f} m of one place: distances are uncertain."
+    elif angle < SMALL_RAY_ANGLE_DEG:
+        seen = (
+            "The photos were taken close together for how far away the scene is: rays meet at "
+            f"{angle:.1f}° only, so distances are uncertain."
+        )
+    else:
         return None
     return Advice(
         code="small_baseline",
-        message="The photos were taken close together for how far away the scene is: rays meet at "
-        f"{angle:.1f}° only, so distances are uncertain.",
+        message=seen,
         hint="Fly along lines, and move between photos by about a fifth of the height.",
     )
 
@@ -165,13 +193,12 @@ def _nadir_only(capture: Capture) -> Advice | None:
     steepest = max((photo.off_nadir_deg for photo in capture.coverage.photos), default=0.0)
     if steepest > NADIR_DEG:
         return None
-    shares = [
-        lens.focal_sigma_px / lens.focal_px for lens in capture.lenses if lens.focal_sigma_px is not None
-    ]
-    worst = max(shares, default=0.0)
+    main_lens = max(capture.lenses, key=lambda lens: lens.photos, default=None)
+    sigma = main_lens.focal_sigma_px if main_lens else None
+    uncertain = sigma / main_lens.focal_px if main_lens and sigma else 0.0
     heights = (
-        f"; and heights are uncertain by {100 * worst:.2g} %, because a longer lens looks like lower ground"
-        if worst > WELL_KNOWN_FOCAL
+        f"; and heights are uncertain by {100 * uncertain:.2g} %: a longer lens looks like lower ground"
+        if uncertain > WELL_KNOWN_FOCAL
         else ""
     )
     return Advice(

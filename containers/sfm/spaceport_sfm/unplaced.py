@@ -67,8 +67,8 @@ WORDS: Mapping[Cause, _Words] = {
         "Lock an exposure under which the ground is not burnt out.",
     ),
     Cause.OVERLAP: _Words(
-        "shows too little that another photo shows too",
-        "show too little that other photos show too",
+        "shows too little sharp detail that another photo shows too",
+        "show too little sharp detail that other photos show too",
         "Fly with more overlap (80 % ahead, 70 % to the sides); water, snow and even lawn show nothing that "
         "can be found again, so keep something else in each photo.",
     ),

@@ -76,7 +76,7 @@ def test_photos_left_over_are_named_with_what_is_wrong_with_them(good):
     assert advice.code == "photos_left_over"
     for words in (
         "4 of 16 photos", "DJI_20.JPG is blurred", "DJI_21.JPG is nearly black",
-        "DJI_22.JPG was taken elsewhere, by its GPS", "DJI_23.JPG shows too little that another",
+        "DJI_22.JPG was taken elsewhere, by its GPS", "DJI_23.JPG shows too little sharp detail that another",
     ):  # fmt: skip
         assert words in advice.message
 
@@ -92,10 +92,10 @@ def test_two_places_and_a_gap_are_told_apart(good):
     away = flight(5, east=1000, first=20)
     names = [p.name for p in away]
     apart = replace(good, photos=[*good.photos, *away], others=[names])
-    assert codes(apart) == ["photos_left_over", "several_sites"]
+    assert codes(apart) == ["several_sites"]
     # or right beside
     beside = flight(5, east=110, first=20)
-    advice = capture_advice(replace(good, photos=[*good.photos, *beside], others=[names]))[1]
+    advice = only(replace(good, photos=[*good.photos, *beside], others=[names]))
     assert advice.code == "disjoint_models"
     assert "5 (DJI_20.JPG, DJI_21.JPG" in advice.message
     assert "gap" in advice.hint
@@ -118,6 +118,8 @@ def test_a_flight_on_the_spot_says_that_distances_are_uncertain(good):
     advice = only(replace(good, coverage=coverage))
     assert advice.code == "small_baseline"
     assert "1.2°" in advice.message
+    still = [p.model_copy(update={"position": HOME}) for p in good.photos]
+    assert "within 3 m of one place" in only(replace(good, photos=still)).message
 
 
 def test_few_photos_are_told(good):
