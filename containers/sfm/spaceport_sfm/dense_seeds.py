@@ -97,13 +97,15 @@ def find_seeds(photos: PosedPhotos, progress: Callable[[float], None] = lambda _
         for camera in photos.cameras
     )
     maps = _pairwise_depths(photos, grids, progress)
-    parts = [
-        fused(index, grid, _colors(photos, index, grid), maps[index]) for index, grid in enumerate(grids)
-    ]
-    candidates = Candidates.joined(parts)
-    spacing = _spacing(candidates, grids)
-    new = _away_from(photos.points, candidates, NEAR * spacing)
-    return _as_seeds(thinned(new, spacing), photos, spacing)
+    spacing = _spacing(photos, grids)
+    known = cKDTree(photos.points)
+    parts = []
+    for index, grid in enumerate(grids):
+        candidates = fused(index, grid, _colors(photos, index, grid), maps[index])
+        to_nearest, _ = known.query(candidates.points, distance_upper_bound=NEAR * spacing)
+        parts.append(candidates.only(~np.isfinite(to_nearest)))
+        maps[index].clear()
+    return _as_seeds(thinned(Candidates.joined(parts), spacing), photos, spacing)
 
 
 def _pairwise_depths(
@@ -164,21 +166,14 @@ def _colors(photos: PosedPhotos, index: int, grid: Camera) -> NDArray[np.uint8]:
     return np.asarray(small.resize((grid.width, grid.height), Image.Resampling.BOX))
 
 
-def _spacing(candidates: Candidates, grids: Sequence[Camera]) -> float:
-    """What a pixel of the grids covers at a typical candidate, metres."""
-    if not len(candidates.points):
+def _spacing(photos: PosedPhotos, grids: Sequence[Camera]) -> float:
+    """What a pixel of the grids covers at a typical SfM point, metres; 1 where there is none."""
+    seers, seen = photos.sees.nonzero()
+    if not len(seers):
         return 1.0
-    homes = candidates.tellers[:, 0]
-    positions = np.array([grid.position for grid in grids])[homes]
-    focals = np.array([grid.fx for grid in grids])[homes]
-    return float(np.median(np.linalg.norm(candidates.points - positions, axis=1) / focals))
-
-
-def _away_from(points: NDArray[np.float64], candidates: Candidates, distance: float) -> Candidates:
-    if not len(points) or not len(candidates.points):
-        return candidates
-    to_nearest, _ = cKDTree(points).query(candidates.points, distance_upper_bound=distance)
-    return candidates.only(~np.isfinite(to_nearest))
+    positions = np.array([grid.position for grid in grids])
+    focals = np.array([grid.fx for grid in grids])
+    return float(np.median(np.linalg.norm(photos.points[seen] - positions[seers], axis=1) / focals[seers]))
 
 
 def _as_seeds(candidates: Candidates, photos: PosedPhotos, spacing: float) -> DenseSeeds:
