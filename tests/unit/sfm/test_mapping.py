@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
 import pycolmap
@@ -152,6 +153,13 @@ def camera_error_m(model: pycolmap.Reconstruction, flight: Flight) -> float:
     return float(np.sqrt(((umeyama(found, true).apply(found) - true) ** 2).sum(axis=1).mean()))
 
 
+def content(model: pycolmap.Reconstruction) -> dict[str, bytes]:
+    """The model's files."""
+    with TemporaryDirectory() as folder:
+        model.write(folder)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
 def test_what_photos_and_exif_say_is_weighed_by_how_far_each_can_be_wrong() -> None:
     prior = Estimate(1000.0, 50.0)
     assert weigh(Estimate(1100.0, 50.0), prior) == Estimate(1050.0, pytest.approx(50 / 2**0.5))
@@ -247,9 +255,49 @@ def test_photos_of_another_place_are_named(tmp_path: Path) -> None:
     assert scene.others == (tuple(photo.name for photo in flight.photos[18:]),)
 
 
-def test_the_global_mapper_places_the_same_photos(oblique: tuple[Flight, Mapping]) -> None:
+def test_the_global_mapper_places_the_same_photos_and_repeats_itself(
+    oblique: tuple[Flight, Mapping],
+) -> None:
     flight, mapping = oblique
-    scene = mapping.run(mapper=Mapper.GLOBAL)
-    refine(scene.model, flight.photos)
-    assert len(scene.registered) == len(flight.photos)
-    assert camera_error_m(scene.model, flight) < 0.1
+    models = [mapping.run(mapper=Mapper.GLOBAL).model for _ in range(2)]
+    for model in models:
+        refine(model, flight.photos)
+        assert model.num_reg_images() == len(flight.photos)
+        assert camera_error_m(model, flight) < 0.1
+    assert content(models[0]) == content(models[1])
+
+
+def test_the_number_of_cores_does_not_matter(oblique: tuple[Flight, Mapping]) -> None:
+    _, mapping = oblique
+    # Given the same matches mapped on all cores, and on one
+    cores = os.sched_getaffinity(0)
+    models = [mapping.run().model]
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        models.append(mapping.run().model)
+    finally:
+        os.sched_setaffinity(0, cores)
+    # When both are refined
+    for model in models:
+        refine(model, mapping.photos)
+    # Then they are the same to the last bit
+    assert content(models[0]) == content(models[1])
+
+
+def test_points_that_say_nothing_are_dropped(oblique: tuple[Flight, Mapping]) -> None:
+    _, mapping = oblique
+    model = mapping.run().model
+    refine(model, mapping.photos)
+    clean = set(model.points3D)
+    # Given a point as far as the horizon, one seen from behind, one off by metres, and one seen by two photos
+    far, behind, off, twice = sorted(clean)[:4]
+    model.points3D[far].xyz = [0.0, 0.0, -1e5]
+    model.points3D[behind].xyz = 2 * model.images[1].projection_center() - model.points3D[behind].xyz
+    model.points3D[off].xyz = model.points3D[off].xyz * 1.2
+    seen = [(element.image_id, element.point2D_idx) for element in model.points3D[twice].track.elements]
+    for observation in seen[2:]:
+        model.delete_observation(*observation)
+    # When the model is refined again
+    refine(model, mapping.photos)
+    # Then those are gone, and no others
+    assert clean - set(model.points3D) == {far, behind, off, twice}
