@@ -16,6 +16,7 @@ MIN_HEADING_SPREAD = 0.03
 # (that no camera is rolled) holds to some two.
 GIMBAL_SIGMA = np.radians(1.0)
 LEVEL_SIGMA = np.radians(2.0)
+GROUND_SIGMA = np.radians(4.0)  # where the ground must be taken for level: a gentle slope
 # A gimbal's angles are believed where three photos or more agree on up as well as this.
 MIN_GIMBALS = 3
 MAX_GIMBAL_SCATTER = np.radians(5.0)
@@ -38,7 +39,7 @@ def gravity(rotations: Floats, centres: Floats, points: Floats, gimbals: Sequenc
         length = np.linalg.norm(up)
         if length > 0 and np.median(np.arccos(np.clip(by_gimbal @ up / length, -1, 1))) < MAX_GIMBAL_SCATTER:
             return Gravity(up / length, GIMBAL_SIGMA)
-    return Gravity(up_direction(rotations, centres, points), LEVEL_SIGMA)
+    return _by_pictures(rotations, centres, points)
 
 
 def up_in_camera(gimbal: Gimbal) -> Floats:
@@ -65,8 +66,8 @@ def upright_frame(rotations: Floats, centres: Floats, points: Floats, up: Floats
     return Similarity(1.0, rotation, -rotation @ middle)
 
 
-def up_direction(rotations: Floats, centres: Floats, points: Floats) -> Floats:
-    """The unit vector (3,) that is up: across all cameras' x axes, on the side the cameras' tops point to.
+def _by_pictures(rotations: Floats, centres: Floats, points: Floats) -> Gravity:
+    """Up is across all cameras' x axes, on the side the cameras' tops point to.
 
     A flight that never turns leaves the angle about its x axis open; then the ground says it, the plane
     through the points that holds this axis.
@@ -74,14 +75,14 @@ def up_direction(rotations: Floats, centres: Floats, points: Floats) -> Floats:
     right, down, forward = rotations[:, 0], rotations[:, 1], rotations[:, 2]
     values, vectors = np.linalg.eigh(right.T @ right / len(right))
     if values[1] > MIN_HEADING_SPREAD:
-        up = vectors[:, 0]
+        up, sigma = vectors[:, 0], LEVEL_SIGMA
     else:
         axis = vectors[:, 2]
         ground = points if len(points) >= 3 else centres
         across = (ground - np.median(ground, axis=0)) @ (np.eye(3) - np.outer(axis, axis))
-        up = _thinnest_across(across, axis)
+        up, sigma = _thinnest_across(across, axis), GROUND_SIGMA
     # Photos look level or down, hardly ever up: their tops and their backs are on the upper side.
-    return up if -(down + forward).mean(axis=0) @ up >= 0 else -up
+    return Gravity(up if -(down + forward).mean(axis=0) @ up >= 0 else -up, sigma)
 
 
 def _thinnest_across(offsets: Floats, axis: Floats) -> Floats:
