@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from spaceport.quality import Lens
 from spaceport.tuning import Tuning
 from spaceport_sfm.georeference import GeoReference
-from spaceport_sfm.photos import PreparedPhotos
+from spaceport_sfm.intake import Intake
 
 
 class _Frozen(BaseModel):
@@ -66,7 +66,7 @@ class ReconstructionOutcome(_Frozen):
     """What the child process measured.
 
     Attributes:
-        prepared: the photos that were used, and those that were refused.
+        intake: the photos that were used, and those that were refused.
         registered: names of the photos that have a pose, sorted.
         other_models: photos in each of the models that could not be joined with the one delivered.
         lenses: what was found out about each camera.
@@ -75,7 +75,7 @@ class ReconstructionOutcome(_Frozen):
         dense_seeds: how many points stereo added.
     """
 
-    prepared: PreparedPhotos
+    intake: Intake
     registered: list[str]
     other_models: list[int]
     lenses: list[Lens]

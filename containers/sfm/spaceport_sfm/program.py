@@ -17,8 +17,8 @@ from spaceport.job_program import EXIT_USER_ERROR
 from spaceport.progress import Progress
 from spaceport.quality import SFM_REPORT, SfmReport
 from spaceport_sfm.guard import Limits, run_guarded
+from spaceport_sfm.intake import Intake
 from spaceport_sfm.phases import Ledger, Phase, RunTimes, Stopwatch, fingerprint
-from spaceport_sfm.photos import PreparedPhotos
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.report import report
 from spaceport_sfm.steps import END_MESSAGE
@@ -69,12 +69,10 @@ def build_scene(
     earlier = ledger.times()
     outcome = _reconstruct_guarded(plan, ledger, stop, output, log)
     registered = set(outcome.registered)
-    prepared = outcome.prepared
-    unregistered = [photo.source for photo in prepared.good if photo.name not in registered]
+    unregistered = [photo.source for photo in outcome.intake.photos if photo.name not in registered]
     _tell_leftovers(unregistered, outcome)
     times = RunTimes.of(stopwatch, earlier, ledger)
-    given = len(prepared.good) + len(prepared.refused)
-    finished = report(given, prepared.refused, unregistered, outcome, times)
+    finished = report(unregistered, outcome, times)
     (plan.output / SFM_REPORT).write_text(finished.model_dump_json(indent=2))
     progress(1.0, END_MESSAGE, registered=len(outcome.registered), points=outcome.points)
     return finished
@@ -105,8 +103,8 @@ def _reconstruct_guarded(
 
 
 def _time_limit(ledger: Ledger) -> float:
-    prepared = ledger.result(Phase.PHOTOS, PreparedPhotos)
-    return INTAKE_TIMEOUT_S if prepared is None else TIMEOUT_S + TIMEOUT_S_PER_PHOTO * len(prepared.good)
+    intake = ledger.result(Phase.PHOTOS, Intake)
+    return INTAKE_TIMEOUT_S if intake is None else TIMEOUT_S + TIMEOUT_S_PER_PHOTO * len(intake.photos)
 
 
 def _tell_leftovers(unregistered: Sequence[str], outcome: ReconstructionOutcome) -> None:
@@ -121,5 +119,5 @@ def _versions() -> Iterator[str]:
     """What else results depend on: our own source, and the libraries that compute them."""
     for package in (spaceport, spaceport_sfm):
         yield fingerprint(*sorted(Path(package.__path__[0]).glob("*.py")))
-    for library in ("pycolmap", "numpy", "scipy", "pillow"):
+    for library in ("pycolmap", "numpy", "scipy", "pillow", "pi-heif", "rawpy"):
         yield f"{library} {version(library)}"

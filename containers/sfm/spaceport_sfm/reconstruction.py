@@ -12,10 +12,8 @@ import faulthandler
 import fcntl
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import TypeVar
@@ -23,23 +21,23 @@ from typing import TypeVar
 import pycolmap
 from pydantic import BaseModel, ConfigDict
 
+from spaceport.archive import MIN_PHOTOS
 from spaceport.errors import UserError
 from spaceport.job_program import run_program
 from spaceport.progress import Progress
 from spaceport.quality import Lens
 from spaceport.stages import SFM
 from spaceport_sfm.cameras import enter_focal_priors
-from spaceport_sfm.extraction import extract
 from spaceport_sfm.features import create_database, extract_features
 from spaceport_sfm.georeference import GeoReference
 from spaceport_sfm.guard import end_with_parent, out_of_memory
+from spaceport_sfm.intake import Intake, require_enough, take_in
 from spaceport_sfm.mapping import map_scene
 from spaceport_sfm.matching import match
 from spaceport_sfm.pair import Pair
 from spaceport_sfm.pairs import more_pairs, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.photos import MIN_PHOTOS, PreparedPhotos, prepare_photos, require_enough
 from spaceport_sfm.placement import place
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.refinement import refine
@@ -103,9 +101,9 @@ def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionO
         UserError: for photos that can't be used, and `too_few_registered`.
     """
     run = ReconstructionRun(plan, progress)
-    prepared = run.take_in()
-    require_enough(prepared.good, prepared.refused)
-    photos = prepared.good
+    intake = run.take_in()
+    require_enough(intake)
+    photos = intake.photos
     run.find_features(photos)
     pairs = plan_pairs(photos, plan.tuning.sfm_pairs).pairs
     run.match(Phase.MATCHING, pairs)
@@ -119,7 +117,7 @@ def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionO
     placed = run.place(photos)
     run.undistort()
     return ReconstructionOutcome(
-        prepared=prepared,
+        intake=intake,
         registered=mapped.registered,
         other_models=[len(names) for names in mapped.others],
         lenses=refined.lenses,
@@ -142,27 +140,26 @@ class ReconstructionRun:
         self._progress = progress
         self._ledger = Ledger(plan.work)
 
-    def take_in(self) -> PreparedPhotos:
+    def take_in(self) -> Intake:
         """The photos checked and normalised into `plan.photo_folder`."""
         plan = self._plan
 
-        def work() -> PreparedPhotos:
-            unpacked = fresh(plan.work / "unpacked")
-            extraction = extract(plan.source, unpacked, self._progress)
-            prepared = prepare_photos(
-                extraction.photos,
+        def work() -> Intake:
+            return take_in(
+                plan.source,
                 fresh(plan.photo_folder),
                 plan.tuning.sfm_max_size,
-                available_cores(),
-                self._progress,
+                drop_blurred=plan.tuning.drop_blurred,
+                threads=available_cores(),
+                progress=self._progress,
             )
-            shutil.rmtree(unpacked)
-            return replace(prepared, refused=(*extraction.refused, *prepared.refused))
 
-        prepared = self._run(Phase.PHOTOS, PreparedPhotos, work, leaves=[plan.photo_folder])
-        for photo in prepared.refused:
+        intake = self._run(Phase.PHOTOS, Intake, work, leaves=[plan.photo_folder])
+        for photo in intake.refused:
             logger.warning("refused: %s %s", photo.name, photo.reason)
-        return prepared
+        for warned in intake.warned:
+            logger.warning("%s %s", warned.name, warned.reason)
+        return intake
 
     def find_features(self, photos: Sequence[Photo]) -> None:
         """Features of all photos into the database; one that is there already gets those it lacks."""

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spaceport.quality import Photos, RefusedPhoto, SfmNumbers, SfmReport
+from spaceport.quality import Photos, SfmNumbers, SfmReport
 from spaceport_sfm.phases import RunTimes
 from spaceport_sfm.plan import ReconstructionOutcome
 
 
-def report(
-    given: int,
-    refused: Sequence[RefusedPhoto],
-    unregistered: Sequence[str],
-    outcome: ReconstructionOutcome,
-    times: RunTimes,
-) -> SfmReport:
-    """The report of a run: `given` photos, `refused` of them left out, `unregistered` fitting nowhere."""
+def report(unregistered: Sequence[str], outcome: ReconstructionOutcome, times: RunTimes) -> SfmReport:
+    """The report of a run that left the photos `unregistered` over."""
+    intake = outcome.intake
     return SfmReport(
         photos=Photos(
-            given=given,
-            refused=list(refused),
+            given=len(intake.photos) + len(intake.refused),
+            refused=list(intake.refused),
+            warned=list(intake.warned),
             registered=len(outcome.registered),
             unregistered=list(unregistered),
         ),

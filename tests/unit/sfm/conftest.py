@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spaceport_sfm.extraction import ExtractedPhoto, extract
 from spaceport_sfm.intake import Intake, take_in
 
 
@@ -62,20 +61,6 @@ def make_zip(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
         return archive
 
     return make
-
-
-@pytest.fixture
-def extracted(
-    make_zip: Callable[[dict[str, bytes]], Path], tmp_path: Path
-) -> Callable[[dict[str, bytes]], tuple[ExtractedPhoto, ...]]:
-    """Unpack files through a real zip, with enough good photos beside them for the zip to be accepted."""
-
-    def unpack(files: dict[str, bytes]) -> tuple[ExtractedPhoto, ...]:
-        padding = {f"~good/{seed}.jpg": jpeg(noise(seed)) for seed in range(3)}
-        found = extract(make_zip({**files, **padding}), tmp_path / "raw", lambda *_, **__: None)
-        return tuple(photo for photo in found.photos if not photo.source.startswith("~good/"))
-
-    return unpack
 
 
 @pytest.fixture
