@@ -5,6 +5,12 @@ made nothing better and mapping up to 1.7 times as long: the camera's shape erro
 (GPS σ = 1.5 m) is 3.9 mm with them and 4.0 mm without, brighton's focal length 1,156 px either way. What is
 millimetres by itself can only be bent by metres of noise, and one position in the ocean would do harm. GPS
 chooses the pairs (`pairs_spatial`) and lays the finished model on Earth (`placement`).
+
+`Mapper.AUTO` is incremental, for it was faster wherever both were measured, with the same camera error after
+refinement. CPU-seconds, incremental against global mapping: brighton 4.6 and 7.4, the demo flight of 20
+photos 12 and 33, made-up flights of 60 photos 8 and 28, of 200 photos 45 and 132.
+
+Models that share photos are not merged: pycolmap can't. But a model can be grown (`grow_from`).
 """
 
 from __future__ import annotations
@@ -57,7 +63,8 @@ def map_scene(
         folder: the photos, for the points' colours.
         workspace: an existing folder for the mapper's own files.
         photos: those to place.
-        mapper: global mapping tells no progress, can't be cancelled, and can't grow a model.
+        mapper: global mapping tells no progress, ends on no signal but a kill, and can't grow a model: then
+            mapping is incremental.
         progress: gets the number of registered photos of the model being grown.
         grow_from: a model of the same database to go on with: only the photos that it lacks are tried.
             There are no others then.
@@ -155,7 +162,7 @@ def _incremental_options(photos: Sequence[Photo], seed: int) -> pycolmap.Increme
 
 
 def _global_options(photos: Sequence[Photo], seed: int) -> pycolmap.GlobalPipelineOptions:
-    """COLMAP's defaults (GLOMAP), on the CPU.
+    """COLMAP's defaults (GLOMAP), on one core: with more, two runs on brighton gave two models.
 
     Source: Pan, Baráth, Pollefeys, Schönberger, "Global Structure-from-Motion Revisited", ECCV 2024.
     """
@@ -165,7 +172,8 @@ def _global_options(photos: Sequence[Photo], seed: int) -> pycolmap.GlobalPipeli
     mapper = options.mapper
     for seeded in (options, mapper, mapper.rotation_averaging, mapper.global_positioning):
         seeded.random_seed = seed
+    options.num_threads = mapper.num_threads = 1
+    mapper.bundle_adjustment.ceres.solver_options.num_threads = 1
     mapper.global_positioning.use_gpu = False
     mapper.bundle_adjustment.ceres.use_gpu = False
-    mapper.bundle_adjustment.ceres.min_num_residuals_for_cpu_multi_threading = RESIDUALS_FOR_THREADS
     return options
