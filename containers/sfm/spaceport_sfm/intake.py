@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict
 
 from spaceport.archive import MIN_PHOTOS
 from spaceport.errors import UserError
-from spaceport.progress import Progress
 from spaceport.quality import PhotoWarning, RefusedPhoto
 from spaceport_sfm.appearance import exposure_warning
 from spaceport_sfm.decoding import Kind, decode, decoded_pixels, kind_of
@@ -26,7 +25,7 @@ from spaceport_sfm.normalisation import Normalised, normalise
 from spaceport_sfm.photo import Photo, UnusablePhotoError
 from spaceport_sfm.selection import Candidate, blurred_photos, repeated, second_files
 from spaceport_sfm.sources import PhotoSource, open_source, read_ground_control, scene_names
-from spaceport_sfm.steps import CHECKING
+from spaceport_sfm.steps import CHECKING, StepProgress
 
 BYTES_AT_ONCE = 1 << 30
 # A pixel takes up to 12 bytes on its way (decoded, scaled or turned, coded): 3 GB.
@@ -55,7 +54,7 @@ class Intake(BaseModel):
 
 
 def take_in(
-    path: Path, folder: Path, max_size: int, *, drop_blurred: bool, threads: int, progress: Progress
+    path: Path, folder: Path, max_size: int, *, drop_blurred: bool, threads: int, progress: StepProgress
 ) -> Intake:
     """Check the photos in `path`, a zip or a folder, and write them into `folder`, which is empty.
 
@@ -120,7 +119,7 @@ class IntakeDesk:
         self._bytes = Room(BYTES_AT_ONCE)
         self._pixels = Room(PIXELS_AT_ONCE)
 
-    def run(self, threads: int, progress: Progress) -> list[Candidate | RefusedPhoto]:
+    def run(self, threads: int, progress: StepProgress) -> list[Candidate | RefusedPhoto]:
         """What became of each photo, in order."""
         sources = self._source.photos
         files = [f"{name}.jpg" for name in scene_names(sources)]

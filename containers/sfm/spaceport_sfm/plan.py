@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from spaceport.quality import Lens
+from spaceport.quality import Advice, Lens
 from spaceport.tuning import Tuning
 from spaceport_sfm.georeference import GeoReference
 from spaceport_sfm.intake import Intake
@@ -71,7 +71,8 @@ class ReconstructionOutcome(_Frozen):
         other_models: photos in each of the models that could not be joined with the one delivered.
         lenses: what was found out about each camera.
         points, mean_track, reprojection_px: of the delivered points.
-        georef: None where the photos carry no usable GPS.
+        georef: None where nothing tells where on Earth the scene is.
+        advice: on how it was laid there.
         dense_seeds: how many points stereo added.
     """
 
@@ -83,4 +84,5 @@ class ReconstructionOutcome(_Frozen):
     mean_track: float
     reprojection_px: float
     georef: GeoReference | None
+    advice: list[Advice]
     dense_seeds: int = 0

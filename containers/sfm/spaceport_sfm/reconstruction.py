@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import TypeVar
@@ -25,32 +26,31 @@ from spaceport.archive import MIN_PHOTOS
 from spaceport.errors import UserError
 from spaceport.job_program import run_program
 from spaceport.progress import Progress
-from spaceport.quality import Lens
+from spaceport.quality import Advice, Lens
 from spaceport.stages import SFM
+from spaceport_render.seed_file import SEED_FILE
+from spaceport_sfm.advice import Capture, capture_advice
 from spaceport_sfm.cameras import enter_focal_priors
+from spaceport_sfm.coverage import Coverage, coverage
+from spaceport_sfm.dense_seeds import write_seeds
 from spaceport_sfm.features import create_database, extract_features
-from spaceport_sfm.georeference import GeoReference
+from spaceport_sfm.gcp_list import GroundControl, read_gcp_list
 from spaceport_sfm.guard import end_with_parent, out_of_memory
 from spaceport_sfm.intake import Intake, require_enough, take_in
 from spaceport_sfm.mapping import map_scene
 from spaceport_sfm.matching import match
+from spaceport_sfm.pace import Pace, Workload, expected_seconds, expected_seconds_of_more
 from spaceport_sfm.pair import Pair
 from spaceport_sfm.pairs import more_pairs, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.placement import place
+from spaceport_sfm.placement import Placement, place
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.refinement import refine
-from spaceport_sfm.steps import (
-    FEATURES,
-    MAPPING,
-    MAPPING_MORE,
-    MATCHING,
-    MATCHING_MORE,
-    PLACEMENT,
-    UNDISTORTION,
-)
+from spaceport_sfm.scene_files import write_scene
+from spaceport_sfm.steps import FEATURES, PLACEMENT, SEEDS, StepProgress, step_of
 from spaceport_sfm.undistortion import undistort
+from spaceport_sfm.unplaced import too_few_registered
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
 
@@ -84,38 +84,46 @@ class Refined(BaseModel):
 
 
 class Placed(BaseModel):
-    """Measures of the model in its final frame; `georef` is None where the photos carry no usable GPS."""
+    """Measures of the model in its final frame, and how it came there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     points: int
     mean_track: float
     reprojection_px: float
-    georef: GeoReference | None
+    placement: Placement
+    coverage: Coverage
 
 
-def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionOutcome:
+def reconstruct(plan: ReconstructionPlan, pace: Pace) -> ReconstructionOutcome:
     """Photos, features, matches, poses, place on Earth, undistorted photos.
 
     Raises:
-        UserError: for photos that can't be used, and `too_few_registered`.
+        UserError: for photos or ground control that can't be used, and `too_few_registered`.
     """
-    run = ReconstructionRun(plan, progress)
+    run = ReconstructionRun(plan, pace)
     intake = run.take_in()
     require_enough(intake)
     photos = intake.photos
-    run.find_features(photos)
+    control = read_gcp_list(intake.ground_control, photos) if intake.ground_control is not None else None
     pairs = plan_pairs(photos, plan.tuning.sfm_pairs).pairs
+    workload = Workload.of(photos, len(pairs), available_cores())
+    pace.expect(expected_seconds(workload, seeds=plan.tuning.dense_seeds))
+    run.find_features(photos)
     run.match(Phase.MATCHING, pairs)
     mapped = run.map_scene(photos)
     left_over = {photo.name for photo in photos}.difference(mapped.registered)
     if further := more_pairs(photos, pairs, left_over):
+        more = replace(workload, pairs=len(further))
+        pace.expect(expected_seconds_of_more(more, len(left_over)))
         run.match(Phase.MATCHING_MORE, further)
         mapped = run.map_more(photos, mapped)
-    _require_enough(mapped.registered, len(photos))
+    if len(mapped.registered) < max(MIN_PHOTOS, MIN_REGISTERED_SHARE * len(photos)):
+        raise too_few_registered(photos, mapped.registered, intake.warned)
     refined = run.refine(photos, mapped)
-    placed = run.place(photos)
+    placed = run.place(photos, control)
     run.undistort()
+    seeds = run.find_seeds() if plan.tuning.dense_seeds else 0
     return ReconstructionOutcome(
         intake=intake,
         registered=mapped.registered,
@@ -124,7 +132,9 @@ def reconstruct(plan: ReconstructionPlan, progress: Progress) -> ReconstructionO
         points=placed.points,
         mean_track=placed.mean_track,
         reprojection_px=placed.reprojection_px,
-        georef=placed.georef,
+        georef=placed.placement.georef,
+        advice=_advice(intake, mapped, refined, placed),
+        dense_seeds=seeds,
     )
 
 
@@ -135,7 +145,7 @@ class ReconstructionRun:
     interrupted and resumed computes with the very same bytes as one that was not.
     """
 
-    def __init__(self, plan: ReconstructionPlan, progress: Progress) -> None:
+    def __init__(self, plan: ReconstructionPlan, progress: StepProgress) -> None:
         self._plan = plan
         self._progress = progress
         self._ledger = Ledger(plan.work)
@@ -166,7 +176,6 @@ class ReconstructionRun:
         plan, count = self._plan, len(photos)
 
         def work() -> None:
-            FEATURES.tell(self._progress, 0.0, photos=count)
             create_database(plan.database, plan.photo_folder, photos)
             enter_focal_priors(plan.database, photos)
             extract_features(
@@ -182,7 +191,6 @@ class ReconstructionRun:
     def match(self, phase: Phase, pairs: Sequence[Pair]) -> None:
         """Matches of `pairs` into the database; those that are there already are kept."""
         plan = self._plan
-        step = MATCHING if phase is Phase.MATCHING else MATCHING_MORE
 
         def work() -> None:
             logger.info("%s: %d pairs", phase.value, len(pairs))
@@ -191,7 +199,7 @@ class ReconstructionRun:
                 plan.work / f"{phase.value}_pairs.txt",
                 pairs,
                 plan.tuning.seed,
-                lambda done: step.tell(self._progress, done / len(pairs)),
+                lambda done: step_of(phase).tell(self._progress, done / len(pairs)),
             )
 
         self._run(phase, NoneType, work)
@@ -226,24 +234,22 @@ class ReconstructionRun:
 
         return self._run(Phase.REFINEMENT, Refined, work, leaves=[plan.refined])
 
-    def place(self, photos: Sequence[Photo]) -> Placed:
+    def place(self, photos: Sequence[Photo], control: GroundControl | None) -> Placed:
         """The refined model in its final frame, as it is delivered."""
         plan = self._plan
 
         def work() -> Placed:
             model = pycolmap.Reconstruction(plan.refined)
-            placement = place(model, photos, None, plan.tuning.seed)
-            georef = placement.georef
-            sparse = fresh(plan.sparse)
-            model.write(sparse)
-            (sparse / "georef.json").write_text(georef.model_dump_json(indent=2) if georef else "null")
+            placement = place(model, photos, control, plan.tuning.seed)
+            write_scene(model, photos, placement.georef, fresh(plan.sparse), as_text=plan.tuning.sparse_text)
             posed = sum(image.has_pose for image in model.images.values())
             PLACEMENT.tell(self._progress, 1.0, registered=posed, points=model.num_points3D())
             return Placed(
                 points=model.num_points3D(),
                 mean_track=model.compute_mean_track_length(),
                 reprojection_px=model.compute_mean_reprojection_error(),
-                georef=georef,
+                placement=placement,
+                coverage=coverage(model),
             )
 
         return self._run(Phase.PLACEMENT, Placed, work, leaves=[plan.sparse])
@@ -253,16 +259,23 @@ class ReconstructionRun:
         plan = self._plan
 
         def work() -> None:
-            UNDISTORTION.tell(self._progress, 0.0)
             undistort(plan.sparse, plan.photo_folder, fresh(plan.dense))
 
         self._run(Phase.UNDISTORTION, NoneType, work, leaves=[plan.dense])
+
+    def find_seeds(self) -> int:
+        """How many points stereo found where SfM has none; they are left beside the training input."""
+        dense = self._plan.dense
+
+        def work() -> int:
+            return write_seeds(dense, lambda done: SEEDS.tell(self._progress, done))
+
+        return self._run(Phase.SEEDS, int, work, leaves=[dense / SEED_FILE])
 
     def _map(
         self, phase: Phase, photos: Sequence[Photo], grow_from: pycolmap.Reconstruction | None = None
     ) -> Mapped:
         plan, count = self._plan, len(photos)
-        step = MAPPING if phase is Phase.MAPPING else MAPPING_MORE
         scene = map_scene(
             plan.database,
             plan.photo_folder,
@@ -270,7 +283,9 @@ class ReconstructionRun:
             photos=photos,
             mapper=plan.tuning.sfm_mapper,
             seed=plan.tuning.seed,
-            progress=lambda registered: step.tell(self._progress, registered / count, registered=registered),
+            progress=lambda registered: step_of(phase).tell(
+                self._progress, registered / count, registered=registered
+            ),
             grow_from=grow_from,
         )
         if scene is None:
@@ -285,19 +300,23 @@ class ReconstructionRun:
     ) -> Result:
         def seeded() -> Result:
             pycolmap.set_random_seed(self._plan.tuning.seed)
+            step_of(phase).tell(self._progress, 0.0)
             return work()
 
         return self._ledger.run(phase, kind, seeded, leaves)
 
 
-def _require_enough(registered: Sequence[str], count: int) -> None:
-    if len(registered) < max(MIN_PHOTOS, MIN_REGISTERED_SHARE * count):
-        raise UserError(
-            "too_few_registered",
-            f"Only {len(registered)} of {count} photos could be placed: the others don't show "
-            "enough of the same sharp detail.",
-            "Fly with more overlap (80 % ahead, 70 % to the sides), leave out blurred ones and other places.",
-        )
+def _advice(intake: Intake, mapped: Mapped, refined: Refined, placed: Placed) -> list[Advice]:
+    capture = Capture(
+        photos=intake.photos,
+        warned=intake.warned,
+        registered=mapped.registered,
+        others=mapped.others,
+        mean_track=placed.mean_track,
+        coverage=placed.coverage,
+        lenses=refined.lenses,
+    )
+    return [*capture_advice(capture), *placed.placement.advice]
 
 
 def available_cores() -> int:
@@ -316,7 +335,9 @@ def main(plan_file: Path) -> int:
 
     def program(progress: Progress) -> None:
         try:
-            outcome = reconstruct(plan, progress)
+            pace = Pace(progress)
+            with pace.ticking():
+                outcome = reconstruct(plan, pace)
         except MemoryError as error:
             raise out_of_memory(Ledger(plan.work).doing()) from error
         except OSError as error:

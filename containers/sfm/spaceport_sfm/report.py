@@ -32,4 +32,5 @@ def report(unregistered: Sequence[str], outcome: ReconstructionOutcome, times: R
             dense_seeds=outcome.dense_seeds,
         ),
         georef=outcome.georef.numbers if outcome.georef else None,
+        advice=outcome.advice,
     )

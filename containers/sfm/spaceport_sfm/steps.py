@@ -1,38 +1,59 @@
-"""The steps of this stage, with the share of its progress that each is.
-
-Shares are those of wall time on 2 cores for 18 photos (checking 1 s, features 16, matching 9,
-mapping 5, undistortion 1).
-"""
+"""What people see of each phase while it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from spaceport.progress import Progress
+from spaceport_sfm.phases import Phase
+
+
+class StepProgress(Protocol):
+    """The callback that the phases report to."""
+
+    def __call__(self, step: Step, fraction: float, **metrics: float) -> None:
+        """Tell that `fraction` (0..1) of `step` is done; `metrics` are named numbers to show."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: from which fraction of the stage to which it leads, and what it is called."""
+    """The phase that it is, and what people read."""
 
-    start: float
-    end: float
+    phase: Phase
     message: str
 
-    def tell(self, progress: Progress, fraction: float, **metrics: float) -> None:
+    def tell(self, progress: StepProgress, fraction: float, **metrics: float) -> None:
         """Report that `fraction` (clipped to 0..1) of this step is done."""
-        share = min(max(fraction, 0.0), 1.0)
-        progress(self.start + (self.end - self.start) * share, self.message, **metrics)
+        progress(self, min(max(fraction, 0.0), 1.0), **metrics)
 
 
-CHECKING = Step(0.0, 0.06, "Checking the photos")
-FEATURES = Step(0.06, 0.53, "Finding features")
-MATCHING = Step(0.53, 0.79, "Matching photos")
-MAPPING = Step(0.79, 0.90, "Placing the photos")
+CHECKING = Step(Phase.PHOTOS, "Checking the photos")
+FEATURES = Step(Phase.FEATURES, "Finding features")
+MATCHING = Step(Phase.MATCHING, "Matching photos")
+MAPPING = Step(Phase.MAPPING, "Placing the photos")
 # These two only where photos were left over.
-MATCHING_MORE = Step(0.90, 0.91, "Matching the photos left over")
-MAPPING_MORE = Step(0.91, 0.93, "Placing the photos left over")
-PLACEMENT = Step(0.93, 0.94, "Placing the model on Earth")
-UNDISTORTION = Step(0.94, 0.95, "Removing lens distortion")
-SEEDS = Step(0.95, 0.99, "Looking for points by stereo")  # only on request
+MATCHING_MORE = Step(Phase.MATCHING_MORE, "Matching the photos left over")
+MAPPING_MORE = Step(Phase.MAPPING_MORE, "Placing the photos left over")
+REFINEMENT = Step(Phase.REFINEMENT, "Refining the model")
+PLACEMENT = Step(Phase.PLACEMENT, "Placing the model on Earth")
+UNDISTORTION = Step(Phase.UNDISTORTION, "Removing lens distortion")
+SEEDS = Step(Phase.SEEDS, "Looking for points by stereo")  # only on request
+STEPS = (
+    CHECKING,
+    FEATURES,
+    MATCHING,
+    MAPPING,
+    MATCHING_MORE,
+    MAPPING_MORE,
+    REFINEMENT,
+    PLACEMENT,
+    UNDISTORTION,
+    SEEDS,
+)  # in the order of Phase
+
 END_MESSAGE = "Photos placed"
+
+
+def step_of(phase: Phase) -> Step:
+    """What people see of `phase`."""
+    return STEPS[list(Phase).index(phase)]

@@ -14,16 +14,19 @@ import numpy as np
 import pycolmap
 import pytest
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from spaceport.quality import SfmReport
+from spaceport_render.seed_file import read_seed_file
 
 SMALL = {"SPACEPORT_SFM_MAX_SIZE": "640"}
+SEEDED = {**SMALL, "SPACEPORT_DENSE_SEEDS": "true"}
 
 
 @pytest.fixture(scope="module")
 def finished(run_sfm, small_flight, tmp_path_factory):
-    """One run on the real flight at 640 pixels."""
-    run = run_sfm(tmp_path_factory.mktemp("ml"), small_flight, **SMALL)
+    """One run on the real flight at 640 pixels, dense seeds and all."""
+    run = run_sfm(tmp_path_factory.mktemp("ml"), small_flight, **SEEDED)
     assert run.code == 0, run.log
     return run
 
@@ -58,7 +61,7 @@ def test_the_training_input_is_a_pinhole_scene_with_its_photos(finished):
         with Image.open(dense / "images" / image.name) as photo:
             camera = model.cameras[image.camera_id]
             assert photo.size == (camera.width, camera.height)
-    assert sorted(file.name for file in dense.iterdir()) == ["images", "sparse"]
+    assert sorted(file.name for file in dense.iterdir()) == ["images", "seeds.npz", "sparse"]
 
 
 @pytest.mark.photos
@@ -94,6 +97,21 @@ def test_the_points_stick_to_the_photos(finished):
 
 
 @pytest.mark.photos
+def test_dense_seeds_lie_on_the_lawn_between_the_points(finished):
+    seeds = read_seed_file(finished.colmap / "dense" / "seeds.npz")
+    model = pycolmap.Reconstruction(finished.colmap / "sparse")
+    points = np.array([point.xyz for point in model.points3D.values()])
+    report = SfmReport.model_validate_json((finished.colmap / "sfm.json").read_text())
+
+    assert report.sfm.dense_seeds == len(seeds) > 2000
+    # none where SfM has points, most at the height of those around them
+    distances, nearest = cKDTree(points).query(seeds.points)
+    assert distances.min() > seeds.spacing
+    assert np.median(np.abs(seeds.points[:, 2] - points[nearest, 2])) < 0.5
+    assert set(seeds.photos) == {image.name for image in model.images.values()}
+
+
+@pytest.mark.photos
 def test_the_georeference_says_where_zero_is(finished):
     georef = json.loads((finished.colmap / "sparse" / "georef.json").read_text())
 
@@ -123,10 +141,10 @@ def test_nothing_is_left_but_the_results(finished):
 
 @pytest.mark.photos
 def test_the_same_photos_give_the_same_model(finished, run_sfm, small_flight, tmp_path):
-    again = run_sfm(tmp_path, small_flight, **SMALL)
+    again = run_sfm(tmp_path, small_flight, **SEEDED)
 
-    for name in ("cameras", "images", "points3D"):
-        file = Path("sparse") / f"{name}.bin"
+    for name in ("sparse/cameras.bin", "sparse/images.bin", "sparse/points3D.bin", "dense/seeds.npz"):
+        file = Path(name)
         assert (again.colmap / file).read_bytes() == (finished.colmap / file).read_bytes(), name
 
 

@@ -1,0 +1,122 @@
+"""How far and how long still: told by a clock of our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from spaceport_sfm.pace import Pace, Workload, expected_seconds, expected_seconds_of_more
+from spaceport_sfm.steps import CHECKING, FEATURES, MAPPING, MATCHING, MATCHING_MORE, SEEDS, Step
+
+
+@dataclass
+class Run:
+    """A run whose time passes when it is told to."""
+
+    now: float = 0.0
+    told: list[tuple[float, float | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self._progress, lambda: self.now)
+
+    def _progress(self, fraction: float, message: str = "", **metrics: float) -> None:
+        self.told.append((fraction, metrics.get("seconds_left")))
+
+    def do(self, step: Step, seconds: float, reports: int = 10) -> None:
+        self.pace(step, 0.0)
+        for report in range(1, reports + 1):
+            self.now += seconds / reports
+            self.pace(step, report / reports)
+
+    @property
+    def fractions(self) -> list[float]:
+        return [fraction for fraction, _ in self.told]
+
+
+EXPECTED = {FEATURES: 40.0, MATCHING: 30.0, MAPPING: 30.0}
+
+
+def test_a_run_at_the_models_pace_is_told_to_the_second_and_rises_evenly():
+    run = Run()
+    run.pace.expect(EXPECTED)
+
+    for step, seconds in EXPECTED.items():
+        run.do(step, seconds)
+
+    left = [left for _, left in run.told]
+    times = [0, *range(4, 41, 4), 40, *range(43, 71, 3), 70, *range(73, 101, 3)]
+    assert left == pytest.approx([100 - time for time in times], abs=1)
+    assert run.fractions[:-1] == pytest.approx([0.05 + 0.95 * time / 100 for time in times[:-1]], abs=0.01)
+
+
+@pytest.mark.parametrize("slowness", [0.4, 3.0])
+def test_another_machines_pace_is_learnt_within_the_first_step(slowness):
+    run = Run()
+    run.pace.expect(EXPECTED)
+
+    run.do(FEATURES, 40 * slowness)
+    run.pace(MATCHING, 0.0)
+
+    assert run.pace.seconds_left() == pytest.approx(60 * slowness, rel=0.3)
+
+
+def test_more_work_slows_the_progress_but_neither_stops_nor_turns_it():
+    run = Run()
+    run.pace.expect(EXPECTED)
+    for step, seconds in EXPECTED.items():
+        run.do(step, seconds)
+    before = run.fractions[-1]
+
+    run.pace.expect({MATCHING_MORE: 50.0})
+    run.do(MATCHING_MORE, 50.0)
+
+    assert run.fractions == sorted(run.fractions)
+    rise = [fraction for fraction in run.fractions if fraction > before]
+    assert len(set(rise)) > 3 or before == 0.99
+
+
+def test_nothing_is_promised_before_the_photos_are_read():
+    run = Run()
+
+    run.do(CHECKING, 10.0)
+
+    assert {left for _, left in run.told} == {None}
+    assert run.fractions[-1] == pytest.approx(0.05)
+
+
+def test_a_silent_step_runs_down_and_never_says_zero_too_early():
+    run = Run()
+    run.pace.expect({MAPPING: 100.0})
+    run.pace(MAPPING, 0.0)
+
+    for _ in range(60):
+        run.now += 5.0
+        run.pace.tick()
+
+    assert run.told[10][1] == pytest.approx(50, abs=2)
+    assert run.told[-1][1] == pytest.approx(10, abs=1)
+    assert run.fractions == sorted(run.fractions)
+    assert run.fractions[-1] <= 0.99
+
+
+def test_a_resumed_run_starts_where_the_other_stopped():
+    run = Run()
+    run.pace.expect(EXPECTED)
+
+    run.pace(MAPPING, 0.0)
+
+    assert run.fractions[-1] == pytest.approx(0.05 + 0.95 * 0.7)
+    assert run.pace.seconds_left() == pytest.approx(30)
+
+
+def test_the_model_grows_with_the_work_and_shrinks_with_the_cores():
+    work = Workload(photos=20, megapixels=28.8, pairs=100, cores=2)
+    seconds = expected_seconds(work, seeds=False)
+
+    assert SEEDS not in seconds
+    assert SEEDS in expected_seconds(work, seeds=True)
+    assert expected_seconds(replace(work, cores=4), seeds=False)[FEATURES] == seconds[FEATURES] / 2
+    assert expected_seconds(replace(work, cores=4), seeds=False)[MAPPING] == seconds[MAPPING]
+    assert expected_seconds(replace(work, pairs=200), seeds=False)[MATCHING] == 2 * seconds[MATCHING]
+    assert expected_seconds_of_more(work, 3)[MATCHING_MORE] == seconds[MATCHING]
