@@ -12,8 +12,13 @@ import numpy as np
 import pycolmap
 import pytest
 from numpy.typing import NDArray
+from pyproj import Transformer
 
 from spaceport_demo.__main__ import main
+from spaceport_sfm.gcp_list import read_gcp_list
+from spaceport_sfm.gps import Position, from_enu, to_enu
+from spaceport_sfm.photo import Photo
+from spaceport_sfm.placement import place
 
 
 def residuals(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -71,3 +76,99 @@ def test_the_model_lies_where_the_gps_says(reconstructed: tuple[Path, dict]) -> 
     georef = json.loads((colmap / "sfm.json").read_text())["georef"]
     assert 0.5 < georef["rms_horizontal_m"] < 3.5
     assert 0.3 < georef["rms_vertical_m"] < 3.0
+
+
+def absolute_errors(model: pycolmap.Reconstruction, origin: dict, truth: dict) -> NDArray[np.float64]:
+    """(N,) metres from where each camera truly was to where the model, by its origin on Earth, has it."""
+    there, true = (Position(**place) for place in (origin, true_origin(truth)))
+    images = sorted(model.images.values(), key=lambda image: image.name)
+    found = to_enu([from_enu(image.projection_center(), there) for image in images], true)
+    shots = sorted(truth["photos"], key=lambda photo: photo["name"])
+    return np.linalg.norm(found - np.array([shot["position"] for shot in shots]), axis=1)
+
+
+def true_origin(truth: dict) -> dict[str, float]:
+    origin = truth["origin"]
+    return {"lat": origin["latitude"], "lon": origin["longitude"], "alt": origin["altitude"]}
+
+
+def test_the_model_lies_as_near_the_truth_as_gps_allows(reconstructed: tuple[Path, dict]) -> None:
+    colmap, truth = reconstructed
+    georef = json.loads((colmap / "sparse" / "georef.json").read_text())
+
+    off = absolute_errors(pycolmap.Reconstruction(colmap / "sparse"), georef["origin"], truth)
+
+    # Seven unknowns from N positions, each off by sigma
+    count = len(truth["photos"])
+    assert np.sqrt((off**2).mean()) <= 2 * truth["gps_sigma_m"] * np.sqrt(7 / count)
+
+
+def test_the_map_shows_every_camera_and_its_heading(reconstructed: tuple[Path, dict]) -> None:
+    colmap, truth = reconstructed
+    *shots, flight = json.loads((colmap / "sparse" / "cameras.geojson").read_text())["features"]
+    assert [shot["properties"]["source"] for shot in shots] == [photo["name"] for photo in truth["photos"]]
+    assert len(flight["geometry"]["coordinates"]) == len(shots)
+    for shot, photo in zip(shots, truth["photos"], strict=True):
+        right = np.array(photo["rotation"])[0]
+        heading = np.degrees(np.arctan2(-right[1], right[0]))
+        # GPS of 1.5 m over 60 m of flight turns the whole by a degree or two.
+        assert abs((shot["properties"]["heading_deg"] - heading + 180) % 360 - 180) < 4.0
+    vertices = pycolmap.Reconstruction()
+    vertices.import_PLY(colmap / "sparse" / "points.ply")
+    assert vertices.num_points3D() == pycolmap.Reconstruction(colmap / "sparse").num_points3D()
+
+
+def gcp_list(truth: dict, points: NDArray[np.float64], stated: NDArray[np.float64]) -> list[str]:
+    """Marks of true `points` (N, 3) in six photos each, half a pixel off, said to lie at `stated` (N, 3)."""
+    random = np.random.default_rng(0)
+    camera, origin = truth["camera"], Position(**true_origin(truth))
+    grid = Transformer.from_crs("EPSG:4979", "EPSG:32632", always_xy=True)
+    rows = ["WGS84 UTM 32N"]
+    for index, (point, said) in enumerate(zip(points, stated, strict=True)):
+        spot = from_enu(said, origin)
+        x, y, z = grid.transform(spot.lon, spot.lat, spot.alt)
+        marks = 0
+        for photo in truth["photos"]:
+            right, down, ahead = np.array(photo["rotation"]) @ (point - photo["position"])
+            at = np.array([camera["cx"], camera["cy"]]) + camera["fx"] * np.array([right, down]) / ahead
+            inside = (at > 3).all() and (at < [camera["width"] - 3, camera["height"] - 3]).all()
+            if ahead > 0 and inside and marks < 6:
+                marks += 1
+                across, along = at - 0.5 + random.normal(0, 0.5, 2)
+                rows.append(f"{x:.3f} {y:.3f} {z:.3f} {across:.2f} {along:.2f} {photo['name']} gcp{index}")
+    return rows
+
+
+def test_ground_control_lays_the_model_right_to_a_decimetre(reconstructed: tuple[Path, dict]) -> None:
+    # Given seven points on and above the ground, two of them exchanged, and one mark on the wrong thing
+    colmap, truth = reconstructed
+    model = pycolmap.Reconstruction(colmap / "sparse")
+    points = np.array(
+        [[-30, -30, 6], [-30, 30, 2], [0, 0, 3], [30, -30, 5], [30, 30, 0], [-30, 0, 1], [0, 30, 8]], float
+    )
+    rows = gcp_list(truth, points, points[[0, 1, 2, 3, 4, 6, 5]])
+    wrong = next(index for index, row in enumerate(rows) if row.endswith("gcp2"))
+    x, y, z, across, *rest = rows[wrong].split()
+    rows[wrong] = " ".join([x, y, z, str(float(across) - 80), *rest])
+    photos = [
+        Photo(name=image.name, source=shot["name"], width=1600, height=1200)
+        for image, shot in zip(
+            sorted(model.images.values(), key=lambda image: image.name),
+            sorted(truth["photos"], key=lambda shot: shot["name"]),
+            strict=True,
+        )
+    ]
+
+    # When the model is laid on Earth by them alone
+    placement = place(model, photos, read_gcp_list("\n".join(rows), photos), seed=0)
+
+    # Then it lies right, and the mistakes are named
+    assert placement.georef is not None
+    assert placement.georef.control is not None
+    assert placement.georef.control.used == ["gcp0", "gcp1", "gcp2", "gcp3", "gcp4"]
+    told = " ".join(placement.georef.control.rejected)
+    assert f"(line {wrong + 1})" in told
+    assert "gcp5: " in told
+    assert "gcp6: " in told
+    off = absolute_errors(model, placement.georef.origin.model_dump(), truth)
+    assert np.sqrt((off**2).mean()) <= 0.1
