@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from math import ceil, comb
+from math import ceil, comb, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,7 +187,7 @@ def _scatter(fit: Similarity, source: Floats, measured: Measurements) -> float:
         return 1.0
     distances = np.sort(np.linalg.norm((fit.apply(source) - measured.target) / measured.sigmas, axis=1))
     judged = max(MIN_POSITIONS, ceil(JUDGED_SHARE * count) - 1)  # one more than a sample fits exactly
-    absorbed = np.sqrt(3 * count / (3 * count - UNKNOWNS))  # the fit itself takes a part of the errors away
+    absorbed = sqrt(3 * count / (3 * count - UNKNOWNS))  # the fit itself takes a part of the errors away
     return max(SHARE_TO_SIGMA * absorbed * float(distances[judged]), measured.least_scatter)
 
 

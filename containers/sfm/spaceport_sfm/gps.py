@@ -83,7 +83,8 @@ def to_enu(positions: Sequence[Position], origin: Position) -> Floats:
 
 def from_enu(offset: Floats, origin: Position) -> Position:
     """The position `offset` (3,) metres east, north and up of `origin`."""
-    lon, lat, alt = _local(origin).transform(*offset.tolist(), direction=TransformDirection.INVERSE)
+    east, north, up = offset.tolist()
+    lon, lat, alt = _local(origin).transform(east, north, up, direction=TransformDirection.INVERSE)
     return Position(lat=lat, lon=lon, alt=alt)
 
 
