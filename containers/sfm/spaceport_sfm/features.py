@@ -58,7 +58,13 @@ class Features:
 
 
 def create_database(database: Path, folder: Path, photos: Sequence[Photo]) -> None:
-    """Enter `photos` (files in `folder`) with one shared camera a group; those that are there stay."""
+    """Enter `photos` (files in `folder`) with one shared camera a group; those that are there stay.
+
+    Raises:
+        ValueError: two photos of one name, of which COLMAP would die.
+    """
+    if len({photo.name for photo in photos}) < len(photos):
+        raise ValueError("two photos have the same name")
     pycolmap.Database.open(database).close()
     options = pycolmap.ImageReaderOptions()
     options.camera_model = CAMERA_MODEL

@@ -190,6 +190,11 @@ class TestDatabase:
             assert 0 < opened.num_keypoints_for_image(7) < 20
         assert len(inliers(tmp_path / "odd.db", 1, 2)) > 200
 
+    def test_a_name_given_twice_is_refused(self, flight: tuple[Path, list[Photo]], tmp_path: Path) -> None:
+        folder, photos = flight
+        with pytest.raises(ValueError, match="the same name"):
+            create_database(tmp_path / "a.db", folder, [*photos, photos[0]])
+
     def test_a_name_with_a_blank_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"'b c\.jpg'"):
             match(tmp_path / "a.db", tmp_path / "pairs.txt", [("a.jpg", "b c.jpg")], 0, lambda done: None)
