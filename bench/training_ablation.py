@@ -1,6 +1,7 @@
 """What does each part of the training recipe bring, and what does it cost?
 
-    python bench/training_ablation.py DENSE_DIR [--preset preview] [--first 4] [--pictures DIR] [--only NAME]
+    python bench/training_ablation.py DENSE_DIR [--preset preview] [--first 4] [--iterations N]
+                                      [--pictures DIR] [--only NAME]
 
 DENSE_DIR holds `images/` and `sparse/` as the SfM stage leaves them (`colmap/dense/`). Every 8th photo from
 index `--first` on is held out; the default is the split of `holdout=8`, others are for choosing settings
@@ -151,13 +152,15 @@ def main() -> None:
     parser.add_argument("dense", type=Path)
     parser.add_argument("--preset", default="preview")
     parser.add_argument("--first", type=int, default=HOLD_EVERY // 2, help="the first held-out photo")
+    parser.add_argument("--iterations", type=int, help="the preset's, unless given")
     parser.add_argument("--pictures", type=Path, help="folder for renders beside photos")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     chosen = parser.parse_args()
 
     torch.set_num_threads(1)  # as the trainer does
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tuning = resolve(parse_request({"preset": chosen.preset}))
+    given = {"max_iterations": chosen.iterations} if chosen.iterations else {}
+    tuning = resolve(parse_request({"preset": chosen.preset, **given}))
     scene = read_scene(chosen.dense, tuning.train_max_size)
     held = [view.camera.name for view in scene.views[chosen.first :: HOLD_EVERY]]
     gpu = f", {torch.cuda.get_device_name()}" if device.type == "cuda" else ""
