@@ -12,7 +12,11 @@ from spaceport_cli.plain_text import printable
 _STAGE_TITLES = {SFM.name: "camera poses", TRAINING.name: "training"}
 # The live numbers worth showing while their own stage is at work; rows keep those of the stages before it.
 _METRICS = {
-    SFM.name: {"registered": "{:,.0f} photos placed", "points": "{:,.0f} points"},
+    SFM.name: {
+        "registered": "{:,.0f} photos placed",
+        "points": "{:,.0f} points",
+        "seconds_left": "about {:,.0f} s left",
+    },
     TRAINING.name: {"psnr": "{:.1f} dB", "gaussians": "{:,.0f} Gaussians"},
 }
 

@@ -19,6 +19,7 @@ from spaceport_sfm.steps import (
     MATCHING_MORE,
     PLACEMENT,
     REFINEMENT,
+    SECONDS_LEFT,
     SEEDS,
     STEPS,
     UNDISTORTION,
@@ -58,7 +59,7 @@ def expected_seconds(work: Workload, *, seeds: bool) -> dict[Step, float]:
         PLACEMENT: PLACEMENT_S_PER_PHOTO * work.photos,
         UNDISTORTION: UNDISTORTION_S_PER_MEGAPIXEL * work.megapixels / work.cores,
     }
-    return {**expected, SEEDS: SEEDS_S_PER_PHOTO * work.photos / work.cores} if seeds else expected
+    return {**expected, SEEDS: SEEDS_S_PER_PHOTO * work.photos} if seeds else expected
 
 
 def expected_seconds_of_more(work: Workload, left_over: int) -> dict[Step, float]:
@@ -76,14 +77,14 @@ MAPPING_S_PER_PHOTO = 0.2
 REFINEMENT_S_PER_PHOTO = 0.055
 PLACEMENT_S_PER_PHOTO = 0.006
 UNDISTORTION_S_PER_MEGAPIXEL = 0.08
-SEEDS_S_PER_PHOTO = 2.0
+SEEDS_S_PER_PHOTO = 0.3
 
 
 class Pace:
     """The phases' progress callback: makes of it the stage's, which only rises, and the seconds left.
 
     Args:
-        progress: gets the fraction of the stage, and `seconds_left` among the metrics when it can be told.
+        progress: gets the fraction of the stage, and SECONDS_LEFT among the metrics when it can be told.
     """
 
     def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
@@ -188,6 +189,6 @@ class Pace:
 
     def _tell(self, metrics: Mapping[str, float]) -> None:
         left = self.seconds_left()
-        told = {} if left is None or self._step is None else {"seconds_left": float(round(left))}
+        told = {} if left is None or self._step is None else {SECONDS_LEFT: float(round(left))}
         message = self._step.message if self._step else ""
         self._progress(min(self._risen, 0.99), message, **metrics, **told)

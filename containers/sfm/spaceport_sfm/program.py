@@ -21,7 +21,7 @@ from spaceport_sfm.intake import Intake
 from spaceport_sfm.phases import Ledger, Phase, RunTimes, Stopwatch, fingerprint
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.report import report
-from spaceport_sfm.steps import END_MESSAGE
+from spaceport_sfm.steps import END_MESSAGE, SECONDS_LEFT
 from spaceport_sfm.stop_signal import StopSignal
 
 # Far above what work takes (2 s a photo on 2 cores), far below a day: only a loop without end gets there.
@@ -74,7 +74,8 @@ def build_scene(
     times = RunTimes.of(stopwatch, earlier, ledger)
     finished = report(unregistered, outcome, times)
     (plan.output / SFM_REPORT).write_text(finished.model_dump_json(indent=2))
-    progress(1.0, END_MESSAGE, registered=len(outcome.registered), points=outcome.points)
+    numbers = {"registered": len(outcome.registered), "points": outcome.points, SECONDS_LEFT: 0}
+    progress(1.0, END_MESSAGE, **numbers)
     return finished
 
 

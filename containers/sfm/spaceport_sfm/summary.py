@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from spaceport.quality import SfmReport
+from spaceport_sfm.steps import SECONDS_LEFT
 
 NAMED = 5  # photos that are named in a list; sfm.json has them all
-SECONDS_LEFT = "seconds_left"  # the metric that progress lines carry
 
 
 class StatusLine:

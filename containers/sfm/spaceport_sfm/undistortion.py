@@ -16,7 +16,9 @@ def undistort(sparse: Path, photos: Path, dense: Path) -> None:
     Raises:
         RuntimeError: a registered photo did not come out.
     """
-    pycolmap.undistort_images(dense, sparse, photos, jpeg_quality=JPEG_QUALITY)
+    options = pycolmap.UndistortCameraOptions()
+    options.blank_pixels = 0.0  # cut to where every pixel shows something: training would learn black borders
+    pycolmap.undistort_images(dense, sparse, photos, undistort_options=options, jpeg_quality=JPEG_QUALITY)
     # Left-overs for COLMAP's own dense stereo, which nothing here runs.
     shutil.rmtree(dense / "stereo", ignore_errors=True)
     for script in dense.glob("run-colmap-*.sh"):

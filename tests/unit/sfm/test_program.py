@@ -61,6 +61,9 @@ def test_the_training_input_is_a_pinhole_scene_with_its_photos(finished):
         with Image.open(dense / "images" / image.name) as photo:
             camera = model.cameras[image.camera_id]
             assert photo.size == (camera.width, camera.height)
+            edges = photo.convert("L").point(lambda value: value > 3)
+            assert edges.crop((0, 0, 1, photo.height)).getextrema() != (0, 0)
+            assert edges.crop((photo.width - 1, 0, photo.width, photo.height)).getextrema() != (0, 0)
     assert sorted(file.name for file in dense.iterdir()) == ["images", "seeds.npz", "sparse"]
 
 
