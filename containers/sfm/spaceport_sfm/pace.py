@@ -70,14 +70,15 @@ def expected_seconds_of_more(work: Workload, left_over: int) -> dict[Step, float
     }
 
 
-# CPU-seconds; the first four rest on one core, or were divided by it.
+# CPU-seconds on a server core, photos of 1600 pixels, brighton (18 photos, 85 pairs) / demo flight of 20 where
+# they differ; what is not divided by the cores above runs on one. The run's own pace corrects the rest.
 FEATURES_S_PER_MEGAPIXEL = 0.5
 MATCHING_S_PER_PAIR = 0.22
-MAPPING_S_PER_PHOTO = 0.2
-REFINEMENT_S_PER_PHOTO = 0.055
+MAPPING_S_PER_PHOTO = 0.3  # 0.17 / 0.6
+REFINEMENT_S_PER_PHOTO = 0.065  # 0.055 / 0.08
 PLACEMENT_S_PER_PHOTO = 0.006
-UNDISTORTION_S_PER_MEGAPIXEL = 0.08
-SEEDS_S_PER_PHOTO = 0.3
+UNDISTORTION_S_PER_MEGAPIXEL = 0.09  # 0.08 / 0.10
+SEEDS_S_PER_PHOTO = 2.0  # not measured here: the step's own pace soon counts
 
 
 class Pace:
