@@ -2,9 +2,10 @@
 
 Photos that all look straight down hardly tell the focal length: a longer lens from higher up sees the
 same, but for the relief. Self-calibration then takes whatever fits best, and what it fits are the lens'
-remaining distortion, the rolling shutter and the like: brighton's 18 photos give 1,156 px where EXIF and
-the sensor's size give 930, and heights come out 25 % too tall. Photos that look sideways too tell it far
-better than EXIF. So both are weighed by how far each can be wrong.
+remaining distortion, the rolling shutter and the like: brighton's 18 photos give 1,156 ± 311 px where EXIF
+gives 924 ± 46, and heights come out 25 % too tall. Photos that look sideways too tell it far better than
+EXIF: the demo flight's 1,110 px are found to 0.1 % where EXIF is 4 % off. So both are weighed by how far each
+can be wrong.
 """
 
 from __future__ import annotations
