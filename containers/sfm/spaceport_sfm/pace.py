@@ -70,7 +70,7 @@ def expected_seconds_of_more(work: Workload, left_over: int) -> dict[Step, float
     }
 
 
-# CPU-seconds on a server core, photos of 1600 pixels, brighton (18 photos, 85 pairs) / demo flight of 20 where
+# CPU-seconds of a server core, 1600-pixel photos, brighton (18 photos, 85 pairs) / demo flight of 20 where
 # they differ; what is not divided by the cores above runs on one. The run's own pace corrects the rest.
 FEATURES_S_PER_MEGAPIXEL = 0.5
 MATCHING_S_PER_PAIR = 0.22
