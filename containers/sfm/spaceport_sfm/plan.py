@@ -72,7 +72,7 @@ class ReconstructionOutcome(_Frozen):
         lenses: what was found out about each camera.
         points, mean_track, reprojection_px: of the delivered points.
         georef: None where nothing tells where on Earth the scene is.
-        advice: on how it was laid there.
+        advice: for the pilot.
         dense_seeds: how many points stereo added.
     """
 

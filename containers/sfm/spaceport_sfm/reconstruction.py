@@ -53,6 +53,8 @@ from spaceport_sfm.undistortion import undistort
 from spaceport_sfm.unplaced import too_few_registered
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
+# Fewer hold no camera in its place. Photos from one spot make such models: they fit, but without depth.
+MIN_POINTS_PER_PHOTO = 10
 
 Result = TypeVar("Result")
 
@@ -76,10 +78,11 @@ class Mapped(BaseModel):
 
 
 class Refined(BaseModel):
-    """What the last adjustment found out about each camera."""
+    """What the last adjustment found out about each camera, and how many points it kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    points: int
     lenses: list[Lens]
 
 
@@ -121,6 +124,8 @@ def reconstruct(plan: ReconstructionPlan, pace: Pace) -> ReconstructionOutcome:
     if len(mapped.registered) < max(MIN_PHOTOS, MIN_REGISTERED_SHARE * len(photos)):
         raise too_few_registered(photos, mapped.registered, intake.warned)
     refined = run.refine(photos, mapped)
+    if refined.points < MIN_POINTS_PER_PHOTO * len(mapped.registered):
+        raise too_few_registered(photos, [], intake.warned)
     placed = run.place(photos, control)
     run.undistort()
     seeds = run.find_seeds() if plan.tuning.dense_seeds else 0
@@ -230,7 +235,7 @@ class ReconstructionRun:
             model = pycolmap.Reconstruction(plan.work / mapped.model)
             lenses = refine(model, photos)
             model.write(fresh(plan.refined))
-            return Refined(lenses=lenses)
+            return Refined(points=model.num_points3D(), lenses=lenses)
 
         return self._run(Phase.REFINEMENT, Refined, work, leaves=[plan.refined])
 
