@@ -89,8 +89,8 @@ def write_seeds(dense: Path, progress: Callable[[float], None] = lambda _: None)
 def find_seeds(photos: PosedPhotos, progress: Callable[[float], None] = lambda _: None) -> DenseSeeds:
     """Seeds for what `photos` show and SfM has no points of.
 
-    Memory grows by a photo's depth maps at `1 / STRIDE` of the compared size, some 0.3 MB, beside a fixed
-    number of photos; time by 0.15 to 0.35 CPU seconds a photo (brighton, demo flight), on one thread.
+    Memory grows by a photo's depth maps at `1 / STRIDE` of the compared size and its seeds, some 0.5 MB
+    (200 photos), time by 0.15 to 0.32 CPU seconds a photo (brighton, demo flights), on one thread.
     """
     grids = tuple(
         camera.resized(max(1, camera.width // STRIDE), max(1, camera.height // STRIDE))
