@@ -25,6 +25,10 @@ BROKEN_BYTES = (OSError, ValueError, SyntaxError, TypeError, LookupError, Arithm
 
 CUT_SHORT = "is cut short: part of the picture is missing"
 
+# What a JPEG is decoded to at least, by the wanted size. Decoded to 1.25 times of it and then scaled, a photo
+# of brighton has 15 % less fine detail (variance of the Laplacian) than scaled from all of its pixels.
+DRAFT_ROOM = 2
+
 _PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"BM", b"RIFF")  # of these formats
 _ANIMATIONS = ("PNG", "WEBP")  # of formats that stand for one photo otherwise
@@ -117,8 +121,8 @@ def decoded_pixels(content: bytes, max_size: int) -> int:
 
 
 def _draft(image: Image.Image, max_size: int) -> None:
-    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size, but no smaller than wanted."""
-    scale = min(1.0, max_size / max(image.size))
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size, but with room for the scaling after it."""
+    scale = min(1.0, DRAFT_ROOM * max_size / max(image.size))
     image.draft("RGB", (round(image.width * scale), round(image.height * scale)))
 
 
@@ -172,7 +176,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise _unsupported("floating-point numbers")
     try:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     except ValueError as error:
         raise _unsupported(f"of the kind {image.mode}") from error
 

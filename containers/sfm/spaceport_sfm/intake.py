@@ -206,7 +206,7 @@ def _candidate(source: str, file: str, kind: Kind, normalised: Normalised) -> Ca
     )
     exposure = exposure_warning(seen)
     warning = PhotoWarning(name=source, code=exposure[0], reason=exposure[1]) if exposure else None
-    return Candidate(photo, normalised.digest, kind, warning)
+    return Candidate(photo, seen.digest, kind, warning)
 
 
 def _without(candidates: Sequence[Candidate], refused: Sequence[RefusedPhoto]) -> list[Candidate]:

@@ -7,7 +7,6 @@ orientation, which it ignores; a truncated JPEG, whose grey half it would regist
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,14 +41,12 @@ class Normalised:
     Attributes:
         size: (width, height) in pixels.
         original_size: of the file as given, before EXIF's orientation.
-        digest: of the pixels as written: equal where two files hold the same picture.
     """
 
     size: tuple[int, int]
     original_size: tuple[int, int]
     capture: Capture
     appearance: Appearance
-    digest: bytes
 
 
 def normalise(decoded: Decoded, content: bytes, target: Path, max_size: int) -> Normalised:
@@ -78,7 +75,6 @@ def normalise(decoded: Decoded, content: bytes, target: Path, max_size: int) -> 
         original_size=decoded.size,
         capture=capture,
         appearance=appearance,
-        digest=hashlib.blake2b(picture.tobytes(), digest_size=16, salt=b"%d" % picture.width).digest(),
     )
 
 

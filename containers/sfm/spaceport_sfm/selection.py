@@ -18,7 +18,7 @@ class Candidate:
     """A normalised photo.
 
     Attributes:
-        digest: of its pixels.
+        digest: of its picture (`appearance`).
         kind: who decoded it.
         warning: what is wrong with it in itself.
     """
