@@ -81,7 +81,7 @@ MAPPING_S_PER_PHOTO = 0.3  # 0.17 / 0.6
 REFINEMENT_S_PER_PHOTO = 0.065  # 0.055 / 0.08
 PLACEMENT_S_PER_PHOTO = 0.006
 UNDISTORTION_S_PER_MEGAPIXEL = 0.09  # 0.08 / 0.10
-SEEDS_S_PER_PHOTO = 2.0  # not measured here: the step's own pace soon counts
+SEEDS_S_PER_PHOTO = 0.3
 
 
 def _matching_cpu_s(work: Workload) -> float:
