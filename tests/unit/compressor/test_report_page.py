@@ -24,11 +24,13 @@ from spaceport_compressor.report_page.pictures import (
     judge,
 )
 from spaceport_compressor.report_page.plan_view import _Frame, _scale_bar, plan_view
+from spaceport_compressor.report_page.survey import PHASES
 from spaceport_compressor.report_page.training_curve import Entry, draw_curves, read_entries
 from spaceport_compressor.report_page.verdict import verdict
 from spaceport_render.camera import Camera
 from spaceport_render.render import render
 from spaceport_render.scene import View
+from spaceport_sfm.phases import Phase
 
 QUALITY = {
     "photos": {
@@ -252,6 +254,21 @@ def test_ground_control_tells_what_it_was_checked_with(write, checked):
     assert ABSENT not in page
 
 
+def test_points_left_out_one_by_one_stand_in_for_check_points(write):
+    unchecked = {"check": [], "check_rms_horizontal_m": None, "check_rms_vertical_m": None}
+    left_out = {"left_out_rms_horizontal_m": 0.07, "left_out_rms_vertical_m": 0.11}
+    control = ControlNumbers.model_validate(CONTROL | unchecked | left_out)
+    told = quality()
+    georef = told.georef.model_copy(update={"source": "ground_control", "control": control})
+    text = Read(write(told.model_copy(update={"georef": georef}))).text
+    assert "all but one of them, it is off at that one by 0.07 m level, 0.11 m up" in text
+    assert "about its accuracy" in text
+
+
+def test_every_step_of_sfm_has_a_name():
+    assert set(PHASES) == {phase.value for phase in Phase}
+
+
 def test_steps_of_the_poses_have_their_times(write):
     told = quality()
     phases = [PhaseNumbers(name="matching", seconds=7.5, cpu_seconds=15.0)]
@@ -271,7 +288,7 @@ def test_what_a_job_does_not_have_is_not_told_of(write):
         "stereo",
     ):
         assert words not in text
-    assert "Used, but" not in text
+    assert "with a warning" not in text
 
 
 def test_the_times_are_put_in_later(write):

@@ -19,6 +19,9 @@ PHASES = {
     "features": "Finding features",
     "matching": "Matching photos",
     "mapping": "Placing the photos",
+    "matching_more": "Matching those left over",
+    "mapping_more": "Placing those left over",
+    "refinement": "Refining the model",
     "placement": "Placing the model on Earth",
     "undistortion": "Removing lens distortion",
     "seeds": "Points by stereo",
@@ -69,13 +72,19 @@ def control_words(control: ControlNumbers) -> str:
     fits = (
         f"The model rests on {_points(control.used)}, and misses them by {level:.2f} m level, {up:.2f} m up."
     )
-    if control.check_rms_horizontal_m is None or control.check_rms_vertical_m is None:
-        return f"{fits} No point was left over to check it with: how exact it is elsewhere nobody measured."
-    return (
-        f"{fits} {_points(control.check)} did not take part; there it is off by "
-        f"{control.check_rms_horizontal_m:.2f} m level, {control.check_rms_vertical_m:.2f} m up. "
-        "That is how exact the model is."
-    )
+    if control.check_rms_horizontal_m is not None and control.check_rms_vertical_m is not None:
+        return (
+            f"{fits} {_points(control.check)} did not take part; there it is off by "
+            f"{control.check_rms_horizontal_m:.2f} m level, {control.check_rms_vertical_m:.2f} m up. "
+            "That is how exact the model is."
+        )
+    if control.left_out_rms_horizontal_m is not None and control.left_out_rms_vertical_m is not None:
+        return (
+            f"{fits} Laid on all but one of them, it is off at that one by "
+            f"{control.left_out_rms_horizontal_m:.2f} m level, {control.left_out_rms_vertical_m:.2f} m up. "
+            "That is about how exact the model is; check points would tell for sure."
+        )
+    return f"{fits} No point was left over to check it with: how exact it is elsewhere nobody measured."
 
 
 def _points(names: Sequence[str]) -> str:

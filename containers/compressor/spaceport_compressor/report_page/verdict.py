@@ -56,11 +56,13 @@ def _off(georef: GeorefNumbers | None) -> Figure:
         return Figure("–", "", "off the GPS", "no GPS: without scale and north")
     if (control := georef.control) is None:
         return Figure(f"{georef.rms_horizontal_m:.2f}", "m", "off the GPS, level", "agreement, not accuracy")
-    if control.check_rms_horizontal_m is None:
-        return Figure(
-            f"{control.rms_horizontal_m:.2f}", "m", "off the control points, level", "none left to check"
-        )
-    return Figure(f"{control.check_rms_horizontal_m:.2f}", "m", "off the check points, level", "its accuracy")
+    if (off := control.check_rms_horizontal_m) is not None:
+        return Figure(f"{off:.2f}", "m", "off the check points, level", "its accuracy")
+    if (off := control.left_out_rms_horizontal_m) is not None:
+        return Figure(f"{off:.2f}", "m", "off a control point left out", "about its accuracy")
+    return Figure(
+        f"{control.rms_horizontal_m:.2f}", "m", "off the control points, level", "nothing to check with"
+    )
 
 
 def _placed(photos: Photos) -> str:
