@@ -46,14 +46,14 @@ class Coverage(BaseModel):
     ray_angle_deg: float
 
 
-def coverage(model: pycolmap.Reconstruction) -> Coverage:
-    """What the posed photos of `model`, whose z is up, see together."""
+def coverage(model: pycolmap.Reconstruction, most_points: int = SAMPLE) -> Coverage:
+    """What the posed photos of `model`, whose z is up, see together, by a sample of so many points."""
     images = sorted(
         (image for image in model.images.values() if image.has_pose), key=lambda image: image.name
     )
     row_of = {image.image_id: row for row, image in enumerate(images)}
     points = list(model.points3D.values())
-    step = -(-len(points) // SAMPLE) or 1
+    step = -(-len(points) // most_points) or 1
     sample = points[::step]
     tracks = [[row_of[element.image_id] for element in point.track.elements] for point in sample]
     centres = np.array([image.projection_center() for image in images])
