@@ -31,9 +31,11 @@ from odd_files import (
     flat,
     floating_point,
     noise,
+    overwritten,
     saved,
     with_broken_bytes,
     with_link,
+    with_packed,
     zipped,
 )
 from PIL import ImageOps
@@ -121,6 +123,8 @@ CASES = (
     Case("The same file twice", "oddities", "refused", "duplicate", "32.jpg"),
     Case("A file that is damaged in the zip", "oddities", "refused", "damaged", "33.jpg"),
     Case("A file that the zip says is smaller than it is", "oddities", "refused", "damaged", "34.jpg"),
+    Case("A file of 64 MB that the zip says has 50 kB", "oddities", "refused", "damaged", "37.jpg"),
+    Case("A JPEG overwritten in the middle", "oddities", "refused", "damaged", "38.jpg"),
     Case("A DNG cut short", "oddities", "refused", "damaged", "35.dng"),
     Case("A film, and what a Mac leaves in zips", "oddities", "ignored", file="36.MOV"),
     # GPS is odd
@@ -161,7 +165,7 @@ CASES = (
 
 
 def oddities(frame: Callable[[int], Frame]) -> bytes:
-    """The flight of 18, most of them in another form, and 17 files that are no part of it."""
+    """The flight of 18, most of them in another form, and files that are no part of it."""
     plain = {number: frame(number).jpeg() for number in (0, 8, 14, 15)}
     good = {
         "00.jpg": plain[0],
@@ -201,10 +205,11 @@ def oddities(frame: Callable[[int], Frame]) -> bytes:
         "34.jpg": saved(noise(5)),
         "35.dng": frame(9).dng()[:-60_000],
         "36.MOV": b"a film",
+        "38.jpg": overwritten(plain[15]),
         "__MACOSX/._00.jpg": b"a resource fork",
     }
-    archive = zipped({**good, **odd})
-    return declaring(with_broken_bytes(archive, "33.jpg"), "34.jpg", 4_000)
+    archive = with_broken_bytes(with_packed(zipped({**good, **odd}), "37.jpg", zeros=64 << 20), "33.jpg")
+    return declaring(declaring(archive, "34.jpg", 4_000), "37.jpg", 50_000)
 
 
 def core(

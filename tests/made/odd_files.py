@@ -191,6 +191,20 @@ def zipped(files: Files, method: int = zipfile.ZIP_STORED) -> bytes:
     return buffer.getvalue()
 
 
+def with_packed(content: bytes, name: str, zeros: int) -> bytes:
+    """The zip `content` and a file of so many zeros, deflated."""
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, b"\0" * zeros)
+    return buffer.getvalue()
+
+
+def overwritten(content: bytes) -> bytes:
+    """`content` with 3,000 random bytes in its middle."""
+    middle, garbage = len(content) // 2, np.random.default_rng(0).bytes(3_000)
+    return content[:middle] + garbage + content[middle + len(garbage) :]
+
+
 def with_link(files: Files, name: str, target: str) -> bytes:
     """A zip of `files` and a symbolic link."""
     buffer = io.BytesIO(zipped(files))
