@@ -115,6 +115,17 @@ def test_blurred_photos_are_warned_of_and_left_out_only_on_request():
     assert "gap" in warned[0].reason
 
 
+def test_a_stretch_of_water_is_soft_and_stays():
+    # Given a flight that crosses water for four photos, and one photo that is shaken
+    photos = [photo(number, 0.1 if number in {3, 4, 5, 6, 10} else 1.0) for number in range(14)]
+
+    warned, refused = blurred_photos(photos, drop=True)
+
+    assert [told.name for told in refused] == ["0010.jpg"]
+    assert [(told.name, told.code) for told in warned] == [(f"{n:04}.jpg", "soft") for n in (3, 4, 5, 6)]
+    assert "water" in warned[0].reason
+
+
 def test_each_photo_is_judged_by_those_of_its_own_camera():
     # Given a phone whose photos are all softer than the drone's
     photos = [photo(number, 1.0) for number in range(8)]
