@@ -25,8 +25,8 @@ from scipy.spatial import cKDTree
 from spaceport_demo.raycast import GROUND, render_view
 from spaceport_demo.survey import Survey
 from spaceport_render.seed_file import DenseSeeds
-from spaceport_sfm.dense_seeds import NEAR, PosedPhotos, find_seeds
-from spaceport_sfm.similarity import Similarity, umeyama
+from spaceport_sfm.placement.similarity import Similarity, umeyama
+from spaceport_sfm.seeding.dense_seeds import NEAR, PosedPhotos, find_seeds
 
 Floats = NDArray[np.float64]
 

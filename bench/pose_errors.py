@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_sfm.similarity import umeyama
+from spaceport_sfm.placement.similarity import umeyama
 
 Floats = NDArray[np.float64]
 

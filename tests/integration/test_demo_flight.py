@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from spaceport_demo.__main__ import main
-from spaceport_sfm.gcp_list import read_gcp_list
-from spaceport_sfm.gps import Position, from_enu, to_enu
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.placement import place
+from spaceport_sfm.placement.gcp_list import read_gcp_list
+from spaceport_sfm.placement.gps import Position, from_enu, to_enu
+from spaceport_sfm.placement.placing import place
 
 
 def residuals(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ from odd_files import (
 from PIL import ImageOps
 
 from spaceport.quality import SfmReport
-from spaceport_sfm.gps import Position, from_enu
+from spaceport_sfm.placement.gps import Position, from_enu
 
 pytestmark = pytest.mark.photos
 

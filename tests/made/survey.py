@@ -8,9 +8,9 @@ import numpy as np
 import pycolmap
 from pyproj import Transformer
 
-from spaceport_sfm.gps import Position, from_enu, to_enu
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.placement import Placement
+from spaceport_sfm.placement.gps import Position, from_enu, to_enu
+from spaceport_sfm.placement.placing import Placement
 
 ORIGIN = Position(lat=46.84, lon=-91.99, alt=150.0)
 UTM = Transformer.from_crs("EPSG:4979", "EPSG:32615", always_xy=True)

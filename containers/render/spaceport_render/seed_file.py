@@ -6,7 +6,7 @@ SfM writes the file beside `images/` and `sparse/`, training reads it. Arrays of
 | --- | --- | --- |
 | `points` | (N, 3) float32 | metres, in the frame of `sparse/` |
 | `colors` | (N, 3) uint8 | RGB |
-| `confidence` | (N,) float32 | 0..1, see `spaceport_sfm.seed_fusion` |
+| `confidence` | (N,) float32 | 0..1, see `spaceport_sfm.seeding.seed_fusion` |
 | `photos` | (P,) str | names of the photos |
 | `starts` | (N + 1,) int64 | seed i was told by `photos[tellers[starts[i]:starts[i + 1]]]` |
 | `tellers` | (starts[N],) int32 | indices into `photos` |

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from spaceport_sfm.gps import Position
+from spaceport_sfm.placement.gps import Position
 
 
 class UnusablePhotoError(Exception):

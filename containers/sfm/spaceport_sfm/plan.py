@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from spaceport.quality import Advice, Lens
 from spaceport.tuning import Tuning
-from spaceport_sfm.georeference import GeoReference
-from spaceport_sfm.intake import Intake
+from spaceport_sfm.intake.photo_intake import Intake
+from spaceport_sfm.placement.georeference import GeoReference
 
 
 class _Frozen(BaseModel):

@@ -17,7 +17,7 @@ from spaceport.job_program import EXIT_USER_ERROR
 from spaceport.progress import Progress
 from spaceport.quality import SFM_REPORT, SfmReport
 from spaceport_sfm.guard import Limits, run_guarded
-from spaceport_sfm.intake import Intake
+from spaceport_sfm.intake.photo_intake import Intake
 from spaceport_sfm.phases import Ledger, Phase, RunTimes, Stopwatch, fingerprint
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.report import report
@@ -119,6 +119,15 @@ def _tell_leftovers(unregistered: Sequence[str], outcome: ReconstructionOutcome)
 def _versions() -> Iterator[str]:
     """What else results depend on: our own source, and the libraries that compute them."""
     for package in (spaceport, spaceport_sfm):
-        yield fingerprint(*sorted(Path(package.__path__[0]).glob("*.py")))
-    for library in ("pycolmap", "numpy", "scipy", "pillow", "pi-heif", "rawpy"):
+        yield fingerprint(*sorted(Path(package.__path__[0]).rglob("*.py")))
+    for library in (
+        "pycolmap",
+        "opencv-python-headless",
+        "numpy",
+        "scipy",
+        "pillow",
+        "pi-heif",
+        "rawpy",
+        "pyproj",
+    ):
         yield f"{library} {version(library)}"

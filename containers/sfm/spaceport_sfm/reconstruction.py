@@ -29,28 +29,28 @@ from spaceport.progress import Progress
 from spaceport.quality import Advice, Lens
 from spaceport.stages import SFM
 from spaceport_render.seed_file import SEED_FILE
-from spaceport_sfm.advice import Capture, capture_advice
-from spaceport_sfm.cameras import enter_focal_priors
-from spaceport_sfm.coverage import Coverage, coverage
-from spaceport_sfm.dense_seeds import write_seeds
-from spaceport_sfm.features import create_database, extract_features
-from spaceport_sfm.gcp_list import GroundControl, read_gcp_list
+from spaceport_sfm.advice.capture_advice import Capture, capture_advice
+from spaceport_sfm.advice.coverage import Coverage, coverage
+from spaceport_sfm.advice.unplaced import too_few_registered
 from spaceport_sfm.guard import end_with_parent, out_of_memory
-from spaceport_sfm.intake import Intake, require_enough, take_in
-from spaceport_sfm.mapping import map_scene
-from spaceport_sfm.matching import match
+from spaceport_sfm.intake.photo_intake import Intake, require_enough, take_in
+from spaceport_sfm.mapping.cameras import enter_focal_priors
+from spaceport_sfm.mapping.features import create_database, extract_features
+from spaceport_sfm.mapping.mapper import map_scene
+from spaceport_sfm.mapping.matching import match
+from spaceport_sfm.mapping.refinement import refine
 from spaceport_sfm.pace import Pace, Workload, expected_seconds, expected_seconds_of_more
-from spaceport_sfm.pair import Pair
-from spaceport_sfm.pairs import more_pairs, plan_pairs
+from spaceport_sfm.pairing.pair import Pair
+from spaceport_sfm.pairing.pairs import more_pairs, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.placement import Placement, place
+from spaceport_sfm.placement.gcp_list import GroundControl, read_gcp_list
+from spaceport_sfm.placement.placing import Placement, place
+from spaceport_sfm.placement.scene_files import write_scene
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
-from spaceport_sfm.refinement import refine
-from spaceport_sfm.scene_files import write_scene
+from spaceport_sfm.seeding.dense_seeds import write_seeds
 from spaceport_sfm.steps import FEATURES, PLACEMENT, SEEDS, StepProgress, step_of
 from spaceport_sfm.undistortion import undistort
-from spaceport_sfm.unplaced import too_few_registered
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
 # Fewer hold no camera in its place. Photos from one spot make such models: they fit, but without depth.

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spaceport_sfm.intake import Intake, take_in
+from spaceport_sfm.intake.photo_intake import Intake, take_in
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from spaceport.quality import Lens, PhotoWarning
-from spaceport_sfm.advice import Capture, capture_advice
-from spaceport_sfm.coverage import Coverage, PhotoCoverage
-from spaceport_sfm.gps import Position, from_enu
+from spaceport_sfm.advice.capture_advice import Capture, capture_advice
+from spaceport_sfm.advice.coverage import Coverage, PhotoCoverage
+from spaceport_sfm.advice.unplaced import Cause, causes, hovering, sites, too_few_registered
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.unplaced import Cause, causes, hovering, sites, too_few_registered
+from spaceport_sfm.placement.gps import Position, from_enu
 
 HOME = Position(lat=46.86, lon=8.22, alt=469.0)
 

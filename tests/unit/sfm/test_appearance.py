@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from spaceport_sfm.appearance import blurred, droppable, look_at
-from spaceport_sfm.intake import take_in
+from spaceport_sfm.intake.appearance import blurred, droppable, look_at
+from spaceport_sfm.intake.photo_intake import take_in
+from spaceport_sfm.intake.selection import blurred_photos
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.selection import blurred_photos
 
 SHAKEN = [2, 7, 8, 13]  # of brighton's 18
 

@@ -5,8 +5,8 @@ import pycolmap
 import pytest
 from survey import lines, survey
 
-from spaceport_sfm.coverage import coverage
-from spaceport_sfm.placement import place
+from spaceport_sfm.advice.coverage import coverage
+from spaceport_sfm.placement.placing import place
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from spaceport_render.camera import Camera
-from spaceport_sfm.dense_seeds import PosedPhotos, find_seeds
-from spaceport_sfm.rectification import rectify
-from spaceport_sfm.seed_fusion import Candidates, cross_checked, fused, thinned
-from spaceport_sfm.stereo_matching import disparities
-from spaceport_sfm.stereo_pairs import stereo_pairs
+from spaceport_sfm.seeding.dense_seeds import PosedPhotos, find_seeds
+from spaceport_sfm.seeding.rectification import rectify
+from spaceport_sfm.seeding.seed_fusion import Candidates, cross_checked, fused, thinned
+from spaceport_sfm.seeding.stereo_matching import disparities
+from spaceport_sfm.seeding.stereo_pairs import stereo_pairs
 
 WIDTH, HEIGHT, FOCAL = 320, 240, 260.0
 STEP = 3.0  # metres: the ground east of zero lies higher

@@ -13,8 +13,8 @@ import pycolmap
 import pytest
 from PIL import Image
 
-from spaceport_sfm.features import create_database, extract_features, find_features
-from spaceport_sfm.matching import match
+from spaceport_sfm.mapping.features import create_database, extract_features, find_features
+from spaceport_sfm.mapping.matching import match
 from spaceport_sfm.photo import Photo
 
 SIZE = (320, 240)
@@ -98,7 +98,7 @@ class TestFeatures:
         folder, photos = flight
         scales = find_features(folder / photos[0].name).keypoints[:, 2]
 
-        monkeypatch.setattr("spaceport_sfm.features.MAX_FEATURES", 300)
+        monkeypatch.setattr("spaceport_sfm.mapping.features.MAX_FEATURES", 300)
         features = find_features(folder / photos[0].name)
 
         assert features.descriptors.shape == (300, 128)
@@ -203,7 +203,7 @@ class TestDatabase:
         self, flight: tuple[Path, list[Photo]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # Given pairs that an earlier call has matched
-        monkeypatch.setattr("spaceport_sfm.matching.POLL_S", 0.001)
+        monkeypatch.setattr("spaceport_sfm.mapping.matching.POLL_S", 0.001)
         folder, photos = flight
         database, pairs, told = tmp_path / "a.db", pairs_of(photos), []
         create_database(database, folder, photos)

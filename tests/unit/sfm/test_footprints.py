@@ -12,10 +12,10 @@ from spaceport.tuning import Pairing
 from spaceport_demo.flight import TAKE_OFF_HEIGHT, Shot
 from spaceport_demo.survey import GIMBAL_SIGMA, GPS_SIGMA, ORIGIN, Survey
 from spaceport_demo.xmp import gimbal_angles
-from spaceport_sfm.footprints import Footprints, footprints, heights_above_ground
-from spaceport_sfm.gps import Position, from_enu
-from spaceport_sfm.pairs import plan_pairs
+from spaceport_sfm.pairing.footprints import Footprints, footprints, heights_above_ground
+from spaceport_sfm.pairing.pairs import plan_pairs
 from spaceport_sfm.photo import Gimbal, Photo
+from spaceport_sfm.placement.gps import Position, from_enu
 
 # A photo 100 m up shows 160 by 120 metres.
 FOCAL_PX, WIDTH, HEIGHT = 1000.0, 1600, 1200

@@ -8,10 +8,10 @@ from PIL import Image
 from pyproj import Transformer
 
 from spaceport.errors import UserError
-from spaceport_sfm.gcp_list import read_crs, read_gcp_list, upright_pixel
-from spaceport_sfm.gps import Position
-from spaceport_sfm.normalisation import TURNS
+from spaceport_sfm.intake.normalisation import TURNS
 from spaceport_sfm.photo import Photo
+from spaceport_sfm.placement.gcp_list import read_crs, read_gcp_list, upright_pixel
+from spaceport_sfm.placement.gps import Position
 
 # Three points near Duluth in UTM 15N, metres.
 PLACES = [(576700.0, 5188160.0, 153.2), (576760.5, 5188170.25, 155.0), (576730.0, 5188220.0, 150.0)]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from spaceport_sfm.consensus import Fit, Measurements, fit_robustly
-from spaceport_sfm.georegistration import register_by_gps
-from spaceport_sfm.gps import Position, from_enu, to_enu
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.similarity import Gravity, Similarity, refine, umeyama, uncertainty
+from spaceport_sfm.placement.consensus import Fit, Measurements, fit_robustly
+from spaceport_sfm.placement.georegistration import register_by_gps
+from spaceport_sfm.placement.gps import Position, from_enu, to_enu
+from spaceport_sfm.placement.similarity import Gravity, Similarity, refine, umeyama, uncertainty
 
 ORIGIN = Position(lat=46.84, lon=-91.99, alt=150.0)
 LEVEL = np.radians(2.0)

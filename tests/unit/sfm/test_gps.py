@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from spaceport_sfm.gps import Position, from_enu, median_position, position_from_exif, to_enu
+from spaceport_sfm.placement.gps import Position, from_enu, median_position, position_from_exif, to_enu
 
 DULUTH = {1: "N", 2: (46.0, 50.0, 33.3855), 3: "W", 4: (91.0, 59.0, 40.4156), 5: b"\0", 6: 198.309}
 

@@ -13,8 +13,8 @@ from dng_writer import write_dng
 from PIL import ExifTags, Image, ImageOps
 
 from spaceport.errors import UserError
-from spaceport_sfm.intake import Intake, Room, require_enough, take_in
-from spaceport_sfm.sources import scene_names
+from spaceport_sfm.intake.photo_intake import Intake, Room, require_enough, take_in
+from spaceport_sfm.intake.sources import scene_names
 
 pillow_heif.register_heif_opener()  # to write them: the program reads them with a library of its own
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spaceport.tuning import Mapper
-from spaceport_sfm.cameras import enter_focal_priors
-from spaceport_sfm.features import create_database
-from spaceport_sfm.mapping import MappedScene, map_scene
+from spaceport_sfm.mapping.cameras import enter_focal_priors
+from spaceport_sfm.mapping.features import create_database
+from spaceport_sfm.mapping.mapper import MappedScene, map_scene
+from spaceport_sfm.mapping.refinement import Estimate, refine, weigh
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.refinement import Estimate, refine, weigh
-from spaceport_sfm.similarity import umeyama
+from spaceport_sfm.placement.similarity import umeyama
 
 FOCAL_PX = 1100.0
 SIZE = (1600, 1200)

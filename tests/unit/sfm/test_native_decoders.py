@@ -9,14 +9,14 @@ import psutil
 import pytest
 from dng_writer import write_dng
 
-from spaceport_sfm.decoding import Kind
-from spaceport_sfm.native_decoders import NativeDecoders
+from spaceport_sfm.intake.decoding import Kind
+from spaceport_sfm.intake.native_decoders import NativeDecoders
 from spaceport_sfm.photo import UnusablePhotoError
 
 # The real program, but over a photo whose bytes say so something happens that libraw has done to others.
 PROGRAM = """
 import os, signal, sys, time
-from spaceport_sfm import native_decoding
+from spaceport_sfm.intake import native_decoding
 decode = native_decoding.decode
 
 def decode_or_not(request):

@@ -10,11 +10,11 @@ import pytest
 
 from spaceport.errors import UserError
 from spaceport.tuning import Pairing
-from spaceport_sfm.cameras import photos_by_camera
-from spaceport_sfm.gps import Position, from_enu
-from spaceport_sfm.pairs import RETRY_PAIRS, RETRY_PARTNERS, more_pairs, plan_pairs
-from spaceport_sfm.pairs_spatial import ALIKE, NEIGHBOURS, OTHERWISE
+from spaceport_sfm.mapping.cameras import photos_by_camera
+from spaceport_sfm.pairing.pairs import RETRY_PAIRS, RETRY_PARTNERS, more_pairs, plan_pairs
+from spaceport_sfm.pairing.pairs_spatial import ALIKE, NEIGHBOURS, OTHERWISE
 from spaceport_sfm.photo import Gimbal, Photo
+from spaceport_sfm.placement.gps import Position, from_enu
 
 ORIGIN = Position(lat=46.84, lon=-91.99, alt=150.0)
 OCEAN = Position(lat=0.1, lon=-30.0, alt=0.0)

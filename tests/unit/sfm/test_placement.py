@@ -7,12 +7,12 @@ import pytest
 from pyproj import Transformer
 from survey import ORIGIN, TURN, UTM, Survey, changed, lines, survey
 
-from spaceport_sfm.gcp_list import read_gcp_list
-from spaceport_sfm.georeference import GeoReference, utm_zone
-from spaceport_sfm.gps import Position, from_enu
-from spaceport_sfm.ground_control import Ray, meet
 from spaceport_sfm.photo import Gimbal
-from spaceport_sfm.placement import place
+from spaceport_sfm.placement.gcp_list import read_gcp_list
+from spaceport_sfm.placement.georeference import GeoReference, utm_zone
+from spaceport_sfm.placement.gps import Position, from_enu
+from spaceport_sfm.placement.ground_control import Ray, meet
+from spaceport_sfm.placement.placing import place
 
 
 def test_a_model_with_gps_is_in_metres_upright_about_its_own_middle():

@@ -52,7 +52,7 @@ def test_angles_are_exact_small_and_large(degrees):
 
 def test_gps_noise_leaves_what_the_formula_says():
     # Given flights whose GPS has noise, laid on it by the best similarity
-    from spaceport_sfm.similarity import umeyama
+    from spaceport_sfm.placement.similarity import umeyama
 
     noisy = [CENTRES + rng.normal(0, 1.5, CENTRES.shape) for _ in range(200)]
     squares = [((umeyama(CENTRES, gps).apply(CENTRES) - CENTRES) ** 2).sum(1).mean() for gps in noisy]
@@ -64,7 +64,7 @@ def test_a_place_is_the_same_in_another_frame():
     # Given a point 300 m east and 20 m up of an origin
     from sfm import between_frames
 
-    from spaceport_sfm.gps import Position, from_enu, to_enu
+    from spaceport_sfm.placement.gps import Position, from_enu, to_enu
 
     here, there = Position(lat=46.86, lon=8.22, alt=469.0), Position(lat=46.87, lon=8.21, alt=400.0)
     crs = [

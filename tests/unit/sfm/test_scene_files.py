@@ -11,12 +11,12 @@ import pycolmap
 import pytest
 from survey import changed, lines, survey
 
-from spaceport_sfm.camera_map import flight_line
-from spaceport_sfm.gps import Position
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.placement import place
-from spaceport_sfm.point_cloud import VERTEX
-from spaceport_sfm.scene_files import write_scene
+from spaceport_sfm.placement.camera_map import flight_line
+from spaceport_sfm.placement.gps import Position
+from spaceport_sfm.placement.placing import place
+from spaceport_sfm.placement.point_cloud import VERTEX
+from spaceport_sfm.placement.scene_files import write_scene
 
 
 def delivered(folder: Path, photos: list[Photo] | None = None, **options: bool) -> tuple[Any, Any]:

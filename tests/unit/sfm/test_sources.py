@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from spaceport.errors import UserError
-from spaceport_sfm.photo import UnusablePhotoError
-from spaceport_sfm.sources import (
+from spaceport_sfm.intake.sources import (
     MAX_GROUND_CONTROL_BYTES,
     natural_order,
     open_source,
     read_ground_control,
     scene_names,
 )
+from spaceport_sfm.photo import UnusablePhotoError
 
 PHOTOS = {"b/DJI_0001.JPG": b"one" * 99, "a/DJI_0001.JPG": b"two" * 99, "a/DJI_0002.JPG": b"three" * 99}
 CONTROL = "EPSG:32632\n512345.5 5150000.0 431.2 1024 733 DJI_0001.JPG Süd\n"

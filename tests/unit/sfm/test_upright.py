@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spaceport_sfm.photo import Gimbal
-from spaceport_sfm.upright import gravity, upright_frame
+from spaceport_sfm.placement.upright import gravity, upright_frame
 
 TILTED = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
 TILTED = TILTED * np.sign(np.linalg.det(TILTED))

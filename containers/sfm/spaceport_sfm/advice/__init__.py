@@ -1,0 +1,1 @@
+"""What the pilot is told: why photos found no place, and what would be better next time."""

@@ -1,0 +1,78 @@
+"""Matches of photo pairs, each pair verified by its two views' geometry, in the COLMAP database."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pycolmap
+
+from spaceport_sfm.pairing.pair import Pair
+
+# Canopy and grass repeat, so the second-best match is close, and the geometric check throws out what a
+# laxer ratio than COLMAP's 0.8 lets in.
+MAX_RATIO = 0.85
+# Ten thousand (the default) are only spent on pairs that don't overlap: with 2,000 not one point less.
+MAX_RANSAC_TRIALS = 2_000
+POLL_S = 1.0
+
+
+def match(
+    database: Path, pair_list: Path, pairs: Sequence[Pair], seed: int, progress: Callable[[int], None]
+) -> None:
+    """Match and verify `pairs`, writing them to `pair_list`; pairs already matched are skipped.
+
+    `progress` gets the number of these pairs that are done.
+
+    Raises:
+        ValueError: a name with a blank, which COLMAP's list would silently take for another one.
+    """
+    if unfit := [name for pair in pairs for name in pair if name.split() != [name]]:
+        raise ValueError(f"a photo's name can't hold blanks here: {unfit[0]!r}")
+    pair_list.write_text("".join(f"{first} {second}\n" for first, second in pairs))
+    pairing = pycolmap.ImportedPairingOptions()
+    pairing.match_list_path = str(pair_list)
+    matching = pycolmap.FeatureMatchingOptions()
+    matching.sift.max_ratio = MAX_RATIO
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = seed
+    verification.ransac.max_num_trials = MAX_RANSAC_TRIALS
+    with _counting(database, pairs, progress):
+        pycolmap.match_image_pairs(database, matching, pairing, verification, device=pycolmap.Device.cpu)
+
+
+@contextmanager
+def _counting(database: Path, pairs: Sequence[Pair], report: Callable[[int], None]) -> Iterator[None]:
+    """Report how many of `pairs` are done while the block runs: this call of pycolmap tells no progress."""
+    with closing(pycolmap.Database.open(database)) as opened:
+        ids = {image.name: image.image_id for image in opened.read_all_images()}
+        before = sum(opened.exists_two_view_geometry(ids[first], ids[second]) for first, second in pairs)
+    address = f"{database.as_uri()}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
+        others = _rows(connection) - before
+    finished = threading.Event()
+
+    def watch() -> None:
+        done = before
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            while not finished.wait(POLL_S):
+                with suppress(sqlite3.OperationalError):  # locked by the writer: count again next time
+                    if (now := _rows(connection) - others) != done:
+                        done = now
+                        report(done)
+
+    watcher = threading.Thread(target=watch, name="count-pairs", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()
+
+
+def _rows(connection: sqlite3.Connection) -> int:
+    (rows,) = connection.execute("SELECT COUNT(*) FROM two_view_geometries").fetchone()
+    return int(rows)

@@ -1,0 +1,1 @@
+"""Points by stereo where SfM found none."""
