@@ -127,6 +127,24 @@ def test_a_name_that_two_photos_share_needs_its_folder():
     assert twins[1].name in [mark.photo for mark in control.points[0].sightings]
 
 
+def test_photos_are_found_however_their_names_are_written():
+    # Given names with an umlaut in two characters, as macOS packs them, in folders of folders
+    photos = [photo("flight/100MEDIA/Da\u0308cher 1.JPG"), photo("flight/101MEDIA/Da\u0308cher 1.JPG")]
+    written = ["100MEDIA/D\u00e4cher 1.jpg \tg1", "flight/101media/D\u00e4cher 1.JPG\tg1"]
+    lines = [f"{x}\t{y}\t{z}\t1\t2\t{name}" for x, y, z in PLACES for name in written]
+
+    control = read_gcp_list("\n".join(["EPSG:32615", *lines]), photos)
+
+    assert control.complaints == ()
+    assert [len(point.sightings) for point in control.points] == [2, 2, 2]
+
+
+def test_a_line_of_many_words_is_refused_at_once():
+    control = read_gcp_list(f"{text()}\n1 2 3 4 5{' a' * 200_000}", PHOTOS)
+
+    assert control.complaints == ("line 14 names a, which is not among the good photos",)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -164,20 +165,26 @@ class _Album:
     def of(cls, photos: Sequence[Photo]) -> _Album:
         album = cls()
         for photo in photos:
-            path = photo.source.casefold()
-            for name in {path, path.rsplit("/", 1)[-1]}:
-                album.by_name.setdefault(name, []).append(photo)
+            folders = _plain(photo.source).split("/")
+            for start in range(len(folders)):  # with as many of its folders as the line gives
+                album.by_name.setdefault("/".join(folders[start:]), []).append(photo)
         return album
 
     def find(self, words: Sequence[str]) -> tuple[Photo, Sequence[str]]:
         """The photo that the first words name, and the words after: names may have spaces in them."""
-        for count in range(len(words), 0, -1):
-            found = self.by_name.get(" ".join(words[:count]).casefold(), [])
+        most = 1 + max((name.count(" ") for name in self.by_name), default=0)
+        for count in range(min(len(words), most), 0, -1):
+            found = self.by_name.get(_plain(" ".join(words[:count])), [])
             if len(found) == 1:
                 return found[0], words[count:]
             if found:
                 raise ValueError(f"names {words[0]}, which is {len(found)} photos: give the folder too")
         raise ValueError(f"names {words[0]}, which is not among the good photos")
+
+
+def _plain(name: str) -> str:
+    """`name` as names are compared: macOS writes ü in file names as two characters, an editor as one."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _read_line(line: str, number: int, album: _Album) -> _Record:
@@ -189,12 +196,12 @@ def _read_line(line: str, number: int, album: _Album) -> _Record:
         _number(text, may_miss=index == 2) for index, text in enumerate(parts.groups()[:5])
     )
     rest = parts[6]
-    photo, extras = album.find(rest.split("\t") if "\t" in rest else rest.split())
+    photo, extras = album.find([part.strip() for part in rest.split("\t")] if "\t" in rest else rest.split())
     width, height = photo.original_size or (photo.width, photo.height)
     if not (-0.5 <= across <= width - 0.5 and -0.5 <= down <= height - 0.5):
         raise ValueError(f"marks ({across:g}, {down:g}) in {photo.source}, which has {width}x{height} pixels")
-    name = extras[0].strip() if extras else ""
-    check = any(_CHECK.match(extra.strip()) for extra in extras)
+    name = extras[0] if extras else ""
+    check = any(_CHECK.match(extra) for extra in extras)
     return _Record((x, y, z), name, check, Sighting(number, photo.name, upright_pixel(photo, across, down)))
 
 
