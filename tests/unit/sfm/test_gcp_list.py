@@ -139,6 +139,15 @@ def test_photos_are_found_however_their_names_are_written():
     assert [len(point.sightings) for point in control.points] == [2, 2, 2]
 
 
+def test_a_first_point_nowhere_on_earth_leaves_the_others():
+    places = [(-91.99, 146.84, 150.0), (-91.98, 46.84, 151.0), (-91.99, 46.85, 152.0), (-91.98, 46.85, 152.0)]
+
+    control = read_gcp_list(text("EPSG:4326", places), PHOTOS)
+
+    assert [point.name for point in control.points] == ["b", "c", "d"]
+    assert control.complaints == ("line 2 has coordinates that are nowhere on Earth in WGS 84",)
+
+
 def test_a_line_of_many_words_is_refused_at_once():
     control = read_gcp_list(f"{text()}\n1 2 3 4 5{' a' * 200_000}", PHOTOS)
 
@@ -153,7 +162,11 @@ def test_a_line_of_many_words_is_refused_at_once():
         (text("my own grid"), "Line 1 of gcp_list.txt, 'my own grid', names no coordinate system"),
         (text("EPSG:999999"), "names no coordinate system"),
         (text("WGS84 UTM 61N"), "names no coordinate system"),
-        (text("EPSG:5773"), "does not tell where on Earth"),
+        (text("EPSG:5773"), "'EGM96 height' (Vertical CRS), which is neither longitude and latitude nor"),
+        (text("EPSG:4978"), "'WGS 84' (Geocentric CRS), which is neither longitude and latitude nor"),
+        (text("EPSG:4326"), "line 2 has coordinates that are nowhere on Earth in WGS 84"),
+        (text("EPSG:4258"), "line 2 has coordinates that are nowhere on Earth in ETRS89"),
+        (text("IAU_2015:30100"), "There is no way known from 'Moon (2015)"),
         (text(places=PLACES[:2]), "has 2 points"),
         (text(photos=PHOTOS[:1]), "has 0 points"),
         (text(names=("check1", "chk 2", "CHECK3")), "has 0 points"),

@@ -139,7 +139,8 @@ def read_crs(header: str, number: int) -> CRS:
         raise UserError("bad_ground_control", message, _HINT) from error
     if not (crs.is_geographic or crs.is_projected):
         message = (
-            f"Line {number} of gcp_list.txt names {crs.name!r}, which does not tell where on Earth it is."
+            f"Line {number} of gcp_list.txt names {crs.name!r} ({crs.type_name}), which is neither longitude "
+            "and latitude nor easting and northing."
         )
         raise UserError("bad_ground_control", message, _HINT)
     return crs
@@ -275,10 +276,8 @@ def _located(
     pyproj.network.set_network_enabled(False)  # one answer on every machine
     with_height = len(crs.axis_info) > 2
     goal = "EPSG:4979" if with_height else "EPSG:4326"
-    rough = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-    lon, lat = rough.transform(*points[0].place[:2])
     try:
-        near = AreaOfInterest(lon, lat, lon, lat) if math.isfinite(lon + lat) else None
+        near = _area(points, crs)
         way = TransformerGroup(crs, goal, always_xy=True, area_of_interest=near).transformers[0]
     except (ProjError, IndexError) as error:
         message = f"There is no way known from {crs.name!r}, the system of gcp_list.txt, to WGS 84."
@@ -292,7 +291,6 @@ def _located(
             height = None if height is None else up
         else:  # a height above nobody says what stays as it is
             lon, lat = way.transform(x, y)
-        low, high = ALTITUDE_RANGE_M
         # Far outside its area a projection folds: what it gives leads somewhere else on the way back.
         back = way.transform(lon, lat, height or 0.0, direction=TransformDirection.INVERSE)
         there = all(
@@ -308,6 +306,16 @@ def _located(
         found.append(ControlPoint(point.name, place, point.check, point.sightings))
     known = 0 <= way.accuracy <= WELL_KNOWN_SHIFT_M
     return found, None if known else (way.accuracy if way.accuracy > 0 else math.inf)
+
+
+def _area(points: Sequence[_Raw], crs: CRS) -> AreaOfInterest | None:
+    """Where the first point is that lies on Earth at all: each country has its own best way to WGS 84."""
+    rough = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    for point in points:
+        lon, lat = rough.transform(*point.place[:2])
+        if abs(lon) <= 180 and abs(lat) <= 90:
+            return AreaOfInterest(lon, lat, lon, lat)
+    return None
 
 
 def _heights(crs: CRS) -> str:
