@@ -8,6 +8,7 @@ from pyproj import Transformer
 from survey import ORIGIN, TURN, UTM, Survey, changed, lines, survey
 
 from spaceport_sfm.photo import Gimbal
+from spaceport_sfm.placement import ground_control
 from spaceport_sfm.placement.gcp_list import read_gcp_list
 from spaceport_sfm.placement.georeference import GeoReference, utm_zone
 from spaceport_sfm.placement.gps import Position, from_enu
@@ -326,6 +327,22 @@ def test_rays_meet_where_most_of_them_do():
     assert found.agree.tolist() == [True, False, True, True, False]
     assert found.place == pytest.approx([10, 10, 0], abs=0.15)
     assert 0.01 < found.sigmas(np.array([0.0, 0.0, 1.0]))[1] < 0.2
+
+
+def test_a_point_marked_in_hundreds_of_photos_takes_no_longer(monkeypatch):
+    # Given marks by a program that finds targets, half of them wrong
+    random = np.random.default_rng(0)
+    centres = np.column_stack([random.uniform(-40, 40, (300, 2)), np.full(300, 50.0)])
+    errors = np.where(np.arange(300) % 2, random.choice([-1.0, 1.0], 300) * random.uniform(20, 300, 300), 0.5)
+    tried = []
+    nearest = ground_control._nearest
+    monkeypatch.setattr(ground_control, "_nearest", lambda rays: tried.append(rays) or nearest(rays))
+
+    found = meet(rays_to(np.array([10.0, 10.0, 0.0]), centres, errors))
+
+    assert found is not None
+    assert found.agree.tolist() == [index % 2 == 0 for index in range(300)]
+    assert len(tried) <= ground_control.MOST_PAIRS + 1
 
 
 @pytest.mark.parametrize(
