@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pycolmap
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from spaceport_sfm.mapping.features import create_database, extract_features, find_features
 from spaceport_sfm.mapping.matching import match
@@ -113,6 +113,18 @@ class TestFeatures:
         folder, photos = flight
         lengths = np.linalg.norm(find_features(folder / photos[0].name).descriptors.astype(float), axis=1)
         assert lengths == pytest.approx(512.0, rel=0.01)
+
+    def test_pixels_are_taken_as_they_lie(self, flight: tuple[Path, list[Photo]]) -> None:
+        # Given a photo whose EXIF asks to turn it, which only OpenCV reads: its camera is told to lie
+        folder, photos = flight
+        before = find_features(folder / photos[0].name)
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        block, plain = exif.tobytes(), (folder / photos[0].name).read_bytes()
+        segment = b"\xff\xe1" + (2 + len(block)).to_bytes(2, "big") + block
+        (folder / "turned.jpg").write_bytes(plain[:2] + segment + plain[2:])
+
+        assert np.array_equal(find_features(folder / "turned.jpg").keypoints, before.keypoints)
 
     def test_what_is_no_photo_is_a_fault_that_names_it(self, tmp_path: Path) -> None:
         (tmp_path / "broken.jpg").write_bytes(b"not a picture")

@@ -109,7 +109,9 @@ def find_features(photo: Path) -> Features:
     Raises:
         OSError: no picture that can be read.
     """
-    grey = cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE)
+    # As COLMAP takes them, the pixels as they lie. Intake has turned them by the EXIF that Pillow can read; of
+    # damaged EXIF OpenCV reads more.
+    grey = cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     if grey is None:
         raise OSError(f"{photo} can't be read")
     sift = cv2.SIFT.create(
