@@ -10,7 +10,7 @@ import numpy as np
 import pillow_heif
 import pytest
 from dng_writer import write_dng
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
 from spaceport.errors import UserError
 from spaceport_sfm.intake.photo_intake import Intake, Room, require_enough, take_in
@@ -341,6 +341,16 @@ def test_a_photo_with_broken_exif_is_used_without_it(take, kind, block):
 
     # Then the picture is taken
     assert [photo.source for photo in taken.photos] == ["1.jpg"]
+
+
+def test_a_comment_too_long_for_a_jpeg_costs_no_photo(take):
+    # Given a PNG with a comment of 100 KB, more than a JPEG's segment holds
+    info = PngImagePlugin.PngInfo()
+    info.add_text("comment", "mission 7, " * 9_000)
+
+    taken = take({"1.png": encoded(picture(), "PNG", pnginfo=info)})
+
+    assert [photo.source for photo in taken.photos] == ["1.png"]
 
 
 def test_exposure_that_lost_the_detail_is_warned_of(take):

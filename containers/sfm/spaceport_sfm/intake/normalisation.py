@@ -69,7 +69,8 @@ def normalise(decoded: Decoded, content: bytes, target: Path, max_size: int) -> 
         target.write_bytes(content)
     else:
         exif = _upright_exif(decoded.exif, picture.size)
-        picture.save(target, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif)
+        # Pillow would take over a comment, and raise where that is too long for a JPEG.
+        picture.save(target, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif, comment=b"")
     return Normalised(
         size=picture.size,
         original_size=decoded.size,
