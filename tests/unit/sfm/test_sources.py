@@ -138,11 +138,24 @@ def test_a_file_that_goes_away_is_refused_alone(tmp_path):
     with open_source(tmp_path) as source:
         (tmp_path / "2.jpg").unlink()
         refused = read_only_file(source, "2.jpg")
-    assert refused.code == "unreadable"
+        with pytest.raises(UnusablePhotoError) as sized:
+            source.size("2.jpg")
+    assert refused.code == sized.value.code == "unreadable"
 
 
-def test_a_folders_file_whose_name_is_no_text_can_be_reported(tmp_path):
-    for name in (b"1.jpg", b"2.jpg", b"bad\xff.jpg"):
+def test_a_zip_without_its_first_bytes_still_has_the_other_photos(make_zip):
+    # Given a zip whose beginning is lost, with a part of its first photo: offsets are negative then
+    archive = make_zip({"0.jpg": b"x" * 99, **PHOTOS})
+    archive.write_bytes(archive.read_bytes()[20:])
+
+    with open_source(archive) as source:
+        refused = read_only_file(source, "0.jpg")
+    assert refused.code == "damaged"
+    assert "beginning" in refused.reason
+
+
+def test_a_folders_files_whose_names_are_no_text_can_be_reported(tmp_path):
+    for name in (b"1.jpg", b"bad\xfe.jpg", b"bad\xff.jpg"):
         Path(bytes(tmp_path).decode(), name.decode(errors="surrogateescape")).write_bytes(b"x")
 
     with open_source(tmp_path) as source:

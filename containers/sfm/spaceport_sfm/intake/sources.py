@@ -40,7 +40,11 @@ class PhotoSource(Protocol):
     ground_control: str | None
 
     def size(self, name: str) -> int:
-        """Bytes that the file `name` declares; `read` returns as many."""
+        """Bytes that the file `name` declares; `read` returns as many.
+
+        Raises:
+            UnusablePhotoError: `unreadable`.
+        """
 
     def read(self, name: str) -> bytes:
         """The bytes of the file `name`. May be called by several threads.
@@ -88,6 +92,8 @@ class ZipSource:
         size = self.size(name)
         content = bytearray()
         try:
+            if self._zip.getinfo(name).header_offset < 0:  # zipfile would seek there
+                raise EOFError("the zip's beginning is missing")
             with self._opening:
                 packed = self._zip.open(name)
             try:
@@ -110,8 +116,8 @@ class FolderSource:
 
     def __init__(self, folder: Path) -> None:
         names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        # A name that is no text could not be written in any report.
-        self._files = {os.fsencode(name).decode(errors="replace"): folder / name for name in names}
+        # A name that is no text could not be written in any report. Two of them must not become one.
+        self._files = {os.fsencode(name).decode(errors="backslashreplace"): folder / name for name in names}
         wanted = [name for name in self._files if not is_junk(name)]
         others = sorted(name for name in wanted if not is_photo(name))
         self.photos = natural_order([name for name in wanted if is_photo(name)])
@@ -119,13 +125,20 @@ class FolderSource:
         check_count(self.photos, others, folder.name)
 
     def size(self, name: str) -> int:
-        return self._files[name].stat().st_size
+        with _readable():
+            return self._files[name].stat().st_size
 
     def read(self, name: str) -> bytes:
-        try:
+        with _readable():
             return self._files[name].read_bytes()
-        except OSError as error:
-            raise UnusablePhotoError("unreadable", f"can't be read: {error.strerror}") from error
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnusablePhotoError("unreadable", f"can't be read: {error.strerror}") from error
 
 
 def read_ground_control(source: PhotoSource) -> str | None:
