@@ -109,7 +109,7 @@ def find_features(photo: Path) -> Features:
     Raises:
         OSError: no picture that can be read.
     """
-    # As COLMAP takes them, the pixels as they lie. Intake has turned them by the EXIF that Pillow can read; of
+    # The pixels as they lie, as COLMAP takes them. Intake has turned them by what EXIF Pillow can read; of
     # damaged EXIF OpenCV reads more.
     grey = cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     if grey is None:
