@@ -242,6 +242,25 @@ class TestSpatial:
         assert ("0200.jpg", "0201.jpg") in pairs
         assert ("0000.jpg", "0001.jpg") in pairs
 
+    @pytest.mark.parametrize("tells", [{}, {"gimbal": Gimbal(yaw=0.0, pitch=-90.0), "height": 60.0}])
+    @pytest.mark.parametrize("shape", [(60, 3.0), (20, 0.1)], ids=["lines", "hovers"])
+    def test_photos_shot_closely_leave_no_part_apart(self, tells, shape):
+        # Given six lines 40 m apart of a photo each 3 m, or hovers of 20 photos each
+        each, step = shape
+        photos = flight(6 * each, **tells)
+        photos = [
+            photo.model_copy(
+                update={"position": from_enu(np.array([step * (i % each), 40.0 * (i // each), 0.0]), ORIGIN)}
+            )
+            for i, photo in enumerate(photos)
+        ]
+        pairs = plan_pairs(photos, Pairing.SPATIAL).pairs
+
+        # Then every line is compared with its neighbours, by more than a pair, and for little
+        across = Counter(tuple(sorted(int(name[:4]) // each for name in pair)) for pair in pairs)
+        assert all(across[line, line + 1] >= 5 for line in range(5))
+        assert len(pairs) < 12 * len(photos)
+
     def test_a_take_off_from_a_hill_does_not_tear_the_lines_apart(self):
         # Given heights that make every footprint smaller than the distance to the next photo
         photos = [photo.model_copy(update={"relative_altitude": 8.0}) for photo in aerial(200)]

@@ -2,7 +2,8 @@
 
 Where the drone tells height and gimbal angles, the footprints choose: an oblique photo is compared with
 the nadir photos of the ground it looks at, not with its neighbours in the air. Else the nearest ones are
-taken, as if all looked straight down. Photos that GPS leaves without partners are compared by order.
+taken, as if all looked straight down. Parts that this leaves apart are tied together by those photos of
+each that are nearest to another. Photos that GPS leaves without partners are compared by order.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from spaceport_sfm.pairing.footprints import Footprints, footprints, heights_above_ground
@@ -21,6 +24,10 @@ from spaceport_sfm.placement.gps import Floats, median_position, to_enu
 
 # Photos of an 80 % × 70 % overlap grid see the same ground as their 8 nearest.
 NEIGHBOURS = 8
+# Two parts are tied by what lies across their gap, or little farther: lines of a flight by all of their
+# photos, distant sites, which share no ground, by a few.
+TIE_REACH = 1.5
+
 # Without footprints, a photo this many times further from its nearest than is usual has a wrong GPS.
 ASTRAY = 20.0
 
@@ -56,6 +63,7 @@ def spatial(photos: Sequence[Photo]) -> Iterator[Pair]:
         edges = np.concatenate([edges, nearest[astray[nearest[:, 0]]]])
     else:
         astray = _far_from_all(enu[:, :2])
+    edges = np.concatenate([edges, *ties(enu[:, :2], edges)])
     for first, second in edges:
         yield located[first].name, located[second].name
     strays = [photo for photo in photos if photo.position is None]
@@ -81,6 +89,33 @@ def by_distance(places: Floats) -> Edges:
     _, nearest = cKDTree(places).query(places, k=count)
     edges = np.column_stack([np.repeat(np.arange(len(places)), count), nearest.ravel()])
     return edges[edges[:, 0] != edges[:, 1]]
+
+
+def ties(places: Floats, edges: Edges) -> Iterator[Edges]:
+    """(M, 2) indices that join `places` (N, 2) to one whole, where `edges` leave parts.
+
+    Photos shot closely one after the other have all of their neighbours in their own line, and those of a
+    hover in their own place. In rounds, as Borůvka's minimum spanning tree: each at least halves the parts'
+    number, and adds N edges at most.
+    """
+    count = len(places)
+    while True:
+        graph = coo_array((np.ones(len(edges), bool), edges.T), shape=(count, count))
+        parts, part = connected_components(graph, directed=False)
+        if parts < 2:
+            return
+        found = [
+            _out_of(places, np.flatnonzero(part == each), np.flatnonzero(part != each))
+            for each in range(parts)
+        ]
+        edges = np.concatenate([edges, *found])
+        yield from found
+
+
+def _out_of(places: Floats, members: NDArray[np.int64], others: NDArray[np.int64]) -> Edges:
+    distance, nearest = cKDTree(places[others]).query(places[members])
+    near = distance <= TIE_REACH * distance.min()
+    return np.column_stack([members[near], others[nearest[near]]])
 
 
 def by_footprints(prints: Footprints) -> Edges:
