@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from spaceport.stages import SFM, TRAINING, Status
+from spaceport.time_left import SECONDS_LEFT, about_left
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
 
 _STAGE_TITLES = {SFM.name: "camera poses", TRAINING.name: "training"}
 # The live numbers worth showing while their own stage is at work; rows keep those of the stages before it.
-_METRICS = {
+_METRICS: dict[str, dict[str, Callable[[float], str]]] = {
     SFM.name: {
-        "registered": "{:,.0f} photos placed",
-        "points": "{:,.0f} points",
-        "seconds_left": "about {:,.0f} s left",
+        "registered": "{:,.0f} photos placed".format,
+        "points": "{:,.0f} points".format,
+        SECONDS_LEFT: about_left,
     },
-    TRAINING.name: {"psnr": "{:.1f} dB", "gaussians": "{:,.0f} Gaussians"},
+    TRAINING.name: {"psnr": "{:.1f} dB".format, "gaussians": "{:,.0f} Gaussians".format},
 }
 
 
@@ -83,7 +84,7 @@ def how_to_mend(status: JobStatus) -> str:
 def live(status: JobStatus) -> str:
     """What the stage's program last said of its work and its live numbers; may be empty."""
     forms = _METRICS.get(status.stage, {})
-    numbers = [form.format(status.metrics[name]) for name, form in forms.items() if name in status.metrics]
+    numbers = [form(status.metrics[name]) for name, form in forms.items() if name in status.metrics]
     return " · ".join(part for part in (printable(status.detail), *numbers) if part)
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from spaceport.progress import Progress
+from spaceport.time_left import SECONDS_LEFT
 from spaceport_sfm.photo import Photo
 from spaceport_sfm.steps import (
     CHECKING,
@@ -19,7 +20,6 @@ from spaceport_sfm.steps import (
     MATCHING_MORE,
     PLACEMENT,
     REFINEMENT,
-    SECONDS_LEFT,
     SEEDS,
     STEPS,
     UNDISTORTION,

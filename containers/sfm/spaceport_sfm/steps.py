@@ -52,7 +52,6 @@ STEPS = (
 )  # in the order of Phase
 
 END_MESSAGE = "Photos placed"
-SECONDS_LEFT = "seconds_left"  # the metric that progress lines carry as soon as it can be told
 
 
 def step_of(phase: Phase) -> Step:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from spaceport.quality import SfmReport
-from spaceport_sfm.steps import SECONDS_LEFT
+from spaceport.time_left import SECONDS_LEFT, about_left
 
 NAMED = 5  # photos that are named in a list; sfm.json has them all
 
@@ -20,15 +19,13 @@ class StatusLine:
 
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
-        self._left: float | None = None
+        self._left = 0.0  # seconds, 0 while unknown
 
     def __call__(self, fraction: float, message: str = "", **metrics: float) -> None:
         self._left = metrics.get(SECONDS_LEFT, self._left)
-        left = (
-            f" · about {rough_duration(self._left)} left" if self._left is not None and fraction < 1 else ""
-        )
         width = shutil.get_terminal_size().columns - 1
-        line = f"{fraction:4.0%} {message}{left}"[:width]
+        told = " · ".join(part for part in (message, about_left(self._left)) if part)
+        line = f"{fraction:4.0%} {told}"[:width]
         self._terminal.write(f"\r{line:<{width}}")
         self._terminal.flush()
 
@@ -40,18 +37,6 @@ class StatusLine:
     ) -> None:
         self._terminal.write("\n")
         self._terminal.flush()
-
-
-def rough_duration(seconds: float) -> str:
-    """`seconds` as exact as an estimate is: 5 s steps, then 10 s, then minutes.
-
-    >>> [rough_duration(seconds) for seconds in (2, 41, 97, 400)]
-    ['5 s', '45 s', '100 s', '7 min']
-    """
-    if seconds > 120:
-        return f"{math.ceil(seconds / 60)} min"
-    step = 5 if seconds <= 60 else 10
-    return f"{max(step, math.ceil(seconds / step) * step)} s"
 
 
 def summary(report: SfmReport, out: Path) -> str:

@@ -52,6 +52,25 @@ def test_plain_lines_tell_stage_detail_and_numbers(status):
     assert out.getvalue() == " 40%  Training: step 600 · 24.1 dB · 41,200 Gaussians\n"
 
 
+@pytest.mark.parametrize(
+    ("metrics", "read"),
+    [
+        ({}, ""),
+        ({"seconds_left": 0}, ""),
+        ({"seconds_left": 42}, " · about 45 s left"),
+        ({"registered": 12, "seconds_left": 437}, " · 12 photos placed · about 8 min left"),
+    ],
+)
+def test_the_time_left_is_told_roughly_and_only_where_it_is_known(status, metrics, read):
+    out = io.StringIO()
+
+    PlainLines(out).update(
+        status(stage="sfm", message="Camera poses", detail="Matching photos", metrics=metrics)
+    )
+
+    assert out.getvalue() == f"  2%  Camera poses: Matching photos{read}\n"
+
+
 def test_plain_lines_come_once_in_five_seconds_but_at_every_change_of_stage(status):
     out, clock = io.StringIO(), Clock()
     lines = PlainLines(out, clock)
