@@ -13,5 +13,5 @@ def test_the_image_installs_the_versions_of_the_project(repository):
     dockerfile = (repository / "containers" / "sfm" / "Dockerfile").read_text()
     installed = set(re.findall(r'"([a-z-]+[=<>][^"]+)"', dockerfile))
 
-    assert len(installed) == 10
+    assert len(installed) == 11
     assert installed <= declared

@@ -49,6 +49,12 @@ def png_of_size(width: int, height: int) -> bytes:
     )
 
 
+def with_scans(jpeg: bytes, count: int) -> bytes:
+    """A JPEG that goes through its pixels so many times more: its last scan again and again."""
+    last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    return jpeg[:-2] + count * last + jpeg[-2:]
+
+
 ROTATED = {"save_all": True, "append_images": [picture(seed=1)]}
 HEIC = encoded(smooth(), "HEIF")
 DNG = write_dng(np.asarray(smooth()))
@@ -57,6 +63,9 @@ BROKEN = {
     "empty": (b"", "empty_file"),
     "cut short": (encoded(picture())[:-20_000], "truncated"),
     "progressive, cut short": (encoded(picture(), progressive=True)[:-20_000], "truncated"),
+    "without its last pixels": (encoded(picture())[:-10], "truncated"),
+    "progressive, without its end": (encoded(picture(), progressive=True)[:-2], "truncated"),
+    "of a thousand scans": (with_scans(encoded(picture(), progressive=True), 1000), "damaged"),
     "PNG, cut short": (encoded(picture(), "PNG")[:-90_000], "truncated"),
     "TIFF, cut short": (encoded(picture(), "TIFF")[:-90_000], "truncated"),
     "TIFF without its end": (encoded(picture(), "TIFF", compression="tiff_lzw")[:90_000], "damaged"),
@@ -207,6 +216,42 @@ def test_a_dng_is_developed_and_set_upright(take, tmp_path, orientation, preview
     assert written.size == wanted.size
     assert np.corrcoef(np.asarray(written).ravel(), np.asarray(wanted).ravel())[0, 1] > 0.98
     assert len((tmp_path / "photos" / photo.name).read_bytes()) < 200_000  # without the DNG's own tags
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_jpeg_that_lacks_nothing_but_its_last_marker_is_used(take, tmp_path, missing):
+    content = encoded(smooth(), quality=95)
+
+    taken = take({"1.jpg": content[:-missing]})
+
+    assert not taken.warned
+    assert differences(stored(taken, tmp_path), smooth()) < 4
+
+
+@pytest.mark.parametrize("kind", ["plain", "progressive", "two frames"])
+def test_a_jpeg_with_overwritten_pixels_is_warned_of(take, kind):
+    # Given a photo in whose code 40 bytes were overwritten, by none that could be a marker
+    options = {"plain": {}, "progressive": {"progressive": True}, "two frames": {"format": "MPO", **ROTATED}}
+    content = bytearray(encoded(picture(), options[kind].pop("format", "JPEG"), **options[kind]))
+    middle = len(content) // (4 if kind == "two frames" else 2)
+    content[middle : middle + 40] = np.random.default_rng(0).integers(0, 255, 40, dtype=np.uint8).tobytes()
+
+    taken = take({"1.jpg": bytes(content), "2.jpg": encoded(picture(seed=5))})
+
+    # Then it is used, for Pillow decodes it, and told of
+    assert [photo.source for photo in taken.photos] == ["1.jpg", "2.jpg"]
+    assert [(photo.name, photo.code) for photo in taken.warned] == [("1.jpg", "damaged")]
+
+
+def test_bytes_that_harm_no_pixel_are_not_warned_of(take):
+    # Given bytes between two segments of a JPEG, and behind its end
+    one, other = encoded(picture()), encoded(picture(seed=5))
+    start = one.index(b"\xff\xdb")
+
+    taken = take({"1.jpg": one[:start] + b"\1\2\3" + one[start:], "2.jpg": other + bytes(999)})
+
+    assert len(taken.photos) == 2
+    assert not taken.warned
 
 
 def test_a_second_copy_is_refused_and_its_twin_is_named(take):

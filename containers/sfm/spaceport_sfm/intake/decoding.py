@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import logging
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from spaceport_sfm.intake.jpeg_code import check_scans, is_sound, with_end
 from spaceport_sfm.photo import UnusablePhotoError
 
 MIN_SIDE_PX = 256  # below, SIFT finds too few features to place a photo
@@ -29,6 +30,7 @@ CUT_SHORT = "is cut short: part of the picture is missing"
 # of brighton has 15 % less fine detail (variance of the Laplacian) than scaled from all of its pixels.
 DRAFT_ROOM = 2
 
+_JPEGS = ("JPEG", "MPO")  # MPO: several JPEGs in one file, of which the first counts
 _PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"BM", b"RIFF")  # of these formats
 _ANIMATIONS = ("PNG", "WEBP")  # of formats that stand for one photo otherwise
@@ -69,6 +71,7 @@ class Decoded:
         exif: empty where it can't be read, for the picture is no worse for that.
         xmp: the packet, empty where there is none.
         is_plain_jpeg: whether the file itself is such a picture.
+        is_sound: False where the pixels' code has faults that decoding got past: some may show nonsense.
     """
 
     picture: Image.Image
@@ -76,6 +79,7 @@ class Decoded:
     exif: Image.Exif
     xmp: bytes
     is_plain_jpeg: bool = False
+    is_sound: bool = True
 
 
 def kind_of(content: bytes) -> Kind:
@@ -92,11 +96,23 @@ def decode(content: bytes, max_size: int) -> Decoded:
         UnusablePhotoError: `empty_file`, `not_an_image`, `too_large`, `extreme_aspect`, `too_small`,
             `animation`, `unsupported_pixels`, `truncated`, `damaged`.
     """
+    try:
+        return _decode(content, max_size)
+    except UnusablePhotoError as error:
+        if error.code != "truncated" or (mended := with_end(content)) is None:
+            raise
+    return replace(_decode(mended, max_size), is_plain_jpeg=False)
+
+
+def _decode(content: bytes, max_size: int) -> Decoded:
     with _open(content) as image:
         size = image.size
         check_shape(*size)
         if image.format in _ANIMATIONS and (frames := getattr(image, "n_frames", 1)) > 1:
             raise UnusablePhotoError("animation", f"is an animation of {frames} pictures")
+        is_jpeg = image.format in _JPEGS
+        if is_jpeg:
+            check_scans(content)
         _draft(image, max_size)
         load(image)
         exif = read_exif(image)  # after the pixels: a PNG's may stand behind them
@@ -106,6 +122,7 @@ def decode(content: bytes, max_size: int) -> Decoded:
             exif=describing(exif) if image.format == "TIFF" else exif,
             xmp=xmp_of(image),
             is_plain_jpeg=image.format == "JPEG" and image.mode == "RGB",
+            is_sound=not is_jpeg or is_sound(content),
         )
 
 

@@ -32,6 +32,7 @@ BYTES_AT_ONCE = 1 << 30
 PIXELS_AT_ONCE = 250_000_000
 NATIVE_PIXELS = 50_000_000  # taken for a HEIC or DNG photo, whose header only its own decoder reads
 MAX_FILE_BYTES = 512 << 20  # a 16-bit TIFF of 80 megapixels; cameras' own files are a tenth of it
+DAMAGED_CODE = "seems damaged, part of its picture may be wrong: look at it, or leave it out"
 NAMED_IN_MESSAGE = 3  # refused photos that the error names; the report has them all
 
 
@@ -157,7 +158,7 @@ class IntakeDesk:
                     else decode(content, self._max_size)
                 )
                 normalised = normalise(decoded, content, self._folder / file, self._max_size)
-        return _candidate(source, file, kind, normalised)
+        return _candidate(source, file, kind, normalised, is_sound=decoded.is_sound)
 
 
 class Room:
@@ -183,7 +184,7 @@ class Room:
                 self._changed.notify_all()
 
 
-def _candidate(source: str, file: str, kind: Kind, normalised: Normalised) -> Candidate:
+def _candidate(source: str, file: str, kind: Kind, normalised: Normalised, *, is_sound: bool) -> Candidate:
     capture, seen = normalised.capture, normalised.appearance
     photo = Photo(
         name=file,
@@ -204,8 +205,8 @@ def _candidate(source: str, file: str, kind: Kind, normalised: Normalised) -> Ca
         sharpness=seen.sharpness,
         brightness=seen.brightness,
     )
-    exposure = exposure_warning(seen)
-    warning = PhotoWarning(name=source, code=exposure[0], reason=exposure[1]) if exposure else None
+    wrong = exposure_warning(seen) if is_sound else ("damaged", DAMAGED_CODE)
+    warning = PhotoWarning(name=source, code=wrong[0], reason=wrong[1]) if wrong else None
     return Candidate(photo, seen.digest, kind, warning)
 
 
