@@ -175,6 +175,25 @@ def test_of_a_photo_that_was_scaled_before_pixels_count_as_when_it_was_taken():
     assert capture(exif, calibrated, size=(1600, 1200), scale=1.0).focal_px == 2320
 
 
+@pytest.mark.parametrize("size_told", [{}, {"ExifImageWidth": 2736, "ExifImageHeight": 1824}])
+def test_a_35_mm_equivalent_tells_of_a_photo_that_was_scaled_unsaid(size_told):
+    # Given a Phantom 4 Pro's photo of 5472x3648, sent at half of its size by a program that told the new one
+    exif = exif_of(
+        details(
+            FocalLength=8.8,
+            FocalLengthIn35mmFilm=24,
+            FocalPlaneXResolution=5472 / 13.2 * 25.4,
+            FocalPlaneResolutionUnit=2,
+            **size_told,
+        )
+    )
+    calibrated = packet(CalibratedFocalLength="3666.67")
+
+    found = capture(exif, calibrated, size=(2736, 1824), scale=1.0)
+
+    assert found.focal_px == pytest.approx(3666.67 / 2, rel=0.012)
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-5", "x", "", b"\xff", None, (1, 2), 0])
 def test_values_that_cant_be_true_are_left_out(value):
     exif = exif_of(

@@ -20,6 +20,8 @@ from spaceport_sfm.placement.gps import ALTITUDE_RANGE_M, Position, position_fro
 FULL_FRAME_DIAGONAL_MM = math.hypot(36, 24)
 # Focal length by longer side: views from 127 degrees, beyond which no pinhole fits, to 6, drones' longest.
 FOCAL_RANGE = (0.25, 10.0)
+# More than 35-mm equivalents are rounded and their conventions differ (9 %) tells a photo that was scaled.
+SAME_FOCAL = 1.25
 MAX_SIGMA_M = 100.0  # a receiver that claims more has no fix
 
 _FOUR_THIRDS, _THREE_HALVES = 4 / 3, 3 / 2
@@ -91,14 +93,26 @@ def _orientation(exif: Image.Exif) -> int:
 def _focal_px(details: Mapping[int, Any], xmp: Mapping[str, str], original: tuple[int, int]) -> float | None:
     """The focal length in pixels of the file as given, by the best source that says something possible.
 
-    Turning a photo upright does not change it, for pixels are square.
+    Turning a photo upright does not change it, for pixels are square. Scaling does, and a program that scales
+    a photo may set EXIF's size anew and leave what counts in the camera's pixels. A 35-mm equivalent holds at
+    any size, so what contradicts it is not believed.
     """
-    longer = max(original)
-    low, high = FOCAL_RANGE
-    for focal in _focal_claims(details, xmp, original):
-        if low * longer <= focal <= high * longer:
-            return focal
-    return None
+    low, high = (share * max(original) for share in FOCAL_RANGE)
+    equivalent = _equivalent_px(details, original)
+    if equivalent and low <= equivalent <= high:
+        low, high = equivalent / SAME_FOCAL, equivalent * SAME_FOCAL
+    else:
+        equivalent = None
+    exact = _focal_claims(details, xmp, original)
+    return next((focal for focal in exact if low <= focal <= high), equivalent)
+
+
+def _equivalent_px(details: Mapping[int, Any], original: tuple[int, int]) -> float | None:
+    equivalent = _millimetres(details.get(ExifTags.Base.FocalLengthIn35mmFilm))
+    if not equivalent:
+        return None
+    focal = _millimetres(details.get(ExifTags.Base.FocalLength))
+    return equivalent / FULL_FRAME_DIAGONAL_MM * _sensor_diagonal_px(original, focal, equivalent)
 
 
 def _focal_claims(
@@ -112,8 +126,6 @@ def _focal_claims(
     unit = _UNIT_MM.get(details.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
     if focal and resolution and unit:
         yield focal * resolution / unit * shrunk
-    if equivalent := _millimetres(details.get(ExifTags.Base.FocalLengthIn35mmFilm)):
-        yield equivalent / FULL_FRAME_DIAGONAL_MM * _sensor_diagonal_px(original, focal, equivalent)
 
 
 def _shot_size(details: Mapping[int, Any], original: tuple[int, int]) -> tuple[float, float]:
