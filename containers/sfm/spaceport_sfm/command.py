@@ -46,8 +46,14 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, stop)
     parser = _parser()
     given = parser.parse_args(arguments)
+    with ExitStack() as files:  # the log among them, which our own faults go to as well
+        return _told(given, stop, files)
+
+
+def _told(given: argparse.Namespace, stop: StopSignal, files: ExitStack) -> int:
+    """Run; tell the person how it ended."""
     try:
-        report = _run(given.photos, given.out, _tuning(given.set), stop, keep=given.keep)
+        report = _run(given.photos, given.out, _tuning(given.set), stop, files, keep=given.keep)
     except UserError as error:
         print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
         return EXIT_USER_ERROR
@@ -62,28 +68,29 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run(photos: Path, out: Path, tuning: Tuning, stop: StopSignal, *, keep: bool) -> SfmReport:
+def _run(
+    photos: Path, out: Path, tuning: Tuning, stop: StopSignal, files: ExitStack, *, keep: bool
+) -> SfmReport:
     photos, out = photos.absolute(), out.absolute()
     _check_folders(photos, out)
-    with ExitStack() as stack:
-        stack.enter_context(_only_run_on(out))
-        plan = ReconstructionPlan(
-            source=photos,
-            tuning=tuning,
-            photo_folder=out / "extracted",
-            output=out / "colmap",
-            work=out / "work",
-        )
-        if sys.stdout.isatty():
-            log = stack.enter_context((out / LOG).open("a"))
-            _log_to(log)
-            status = stack.enter_context(StatusLine(sys.stdout))
+    files.enter_context(_only_run_on(out))
+    plan = ReconstructionPlan(
+        source=photos,
+        tuning=tuning,
+        photo_folder=out / "extracted",
+        output=out / "colmap",
+        work=out / "work",
+    )
+    if sys.stdout.isatty():
+        log = files.enter_context((out / LOG).open("a"))
+        _log_to(log)
+        with StatusLine(sys.stdout) as status:
             report = build_scene(plan, status, stop, output=lambda line: _show(line, status, log), log=log)
-        else:
-            _log_to(sys.stderr)
-            report = build_scene(plan, ProgressWriter(SFM, sys.stdout), stop)
-        if not keep:
-            shutil.rmtree(plan.work)
+    else:
+        _log_to(sys.stderr)
+        report = build_scene(plan, ProgressWriter(SFM, sys.stdout), stop)
+    if not keep:
+        shutil.rmtree(plan.work)
     return report
 
 

@@ -114,10 +114,10 @@ def test_killed_at_every_phase_it_ends_with_the_same_model(undisturbed, tiny_fli
     assert [phase.name for phase in resumed.sfm.phases] == list(seconds)
 
 
-@pytest.mark.photos
-def test_a_person_at_a_terminal_sees_one_line_and_the_end(tiny_flight, tmp_path):
+def at_a_terminal(program: list[str]) -> tuple[int, str]:
+    """The exit code of `program`, and all that a terminal shows of it."""
     ours, theirs = pty.openpty()
-    program = subprocess.Popen(command(tiny_flight, tmp_path / "out", "--keep"), stdout=theirs, stderr=theirs)
+    running = subprocess.Popen(program, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
     while True:
@@ -125,9 +125,38 @@ def test_a_person_at_a_terminal_sees_one_line_and_the_end(tiny_flight, tmp_path)
             shown += os.read(ours, 4096)
         except OSError:  # Linux tells the end of a terminal so
             break
-    text = shown.decode()
+    os.close(ours)
+    return running.wait(60), shown.decode()
 
-    assert program.wait(60) == 0
+
+FAULTY = """
+import sys
+from spaceport_sfm import command
+
+def build_scene(*_, **__):
+    raise RuntimeError("out of luck")
+
+command.build_scene = build_scene
+sys.exit(command.main(sys.argv[1:]))
+"""
+
+
+def test_at_a_terminal_the_log_tells_of_a_fault_of_ours(tmp_path):
+    (tmp_path / "photos").mkdir()
+    arguments = [str(tmp_path / "photos"), str(tmp_path / "out")]
+
+    code, text = at_a_terminal([sys.executable, "-c", FAULTY, *arguments])
+
+    assert code == 70
+    assert text.strip() == f"This is a fault of ours; the log above or in {tmp_path}/out/log.txt tells more."
+    assert "RuntimeError: out of luck" in (tmp_path / "out" / "log.txt").read_text()
+
+
+@pytest.mark.photos
+def test_a_person_at_a_terminal_sees_one_line_and_the_end(tiny_flight, tmp_path):
+    code, text = at_a_terminal(command(tiny_flight, tmp_path / "out", "--keep"))
+
+    assert code == 0
     assert "Finding features" in text
     assert 'spaceport":' not in text
     assert "INFO" not in text
