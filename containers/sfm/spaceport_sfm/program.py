@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -17,6 +18,7 @@ from spaceport.job_program import EXIT_USER_ERROR
 from spaceport.progress import Progress
 from spaceport.quality import SFM_REPORT, SfmReport
 from spaceport.time_left import SECONDS_LEFT
+from spaceport_sfm.disk import disk_full, is_full
 from spaceport_sfm.guard import Limits, run_guarded
 from spaceport_sfm.intake.photo_intake import Intake
 from spaceport_sfm.phases import Ledger, Phase, RunTimes, Stopwatch, fingerprint
@@ -29,6 +31,8 @@ from spaceport_sfm.stop_signal import StopSignal
 INTAKE_TIMEOUT_S = 3600.0
 TIMEOUT_S = 600.0
 TIMEOUT_S_PER_PHOTO = 30.0
+# What the engine does when it can't write: libjpeg calls exit(), which crashes or waits for ever.
+UNSPECIFIC = {"sfm_crashed", "sfm_hung"}
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +54,25 @@ def build_scene(
         output, log: for what the engine prints, see `run_guarded`.
 
     Raises:
-        UserError: for photos that can't be used, too few photos that fit together, and the end of the
-            engine by a crash or one of its limits.
+        UserError: for photos that can't be used, too few photos that fit together, a full disk, and the end
+            of the engine by a crash or one of its limits.
         Interrupted: by `stop`.
     """
+    try:
+        return _build(plan, progress, stop, output, log)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise disk_full(Ledger(plan.work).doing(), plan.work) from error
+
+
+def _build(
+    plan: ReconstructionPlan,
+    progress: Progress,
+    stop: StopSignal,
+    output: Callable[[str], None] | None,
+    log: IO[str] | None,
+) -> SfmReport:
     stopwatch = Stopwatch()
     inputs = fingerprint(
         plan.source,
@@ -89,19 +108,33 @@ def _reconstruct_guarded(
 ) -> ReconstructionOutcome:
     plan_file = plan.work / "plan.json"
     plan_file.write_text(plan.model_dump_json())
-    code = run_guarded(
-        [sys.executable, "-m", "spaceport_sfm.reconstruction", str(plan_file)],
-        Limits(seconds=lambda: _time_limit(ledger)),
-        ledger.doing,
-        leave_if_requested=stop.leave_if_requested,
-        output=output,
-        log=log,
-    )
-    if code == EXIT_USER_ERROR and plan.message_file.is_file():
-        raise UserError(**json.loads(plan.message_file.read_text()))
+    plan.message_file.unlink(missing_ok=True)  # of an earlier run
+    try:
+        code = run_guarded(
+            [sys.executable, "-m", "spaceport_sfm.reconstruction", str(plan_file)],
+            Limits(seconds=lambda: _time_limit(ledger)),
+            ledger.doing,
+            leave_if_requested=stop.leave_if_requested,
+            output=output,
+            log=log,
+        )
+    except UserError as error:
+        if error.code in UNSPECIFIC and is_full(plan.work):
+            raise disk_full(ledger.doing(), plan.work) from error
+        raise
+    if code == EXIT_USER_ERROR and (told := _message(plan)):
+        raise told
+    if code != 0 and is_full(plan.work):
+        raise disk_full(ledger.doing(), plan.work)
     if code != 0:
         raise RuntimeError(f"the reconstruction process ended with exit code {code}; its log is above")
     return ReconstructionOutcome.model_validate_json(plan.outcome_file.read_text())
+
+
+def _message(plan: ReconstructionPlan) -> UserError | None:
+    """Why the child failed; None where it could not write that down either."""
+    text = plan.message_file.read_text() if plan.message_file.is_file() else ""
+    return UserError(**json.loads(text)) if text else None
 
 
 def _time_limit(ledger: Ledger) -> float:
