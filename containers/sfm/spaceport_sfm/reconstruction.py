@@ -37,9 +37,9 @@ from spaceport_sfm.intake.photo_intake import Intake, require_enough, take_in
 from spaceport_sfm.mapping.cameras import enter_focal_priors
 from spaceport_sfm.mapping.features import create_database, extract_features
 from spaceport_sfm.mapping.mapper import map_scene
-from spaceport_sfm.mapping.matching import match
+from spaceport_sfm.mapping.matching import match, matched_features
 from spaceport_sfm.mapping.refinement import refine
-from spaceport_sfm.pace import Pace, Workload, expected_seconds, expected_seconds_of_more
+from spaceport_sfm.pace import Pace
 from spaceport_sfm.pairing.pair import Pair
 from spaceport_sfm.pairing.pairs import more_pairs, plan_pairs
 from spaceport_sfm.phases import Ledger, Phase, fresh
@@ -51,6 +51,12 @@ from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.seeding.dense_seeds import write_seeds
 from spaceport_sfm.steps import FEATURES, PLACEMENT, SEEDS, StepProgress, step_of
 from spaceport_sfm.undistortion import undistort
+from spaceport_sfm.workload import (
+    Workload,
+    expected_seconds,
+    expected_seconds_after_matching,
+    expected_seconds_of_more,
+)
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
 # Fewer hold no camera in its place. Photos from one spot make such models: they fit, but without depth.
@@ -114,11 +120,11 @@ def reconstruct(plan: ReconstructionPlan, pace: Pace) -> ReconstructionOutcome:
     pace.expect(expected_seconds(workload, seeds=plan.tuning.dense_seeds))
     run.find_features(photos)
     run.match(Phase.MATCHING, pairs)
+    pace.expect(expected_seconds_after_matching(matched_features(plan.database)))
     mapped = run.map_scene(photos)
     left_over = {photo.name for photo in photos}.difference(mapped.registered)
     if further := more_pairs(photos, pairs, left_over):
-        more = replace(workload, pairs=len(further))
-        pace.expect(expected_seconds_of_more(more, len(left_over)))
+        pace.expect(expected_seconds_of_more(replace(workload, pairs=len(further))))
         run.match(Phase.MATCHING_MORE, further)
         mapped = run.map_more(photos, mapped)
     if len(mapped.registered) < max(MIN_PHOTOS, MIN_REGISTERED_SHARE * len(photos)):

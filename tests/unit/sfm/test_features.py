@@ -14,7 +14,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from spaceport_sfm.mapping.features import create_database, extract_features, find_features
-from spaceport_sfm.mapping.matching import match
+from spaceport_sfm.mapping.matching import match, matched_features
 from spaceport_sfm.photo import Photo
 
 SIZE = (320, 240)
@@ -201,6 +201,22 @@ class TestDatabase:
             assert opened.num_keypoints_for_image(6) == 0
             assert 0 < opened.num_keypoints_for_image(7) < 20
         assert len(inliers(tmp_path / "odd.db", 1, 2)) > 200
+
+    def test_a_feature_that_matches_in_many_photos_is_one_matched_feature(
+        self, flight: tuple[Path, list[Photo]], tmp_path: Path
+    ) -> None:
+        folder, photos = flight
+        run(tmp_path / "a.db", folder, photos)
+
+        places = {
+            (photo, *xy)
+            for pair in combinations(range(1, len(photos) + 1), 2)
+            for photo, all_xy in zip(pair, np.hsplit(inliers(tmp_path / "a.db", *pair), 2), strict=True)
+            for xy in all_xy.tolist()
+        }
+        assert matched_features(tmp_path / "a.db") == pytest.approx(
+            len(places), rel=0.01
+        )  # few share a place
 
     def test_a_name_given_twice_is_refused(self, flight: tuple[Path, list[Photo]], tmp_path: Path) -> None:
         folder, photos = flight

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pycolmap
 
 from spaceport_sfm.pairing.pair import Pair
@@ -42,6 +43,18 @@ def match(
     verification.ransac.max_num_trials = MAX_RANSAC_TRIALS
     with _counting(database, pairs, progress):
         pycolmap.match_image_pairs(database, matching, pairing, verification, device=pycolmap.Device.cpu)
+
+
+def matched_features(database: Path) -> int:
+    """How many features have a verified match: the observations that mapping begins with."""
+    with closing(pycolmap.Database.open(database)) as opened:
+        photos = [image.image_id for image in opened.read_all_images()]
+        matched = {photo: np.zeros(opened.num_keypoints_for_image(photo), bool) for photo in photos}
+        for pair_id, geometry in zip(*opened.read_two_view_geometries(), strict=True):
+            first, second = pycolmap.pair_id_to_image_pair(pair_id)
+            matched[first][geometry.inlier_matches[:, 0]] = True
+            matched[second][geometry.inlier_matches[:, 1]] = True
+    return sum(int(of_photo.sum()) for of_photo in matched.values())
 
 
 @contextmanager
