@@ -152,6 +152,16 @@ def test_a_flight_across_the_date_line_is_cut_there():
     ]
 
 
+def test_a_flight_along_the_date_line_stays_on_its_side():
+    # Given places on the very meridian, which is 180 and -180
+    path = [Position(lat=lat, lon=lon) for lat, lon in ((1.0, 179.999), (1.1, 180.0), (1.2, -180.0))]
+
+    line = flight_line(path)
+
+    assert line["type"] == "MultiLineString"
+    assert [[round(lon) for lon, _ in part] for part in line["coordinates"]] == [[180] * 3, [-180] * 2]
+
+
 def test_text_files_come_on_request(tmp_path):
     made, _ = delivered(tmp_path, as_text=True)
 

@@ -82,7 +82,8 @@ def flight_line(path: Sequence[Position]) -> dict[str, Any]:
         if abs(after.lon - before.lon) > 180:
             side = 180.0 if before.lon > 0 else -180.0
             ahead = after.lon + 2 * side
-            share = (side - before.lon) / (ahead - before.lon)
+            # Both may lie on the meridian, written as 180 and as -180
+            share = (side - before.lon) / (ahead - before.lon) if ahead != before.lon else 0.0
             cut = before.lat + share * (after.lat - before.lat)
             lines[-1].append([side, round(cut, DEGREE_DECIMALS)])
             lines.append([[-side, round(cut, DEGREE_DECIMALS)]])
@@ -136,6 +137,5 @@ def _gps_residual(photo: Photo, view: View | None) -> Floats | None:
 
 
 def _coordinates(place: Position) -> list[float]:
-    longitude = (place.lon + 180) % 360 - 180
-    coordinates = [round(longitude, DEGREE_DECIMALS), round(place.lat, DEGREE_DECIMALS)]
+    coordinates = [round(place.lon, DEGREE_DECIMALS), round(place.lat, DEGREE_DECIMALS)]
     return coordinates if place.alt is None else [*coordinates, round(place.alt, METRE_DECIMALS)]
