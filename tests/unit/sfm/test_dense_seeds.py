@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,6 +250,21 @@ def test_two_partners_must_agree_and_only_those_that_do_are_tellers():
     assert candidates.tellers.tolist() == [[0, 3, 5, -1], [0, 3, 5, 9]]
     np.testing.assert_allclose(candidates.points[:, 2], [30 - 30.15, 0.0], atol=0.01)
     assert candidates.confidence[1] > candidates.confidence[0]
+
+
+def test_a_photo_that_is_everybody_s_partner_takes_no_gigabytes():
+    # Given a wide photo with 60 partners, of which all agree
+    camera = camera_at("wide", (0, 0, 30)).resized(80, 60)
+    maps = {partner: np.full((60, 80), 30.0, np.float32) for partner in range(1, 61)}
+
+    tracemalloc.start()
+    candidates = fused(0, camera, np.zeros((60, 80, 3), np.uint8), maps)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # Then it took a byte for each pixel and two partners, and not a number of eight
+    assert len(candidates.points) == 80 * 60
+    assert most < 4 * 60**2 * 80 * 60
 
 
 def test_a_voxel_keeps_two_seeds_told_by_photos_as_different_as_can_be():

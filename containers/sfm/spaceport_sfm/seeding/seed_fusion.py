@@ -86,7 +86,8 @@ def fused(photo: int, camera: Camera, colors: NDArray[np.uint8], maps: Mapping[i
     if len(partners) < MIN_VOICES:
         return Candidates.joined([])
     stack = np.stack([maps[int(partner)].ravel() for partner in partners]).astype(float)  # (P, h · w)
-    agree = np.abs(stack[:, None] - stack[None]) < AGREEMENT * stack[:, None]  # NaN agrees with nothing
+    # NaN agrees with nothing. Partner by partner: a wide photo may be one of a hundred others.
+    agree = np.stack([np.abs(depths - stack) < AGREEMENT * depths for depths in stack])
     voices = agree.sum(axis=1)
     chosen = voices.argmax(axis=0)
     pixels = np.flatnonzero(voices.max(axis=0) >= MIN_VOICES)
