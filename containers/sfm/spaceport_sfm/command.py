@@ -121,9 +121,11 @@ def _check_folders(photos: Path, out: Path) -> None:
     if not os.access(out, os.W_OK | os.X_OK):
         raise _unwritable(out, PermissionError("no permission to write there"))
     if holds_something and not is_work_folder(out / "work"):
+        finished = (out / "colmap" / "sfm.json").is_file()
+        holds = "the results of a finished run" if finished else "files that are not of an unfinished run"
         raise UserError(
             "out_not_empty",
-            f"{out} holds files that are not of an unfinished run.",
+            f"{out} holds {holds}.",
             "Choose a new folder for the results, or remove these files.",
         )
 

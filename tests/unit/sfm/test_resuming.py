@@ -218,5 +218,5 @@ def test_wrong_arguments_are_told_in_words(refused, tmp_path):
 
 
 @pytest.mark.photos
-def test_results_of_other_photos_are_not_overwritten(undisturbed, tiny_flight, refused, tmp_path):
-    assert "not of an unfinished run" in refused(tiny_flight, undisturbed.out)
+def test_results_of_a_finished_run_are_not_overwritten(undisturbed, tiny_flight, refused, tmp_path):
+    assert "holds the results of a finished run" in refused(tiny_flight, undisturbed.out)
