@@ -262,8 +262,9 @@ def check_count(
     found = f"only {len(photos)} photo{'s' if len(photos) > 1 else ''}" if photos else "no photos"
     hint = f"Photos are {PHOTO_KINDS}."
     if others:
-        count = f"{len(others)} other file{'s' if len(others) > 1 else ''}"
-        hint = f"It holds {count} ({_shown(others[0])}, ...). {hint}"
+        more = len(others) > 1
+        count = f"{len(others)} other file{'s' if more else ''}"
+        hint = f"It holds {count} ({_shown(others[0])}{', ...' if more else ''}). {hint}"
     raise UserError(
         "too_few_photos", f"{holder} holds {found}; a model needs at least {limits.min_photos}.", hint
     )

@@ -72,7 +72,8 @@ def test_refuses_a_zip_of_text_files_and_says_what_is_in_it():
     refused = refusal(zip_of({"notes.txt": b"x", "log.txt": b"x", "plan.txt": b"x"}))
     assert refused.code == "too_few_photos"
     assert "no photos" in refused.message
-    assert "notes.txt" in refused.hint
+    assert "3 other files (notes.txt, ...)." in refused.hint
+    assert "1 other file (notes.txt)." in refusal(zip_of({"notes.txt": b"x"})).hint
 
 
 @pytest.mark.parametrize("suffix", ["JPG", "heic", "HEIF", "dng", "webp", "TIFF", "png", "bmp"])
