@@ -58,7 +58,7 @@ def _photos(photos: Photos) -> Iterator[tuple[str, str]]:
 
 def _place(georef: GeorefNumbers | None) -> str:
     if georef is None:
-        return "not geo-referenced, so without scale: no GPS, or too few photos with it, or all in one line"
+        return "not geo-referenced, so no sure scale: no GPS, or too few photos with it, or all in one line"
     level, up, against = georef.rms_horizontal_m, georef.rms_vertical_m, "GPS"
     if georef.control is not None:
         level, up, against = georef.control.rms_horizontal_m, georef.control.rms_vertical_m, "ground control"

@@ -194,12 +194,12 @@ def test_without_holdout_it_says_so_and_how_to_measure(write):
     assert "None" not in text
 
 
-def test_without_gps_there_is_no_scale_and_no_north(write):
+def test_without_gps_there_is_no_sure_scale_and_no_north(write):
     page = write(quality(georef=False))
     text = Read(page).text
-    assert "no scale and no north" in text
+    assert "no sure scale and no north" in text
     assert page.count(ABSENT) == 5
-    assert "No scale, no north" in text
+    assert "No sure scale, no north" in text
     assert ">N</text>" not in page
 
 

@@ -122,7 +122,8 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             "Off the GPS, level",
             _decimals(2, " m"),
             "root mean square between the cameras and their photos’ GPS: how well both agree, not how exact "
-            "the GPS was. A plain drone’s is metres off the truth, an RTK drone’s centimetres",
+            "the GPS was. A plain drone’s is metres off the truth, an RTK drone’s centimetres. Where no "
+            "photo has GPS, off the control points",
         ),
         Meaning("georef.rms_vertical_m", "Off the GPS, up", _decimals(2, " m"), "the same, up and down"),
         Meaning(
@@ -132,7 +133,7 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             "WGS 84, of the model’s zero",
         ),
         Meaning("georef.origin.lon", "Longitude", _decimals(6, "°"), "east is positive"),
-        Meaning("georef.origin.alt", "Altitude", _decimals(1, " m"), "as the photos’ EXIF has it"),
+        Meaning("georef.origin.alt", "Altitude", _decimals(1, " m"), "as EXIF or the control points have it"),
         Meaning(
             "georef.source",
             "Rests on",

@@ -53,7 +53,7 @@ def figures(quality: QualityReport) -> Sequence[Figure]:
 
 def _off(georef: GeorefNumbers | None) -> Figure:
     if georef is None:
-        return Figure("–", "", "off the GPS", "no GPS: without scale and north")
+        return Figure("–", "", "off the GPS", "no GPS: no sure scale, no north")
     if (control := georef.control) is None:
         return Figure(f"{georef.rms_horizontal_m:.2f}", "m", "off the GPS, level", "agreement, not accuracy")
     if (off := control.check_rms_horizontal_m) is not None:
@@ -88,7 +88,7 @@ def _likeness(training: TrainingReport) -> str:
 
 def _geo(georef: GeorefNumbers | None) -> str:
     if georef is None:
-        return "It has no scale and no north, for want of usable GPS."
+        return "It has no sure scale and no north, for want of usable GPS."
     if (control := georef.control) is None:
         rests = f"the flight fits its GPS to {georef.rms_horizontal_m:.2f} m"
     else:
