@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -92,8 +93,14 @@ def default_folder(status: JobStatus) -> Path:
 
 def check_folder(out: Path | None) -> None:
     """Raise UsageError where results can't go to `out`, before any work is done for them."""
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file.", "Name a folder for the results.")
+    if out is None:
+        return
+    # Not `exists`: it raises below a folder that may not be entered.
+    there = next(path for path in (out, *out.absolute().parents) if os.access(path, os.F_OK))
+    if not there.is_dir():
+        raise UsageError(f"--out {out} can't be made: {there} is a file.", "Name a folder for the results.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {out} can't be written: {there} is not yours.", "Name another folder.")
 
 
 def conclude(status: JobStatus, results: Results | None, quiet: bool) -> ExitCode:

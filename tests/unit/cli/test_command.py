@@ -307,6 +307,7 @@ def test_a_stack_that_is_not_there_is_named(stack, photos, capsys):
         (["--name", "x" * 201], "Choose another --name"),
         (["--name", "🚁" * 190], "Choose a shorter --name"),
         (["--out", "{photos}"], "is a file"),
+        (["--out", "{photos}/result"], "{photos} is a file"),
         (["--speed"], "unrecognized arguments: --speed"),
         (["--pre", "preview"], "unrecognized arguments: --pre"),
     ],
@@ -318,6 +319,7 @@ def test_what_is_typed_wrong_is_said_with_the_usage_exit_code(stack, photos, cap
 
     assert code == ExitCode.USAGE
     printed = capsys.readouterr()
+    said = said.format(photos=photos)
     assert said in printed.err
     assert said in json.loads(printed.out)["error"]["message"] + json.loads(printed.out)["error"]["hint"]
     assert drones.uploads() == []
