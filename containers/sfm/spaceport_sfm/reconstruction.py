@@ -53,9 +53,9 @@ from spaceport_sfm.steps import FEATURES, PLACEMENT, SEEDS, StepProgress, step_o
 from spaceport_sfm.undistortion import undistort
 from spaceport_sfm.workload import (
     Workload,
-    expected_seconds,
-    expected_seconds_after_matching,
-    expected_seconds_of_more,
+    expected_efforts,
+    expected_efforts_after_matching,
+    expected_efforts_of_more,
 )
 
 MIN_REGISTERED_SHARE = 0.5  # a model of less shows a corner of what was photographed: that is no success
@@ -117,14 +117,14 @@ def reconstruct(plan: ReconstructionPlan, pace: Pace) -> ReconstructionOutcome:
     control = read_gcp_list(intake.ground_control, photos) if intake.ground_control is not None else None
     pairs = plan_pairs(photos, plan.tuning.sfm_pairs).pairs
     workload = Workload.of(photos, len(pairs), available_cores())
-    pace.expect(expected_seconds(workload, seeds=plan.tuning.dense_seeds))
+    pace.expect(expected_efforts(workload, seeds=plan.tuning.dense_seeds))
     run.find_features(photos)
     run.match(Phase.MATCHING, pairs)
-    pace.expect(expected_seconds_after_matching(matched_features(plan.database)))
+    pace.expect(expected_efforts_after_matching(matched_features(plan.database)))
     mapped = run.map_scene(photos)
     left_over = {photo.name for photo in photos}.difference(mapped.registered)
     if further := more_pairs(photos, pairs, left_over):
-        pace.expect(expected_seconds_of_more(replace(workload, pairs=len(further))))
+        pace.expect(expected_efforts_of_more(replace(workload, pairs=len(further))))
         run.match(Phase.MATCHING_MORE, further)
         mapped = run.map_more(photos, mapped)
     if len(mapped.registered) < max(MIN_PHOTOS, MIN_REGISTERED_SHARE * len(photos)):

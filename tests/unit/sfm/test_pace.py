@@ -8,17 +8,20 @@ import pytest
 
 from spaceport_sfm.pace import Pace
 from spaceport_sfm.steps import CHECKING, FEATURES, MAPPING, MATCHING, MATCHING_MORE, Step
+from spaceport_sfm.workload import Effort
 
 
 @dataclass
 class Run:
-    """A run whose time passes when it is told to."""
+    """A run whose time passes when it is told to; `cores` are those that it gets."""
 
     now: float = 0.0
+    cores: float = 1.0
+    cpu: float = 0.0
     told: list[tuple[float, float | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pace = Pace(self._progress, lambda: self.now)
+        self.pace = Pace(self._progress, lambda: self.now, lambda: self.cpu)
 
     def _progress(self, fraction: float, message: str = "", **metrics: float) -> None:
         self.told.append((fraction, metrics.get("seconds_left")))
@@ -27,6 +30,7 @@ class Run:
         self.pace(step, 0.0)
         for report in range(1, reports + 1):
             self.now += seconds / reports
+            self.cpu += self.cores * seconds / reports
             self.pace(step, report / reports)
 
     @property
@@ -39,15 +43,15 @@ class Run:
         return [fraction for fraction, _ in self.told]
 
 
-EXPECTED = {FEATURES: 40.0, MATCHING: 30.0, MAPPING: 30.0}
+EXPECTED = {FEATURES: Effort(40.0), MATCHING: Effort(30.0), MAPPING: Effort(30.0)}
 
 
 def test_a_run_at_the_models_pace_is_told_to_the_second_and_rises_evenly():
     run = Run()
     run.pace.expect(EXPECTED)
 
-    for step, seconds in EXPECTED.items():
-        run.do(step, seconds)
+    for step, effort in EXPECTED.items():
+        run.do(step, effort.cpu_seconds)
 
     unknown, *left = [left for _, left in run.told]
     times = [0, *range(4, 41, 4), 40, *range(43, 71, 3), 70, *range(73, 101, 3)]
@@ -67,14 +71,28 @@ def test_another_machines_pace_is_learnt_within_the_first_step(slowness):
     assert run.left == pytest.approx(60 * slowness, rel=0.3)
 
 
+@pytest.mark.parametrize(
+    ("cores", "mapping_s"),
+    [(4.0, 30.0), (2.0, 30.0), (0.5, 60.0)],  # others leave half of the cores, and half of one
+)
+def test_a_step_of_one_core_is_as_fast_until_less_than_one_is_left(cores, mapping_s):
+    run = Run(cores=cores)
+    run.pace.expect({MATCHING: Effort(400.0, cores=4), MAPPING: Effort(30.0)})
+
+    run.do(MATCHING, 400 / cores)
+    run.pace(MAPPING, 0.0)
+
+    assert run.left == pytest.approx(mapping_s, rel=0.3)
+
+
 def test_more_work_slows_the_progress_but_neither_stops_nor_turns_it():
     run = Run()
     run.pace.expect(EXPECTED)
-    for step, seconds in EXPECTED.items():
-        run.do(step, seconds)
+    for step, effort in EXPECTED.items():
+        run.do(step, effort.cpu_seconds)
     before = run.fractions[-1]
 
-    run.pace.expect({MATCHING_MORE: 50.0})
+    run.pace.expect({MATCHING_MORE: Effort(50.0)})
     run.do(MATCHING_MORE, 50.0)
 
     assert run.fractions == sorted(run.fractions)
@@ -105,7 +123,7 @@ def test_the_first_report_of_a_step_that_came_late_does_not_turn_the_estimate():
 
 def test_a_silent_step_runs_down_and_never_says_zero_too_early():
     run = Run()
-    run.pace.expect({FEATURES: 10.0, MAPPING: 100.0})
+    run.pace.expect({FEATURES: Effort(10.0), MAPPING: Effort(100.0)})
     run.do(FEATURES, 10.0, reports=1)
     run.told.clear()
     run.pace(MAPPING, 0.0)
@@ -125,7 +143,7 @@ def test_a_resumed_run_starts_where_the_other_stopped():
     run.pace.expect(EXPECTED)
 
     run.pace(MAPPING, 0.0)
-    run.now += 6.0
+    run.now, run.cpu = 6.0, 6.0
     run.pace(MAPPING, 0.2)
 
     assert run.fractions[0] == pytest.approx(0.05 + 0.95 * 0.7)
