@@ -228,6 +228,7 @@ def test_lenses_tell_how_sure_their_focal_length_is(write):
         Lens(camera="", photos=1, focal_px=990.0, focal_prior_px=1000.0, focal_sigma_px=9.9),
         Lens(camera="old", photos=2, focal_px=500.0, focal_sigma_px=25.0),
         Lens(camera="odd", photos=2, focal_px=500.0),
+        Lens(camera="exact", photos=2, focal_px=1000.4, focal_prior_px=1000.0),
     ]
     text = Read(write(told.model_copy(update={"sfm": told.sfm.model_copy(update={"lenses": lenses})}))).text
     assert "DJI <FC330>, 3 photos" in text
@@ -236,6 +237,7 @@ def test_lenses_tell_how_sure_their_focal_length_is(write):
     assert "uncertain by that share too, 1 cm in each metre. EXIF makes it 1,000 px, 1.0 % more." in text
     assert "5 cm in each metre. Some oblique photos would settle it. The photos’ EXIF says nothing" in text
     assert "How sure that is could not be told." in text
+    assert "EXIF makes it 1,000 px." in text, "0.0 % less is no difference"
 
 
 @pytest.mark.parametrize("checked", [True, False])

@@ -114,7 +114,7 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             rare=True,
         ),
         Meaning("sfm.seconds", "Time for the poses", in_words),
-        Meaning("sfm.cpu_seconds", "Summed over cores", in_words),
+        Meaning("sfm.cpu_seconds", "CPU time for the poses", in_words, "summed over the cores"),
     ),
     "Place on Earth": (
         Meaning(

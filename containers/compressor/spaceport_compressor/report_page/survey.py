@@ -107,5 +107,6 @@ def _against_exif(lens: Lens) -> str:
     if lens.focal_prior_px is None:
         return "The photos’ EXIF says nothing of it."
     longer = lens.focal_px / lens.focal_prior_px - 1
-    differs = f"{100 * abs(longer):.1f} % {'less' if longer >= 0 else 'more'}"
-    return f"EXIF makes it {lens.focal_prior_px:,.0f} px, {differs}."
+    share = f"{100 * abs(longer):.1f}"
+    differs = "" if share == "0.0" else f", {share} % {'less' if longer > 0 else 'more'}"
+    return f"EXIF makes it {lens.focal_prior_px:,.0f} px{differs}."
