@@ -92,14 +92,11 @@ class TestFeatures:
         assert blob[:2] == pytest.approx([100.5, 100.5], abs=0.05)
         assert blob[2] == pytest.approx(8.0, rel=0.15)
 
-    def test_no_more_than_the_budget_and_the_largest_of_them(
-        self, flight: tuple[Path, list[Photo]], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_no_more_than_the_budget_and_the_largest_of_them(self, flight: tuple[Path, list[Photo]]) -> None:
         folder, photos = flight
         scales = find_features(folder / photos[0].name).keypoints[:, 2]
 
-        monkeypatch.setattr("spaceport_sfm.mapping.features.MAX_FEATURES", 300)
-        features = find_features(folder / photos[0].name)
+        features = find_features(folder / photos[0].name, 300)
 
         assert features.descriptors.shape == (300, 128)
         assert np.sort(features.keypoints[:, 2]) == pytest.approx(np.sort(scales)[-300:])

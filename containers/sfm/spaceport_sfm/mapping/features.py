@@ -29,6 +29,10 @@ from spaceport_sfm.photo import Photo
 #   OpenCV's 14,000 largest, 85 pairs:       7,069, 0.335 px, 13 + 20
 # On the demo flight of 20, VLFeat's 10,000 place the cameras to 4.5 mm, OpenCV's 10,000 largest to 3.4.
 MAX_FEATURES = 14_000
+# Beyond so many photos, fewer of each: they make more points than a splat of the scene starts from, and what
+# they cost in matching and mapping grows faster than their number.
+MANY_PHOTOS = 100
+MAX_FEATURES_OF_MANY = 10_000
 # Octaves of three scales, from the photo at twice its size on; COLMAP's thresholds, but for a lower
 # contrast, at which canopy and grass fill the budget too.
 OCTAVE_LAYERS = 3
@@ -93,7 +97,8 @@ def extract_features(
         ids = {image.name: image.image_id for image in opened.read_all_images()}
         missing = [photo.name for photo in photos if not opened.exists_keypoints(ids[photo.name])]
         try:
-            found = pool.map(lambda name: find_features(folder / name), missing)
+            most = feature_budget(len(photos))
+            found = pool.map(lambda name: find_features(folder / name, most), missing)
             for done, (name, features) in enumerate(
                 zip(missing, found, strict=True), start=1 + len(photos) - len(missing)
             ):
@@ -103,8 +108,13 @@ def extract_features(
             pool.shutdown(cancel_futures=True)
 
 
-def find_features(photo: Path) -> Features:
-    """The `MAX_FEATURES` largest features of a photo; none of a photo of fog or still water.
+def feature_budget(photos: int) -> int:
+    """How many features are kept of each photo in a set of so many."""
+    return MAX_FEATURES if photos <= MANY_PHOTOS else MAX_FEATURES_OF_MANY
+
+
+def find_features(photo: Path, most: int = MAX_FEATURES) -> Features:
+    """The `most` largest features of a photo; none of a photo of fog or still water.
 
     Raises:
         OSError: no picture that can be read.
@@ -122,7 +132,7 @@ def find_features(photo: Path) -> Features:
         FIRST_SIGMA,
         True,  # without it the doubled photo is off by a quarter of a pixel
     )
-    chosen = _largest(sift.detect(grey, None))
+    chosen = _largest(sift.detect(grey, None), most)
     if not chosen:
         return Features(np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8))
     chosen, descriptors = sift.compute(grey, chosen)
@@ -136,14 +146,14 @@ def find_features(photo: Path) -> Features:
     return Features(keypoints, _root_sift(descriptors))
 
 
-def _largest(points: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
-    """The `MAX_FEATURES` largest of `points`, one a place: second orientations spend the budget twice."""
+def _largest(points: Sequence[cv2.KeyPoint], most: int) -> list[cv2.KeyPoint]:
+    """The `most` largest of `points`, one a place: second orientations spend the budget twice."""
     sizes = np.array([point.size for point in points])
     chosen: dict[tuple[float, float, float], cv2.KeyPoint] = {}
     for index in np.argsort(-sizes, kind="stable"):
         point = points[index]
         chosen.setdefault((*point.pt, point.size), point)
-        if len(chosen) == MAX_FEATURES:
+        if len(chosen) == most:
             break
     return list(chosen.values())
 
