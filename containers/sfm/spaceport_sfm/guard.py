@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ POLL_S = 0.2  # how soon a stop is noticed
 MEASURE_S = 1.0  # memory fills at 1-2 GB/s at worst; measuring costs 1 ms
 # What the kernel's out-of-memory killer sends.
 _MEMORY_SIGNAL = signal.SIGKILL
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ def _child(
         stdout=subprocess.PIPE if output else None,
         stderr=log,
         text=True,
+        errors="replace",
         process_group=0,
     ) as child:
         reader = threading.Thread(target=_read, args=(child, output), name="engine-output", daemon=True)
@@ -180,9 +184,16 @@ def _child(
 
 
 def _read(child: subprocess.Popen[str], output: Callable[[str], None]) -> None:
-    if child.stdout:
+    """Hand the child's lines to `output`, and read on where it fails: a full pipe would stop the child."""
+    if child.stdout is None:
+        return
+    try:
         for line in child.stdout:
             output(line)
+    except OSError as error:  # the terminal has gone away, the log's disk is full
+        logger.warning("what the engine prints is lost: %s", error)
+        for _ in child.stdout:
+            pass
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

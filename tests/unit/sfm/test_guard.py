@@ -140,6 +140,22 @@ def test_no_child_outlives_its_parent(tmp_path, by):
     assert all(gone(int(file.read_text())) for file in pid_files)
 
 
+def test_output_that_is_no_text_or_that_nobody_can_take_does_not_stop_the_child():
+    # Given a child that prints bytes of a broken file name, then more than a pipe holds, to a terminal that
+    # has gone away
+    told = []
+
+    def output(line: str) -> None:
+        told.append(line)
+        raise OSError(5, "Input/output error")
+
+    code = "import sys; sys.stdout.buffer.write(b'\\xff\\n' + b'line\\n' * 100_000); sys.exit(3)"
+    limits = Limits(lambda: 20.0, idle_seconds=5.0)
+
+    assert run_guarded(python(code), limits, lambda: "placing the photos", output=output) == 3
+    assert told == ["\ufffd\n"]
+
+
 def test_the_lines_of_a_child_are_handed_on_and_none_is_lost(tmp_path):
     lines: list[str] = []
     with (tmp_path / "log").open("w") as log:
