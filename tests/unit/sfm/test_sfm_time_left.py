@@ -1,7 +1,8 @@
 """What real runs are told of their time left, by the traces that `bench/sfm_time_left.py` kept.
 
 They were recorded while others kept both cores busy, at a third of the speed. Their CPU-seconds are known for
-each phase, and spread evenly over it.
+each phase, and spread evenly over it. In brighton-load-falls they
+are as recorded, and the run got 0.2 cores at first, 0.8 in matching.
 """
 
 from __future__ import annotations
@@ -52,13 +53,13 @@ def test_on_quiet_cores_the_time_left_is_told_within_30_percent(name, share):
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
 @pytest.mark.parametrize("name", ["brighton", "brighton-640", "demo-flight-20"])
-def test_on_cores_that_others_load_it_is_told_within_40_percent(name, share):
+def test_on_cores_that_others_load_steadily_it_is_told_within_40_percent(name, share):
     told, true = told_and_true(trace(name), share)
 
     assert told == pytest.approx(true, rel=0.4)
 
 
-@pytest.mark.parametrize("name", ["brighton", "brighton-640", "demo-flight-20"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in TRACES.iterdir()))
 def test_the_progress_never_stands_still_for_ten_seconds(name):
     assert longest_standstill(trace(name)) < 10
 
