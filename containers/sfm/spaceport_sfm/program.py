@@ -162,6 +162,7 @@ def _versions() -> Iterator[str]:
         "pillow",
         "pi-heif",
         "rawpy",
+        "simplejpeg",
         "pyproj",
     ):
         yield f"{library} {version(library)}"
