@@ -61,7 +61,7 @@ def _lines(report: SfmReport, out: Path) -> Iterator[str]:
 
 def _place(georef: GeorefNumbers | None) -> str:
     if georef is None:
-        return "No place on Earth: the photos' GPS does not tell it. Sizes are in no unit."
+        return "No place on Earth and no north: GPS does not tell them."  # the advice tells of the size
     if (control := georef.control) is None:
         return f"On Earth by GPS: {_off(georef.rms_horizontal_m, georef.rms_vertical_m)} off it (RMS)"
     # How far the GPS is off would be read as the error of points that are surveyed to centimetres.

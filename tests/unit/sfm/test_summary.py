@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spaceport.quality import ControlNumbers, GeorefNumbers, Origin, Photos, SfmNumbers, SfmReport
+from spaceport_sfm.placement.advice import Size, told_of_no_place
 from spaceport_sfm.summary import summary
 
 SURVEYED = ControlNumbers(used=["a", "b", "c", "d"], rms_horizontal_m=0.02, rms_vertical_m=0.01)
@@ -49,3 +50,18 @@ def told(control: ControlNumbers | None) -> str:
 )
 def test_the_place_is_measured_against_what_it_rests_on(control, expected):
     assert told(control) == expected
+
+
+def test_without_a_place_the_size_is_left_to_the_advice():
+    # Given a flight without GPS whose size the barometer tells, or nothing
+    report = SfmReport(
+        photos=Photos(given=18, refused=[], registered=18),
+        sfm=SfmNumbers(seconds=31, cpu_seconds=13, reprojection_px=0.24, points=2233, mean_track=3.9),
+        georef=None,
+        advice=[told_of_no_place(0, Size.BAROMETER)],
+    )
+
+    place, advice = summary(report, Path("out")).splitlines()[1:3]
+
+    assert place == "No place on Earth and no north: GPS does not tell them."
+    assert "right to some 20 %" in advice
