@@ -150,8 +150,8 @@ def _incremental_options(photos: Sequence[Photo], seed: int) -> pycolmap.Increme
     options.min_model_size = MIN_PHOTOS
     # For a photo that sees too few points, COLMAP would try poses from matches alone, an eigenproblem of
     # 64 unknowns for each of 10,000 samples: over two minutes a photo, seen with eight photos of 480 pixels.
-    # It rarely helps: of 16 weak sets (every second or third photo of brighton and demo flights at 320 to 800
-    # pixels) 15 stay as they are, and one, of nine photos, places five instead of three.
+    # It rarely helps: of 14 weak sets (every second or third photo of brighton and demo flights at 320 to 800
+    # pixels) 13 stay as they are, and one, of nine photos, places five instead of three.
     options.structure_less_registration_fallback = False
     # Defaults 1.1 and 6: on a demo flight of 200 these take 9 % less than 1.4 and 6, to the same 3.1 mm.
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.7
