@@ -23,7 +23,6 @@ import pycolmap
 from pydantic import BaseModel, ConfigDict
 
 from spaceport.archive import MIN_PHOTOS
-from spaceport.errors import UserError
 from spaceport.job_program import run_program
 from spaceport.progress import Progress
 from spaceport.quality import Advice, Lens
@@ -32,6 +31,7 @@ from spaceport_render.seed_file import SEED_FILE
 from spaceport_sfm.advice.capture_advice import Capture, capture_advice
 from spaceport_sfm.advice.coverage import Coverage, coverage
 from spaceport_sfm.advice.unplaced import too_few_registered
+from spaceport_sfm.disk import disk_full
 from spaceport_sfm.guard import end_with_parent, out_of_memory
 from spaceport_sfm.intake.photo_intake import Intake, require_enough, take_in
 from spaceport_sfm.mapping.cameras import enter_focal_priors
@@ -354,11 +354,7 @@ def main(plan_file: Path) -> int:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise UserError(
-                "disk_full",
-                f"The disk was full while {Ledger(plan.work).doing()}.",
-                f"Make room on the disk of {plan.work}, or send fewer photos.",
-            ) from error
+            raise disk_full(Ledger(plan.work).doing(), plan.work) from error
         plan.outcome_file.write_text(outcome.model_dump_json())
 
     return run_program(SFM, plan.message_file, program)
