@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from spaceport.quality import SfmReport
 from spaceport_sfm.phases import Phase
@@ -31,13 +31,31 @@ def tiny_flight(brighton_zip: Path, tmp_path_factory: pytest.TempPathFactory) ->
     archive = tmp_path_factory.mktemp("tiny") / "tiny.zip"
     with zipfile.ZipFile(brighton_zip) as given, zipfile.ZipFile(archive, "w") as small:
         for name in sorted(given.namelist())[8:16]:
-            content = io.BytesIO()
-            with Image.open(io.BytesIO(given.read(name))) as photo:
-                photo.resize((640, 360), Image.Resampling.LANCZOS).save(
-                    content, "JPEG", quality=95, exif=photo.getexif()
-                )
-            small.writestr(name, content.getvalue())
+            small.writestr(name, scaled(given.read(name), 640))
     return archive
+
+
+@pytest.fixture(scope="module")
+def scattered_flight(brighton_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole flight at 480 pixels, by GPS at two places 1.8 km apart: a first try leaves photos over."""
+    archive = tmp_path_factory.mktemp("scattered") / "scattered.zip"
+    with zipfile.ZipFile(brighton_zip) as given, zipfile.ZipFile(archive, "w") as small:
+        for index, name in enumerate(sorted(given.namelist())):
+            small.writestr(name, scaled(given.read(name), 480, minutes_north=index // 2 % 2))
+    return archive
+
+
+def scaled(photo: bytes, width: int, minutes_north: int = 0) -> bytes:
+    """A photo of 16:9 made smaller, its EXIF kept but for its place."""
+    content = io.BytesIO()
+    with Image.open(io.BytesIO(photo)) as image:
+        exif = image.getexif()
+        place = exif.get_ifd(ExifTags.IFD.GPSInfo)
+        degrees, minutes, seconds = place[ExifTags.GPS.GPSLatitude]
+        place[ExifTags.GPS.GPSLatitude] = (degrees, minutes + minutes_north, seconds)
+        small = image.resize((width, width * 9 // 16), Image.Resampling.LANCZOS)
+        small.save(content, "JPEG", quality=95, exif=exif)
+    return content.getvalue()
 
 
 def command(photos: Path, out: Path, *more: str) -> list[str]:
@@ -78,11 +96,11 @@ def test_the_command_leaves_results_says_so_and_removes_its_work(undisturbed):
     assert sum(phase.seconds for phase in report.sfm.phases) <= report.sfm.seconds
 
 
-def killed_in(phase: Phase, after_s: float, photos: Path, out: Path) -> None:
+def killed_in(phase: Phase, after_s: float, program_line: list[str], out: Path) -> None:
     """Start the command and kill all its processes `after_s` seconds after `phase` has begun."""
     running = out / "work" / "ledger" / "running"
     program = subprocess.Popen(
-        command(photos, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
+        program_line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
     )
     while program.poll() is None and not (running.exists() and running.read_text() == phase.value):
         time.sleep(0.002)
@@ -96,12 +114,11 @@ def test_killed_at_every_phase_it_ends_with_the_same_model(undisturbed, tiny_fli
     # Given a run that is killed at the beginning of each phase, and in the middle of the longer ones, and
     # each time started again on what is left
     out = tmp_path / "out"
-    report = SfmReport.model_validate_json((undisturbed.out / "colmap" / "sfm.json").read_text())
-    seconds = {phase.name: phase.seconds for phase in report.sfm.phases}
+    seconds = phase_seconds(undisturbed.out)
     for phase in filter(lambda phase: phase.value in seconds, Phase):
-        killed_in(phase, 0.0, tiny_flight, out)
+        killed_in(phase, 0.0, command(tiny_flight, out), out)
         if seconds[phase.value] > 0.2:
-            killed_in(phase, seconds[phase.value] / 2, tiny_flight, out)
+            killed_in(phase, seconds[phase.value] / 2, command(tiny_flight, out), out)
 
     # When it is left alone
     done = subprocess.run(command(tiny_flight, out), capture_output=True, text=True, check=False, timeout=120)
@@ -110,8 +127,33 @@ def test_killed_at_every_phase_it_ends_with_the_same_model(undisturbed, tiny_fli
     assert done.returncode == 0, done.stderr
     assert "going on where an earlier run stopped" in done.stderr
     assert model_bytes(out) == model_bytes(undisturbed.out)
-    resumed = SfmReport.model_validate_json((out / "colmap" / "sfm.json").read_text())
-    assert [phase.name for phase in resumed.sfm.phases] == list(seconds)
+    assert list(phase_seconds(out)) == list(seconds)
+
+
+@pytest.mark.photos
+def test_killed_in_a_second_try_and_in_the_seeds_it_ends_with_the_same_model(scattered_flight, tmp_path):
+    # Given a flight whose first try leaves photos over
+    more = ("--set", "sfm_max_size=480", "--set", "dense_seeds=true")
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    subprocess.run(command(scattered_flight, whole, *more), capture_output=True, check=True, timeout=120)
+    seconds = phase_seconds(whole)
+    assert {Phase.MATCHING_MORE, Phase.MAPPING_MORE, Phase.SEEDS} <= seconds.keys()
+
+    # When it is killed at the beginning and in the middle of what that adds, and then left alone
+    for phase in (Phase.MATCHING_MORE, Phase.MAPPING_MORE, Phase.SEEDS):
+        for after_s in (0.0, seconds[phase.value] / 2):
+            killed_in(phase, after_s, command(scattered_flight, out, *more), out)
+    subprocess.run(command(scattered_flight, out, *more), capture_output=True, check=True, timeout=120)
+
+    # Then it ends as if nothing had been
+    assert model_bytes(out) == model_bytes(whole)
+    assert list(phase_seconds(out)) == list(seconds)
+
+
+def phase_seconds(out: Path) -> dict[str, float]:
+    """The phases that the run in `out` went through, in order, and how long each took."""
+    report = SfmReport.model_validate_json((out / "colmap" / "sfm.json").read_text())
+    return {phase.name: phase.seconds for phase in report.sfm.phases}
 
 
 def at_a_terminal(program: list[str]) -> tuple[int, str]:
