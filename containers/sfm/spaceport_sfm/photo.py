@@ -32,16 +32,12 @@ class Gimbal(BaseModel):
     roll: float = 0.0
 
 
-class Photo(BaseModel):
-    """A normalised photo.
+class Capture(BaseModel):
+    """What a photo's EXIF and XMP say of how it was taken.
 
     Attributes:
-        name: its file name in the folder of normalised photos and in the model.
-        source: its full name in the zip.
-        width, height: pixels, as normalised.
-        original_size: (width, height) of the file as it was given, before EXIF's orientation.
-        orientation: EXIF's, 1..8, that the file was set upright by.
-        body, lens: what EXIF says; empty where it says nothing.
+        orientation: EXIF's, 1..8, that the file is set upright by.
+        body, lens: empty where it says nothing.
         focal: EXIF focal length in mm and its 35-mm equivalent, (0, 0) where unknown.
         focal_px: what EXIF or XMP makes the focal length, pixels as normalised; None where they don't say.
         taken: EXIF capture time with fractions of a second, sortable; empty where unknown.
@@ -49,18 +45,10 @@ class Photo(BaseModel):
         position_sigma: the receiver's own claim of its error (RTK), metres horizontally and vertically.
         relative_altitude: above the take-off point by the barometer, metres (DJI's own name).
         gimbal: where the camera pointed.
-        sharpness: how much fine detail it has for its coarse detail (`appearance.sharpness`); only comparable
-            within one set.
-        brightness: mean grey value, 0..255.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    source: str
-    width: int
-    height: int
-    original_size: tuple[int, int] | None = None
     orientation: int = 1
     body: str = ""
     lens: str = ""
@@ -71,5 +59,25 @@ class Photo(BaseModel):
     position_sigma: tuple[float, float] | None = None
     relative_altitude: float | None = None
     gimbal: Gimbal | None = None
+
+
+class Photo(Capture):
+    """A normalised photo.
+
+    Attributes:
+        name: its file name in the folder of normalised photos and in the model.
+        source: its full name in the zip.
+        width, height: pixels, as normalised.
+        original_size: (width, height) of the file as it was given, before EXIF's orientation.
+        sharpness: how much fine detail it has for its coarse detail (`appearance.sharpness`); only comparable
+            within one set.
+        brightness: mean grey value, 0..255.
+    """
+
+    name: str
+    source: str
+    width: int
+    height: int
+    original_size: tuple[int, int] | None = None
     sharpness: float | None = None
     brightness: float | None = None

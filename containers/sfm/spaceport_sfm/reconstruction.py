@@ -28,7 +28,7 @@ from spaceport.progress import Progress
 from spaceport.quality import Advice, Lens
 from spaceport.stages import SFM
 from spaceport_render.seed_file import SEED_FILE
-from spaceport_sfm.advice.capture_advice import Capture, capture_advice
+from spaceport_sfm.advice.capture_advice import Flight, capture_advice
 from spaceport_sfm.advice.coverage import Coverage, coverage
 from spaceport_sfm.advice.unplaced import too_few_registered
 from spaceport_sfm.disk import disk_full
@@ -318,7 +318,7 @@ class ReconstructionRun:
 
 
 def _advice(intake: Intake, mapped: Mapped, refined: Refined, placed: Placed) -> list[Advice]:
-    capture = Capture(
+    flight = Flight(
         photos=intake.photos,
         warned=intake.warned,
         registered=mapped.registered,
@@ -327,7 +327,7 @@ def _advice(intake: Intake, mapped: Mapped, refined: Refined, placed: Placed) ->
         coverage=placed.coverage,
         lenses=refined.lenses,
     )
-    return [*capture_advice(capture), *placed.placement.advice]
+    return [*capture_advice(flight), *placed.placement.advice]
 
 
 def available_cores() -> int:

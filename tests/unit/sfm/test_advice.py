@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spaceport.quality import Lens, PhotoWarning
-from spaceport_sfm.advice.capture_advice import Capture, capture_advice
+from spaceport_sfm.advice.capture_advice import Flight, capture_advice
 from spaceport_sfm.advice.coverage import Coverage, PhotoCoverage
 from spaceport_sfm.advice.unplaced import Cause, causes, hovering, sites, too_few_registered
 from spaceport_sfm.photo import Photo
@@ -39,25 +39,25 @@ def good():
         for i, p in enumerate(photos)
     ]
     lens = Lens(camera="DJI FC330", photos=12, focal_px=1110, focal_prior_px=1109, focal_sigma_px=1.0)
-    return Capture(
+    return Flight(
         photos=photos, warned=[], registered=[p.name for p in photos], others=[], mean_track=4.5,
         coverage=Coverage(photos=seen, ray_angle_deg=30.0), lenses=[lens],
     )  # fmt: skip
 
 
-def covered(capture, **fields):
+def covered(flight, **fields):
     """`capture` whose first photo is covered so."""
-    first, *others = capture.coverage.photos
+    first, *others = flight.coverage.photos
     photos = [first.model_copy(update=fields), *others]
-    return replace(capture, coverage=capture.coverage.model_copy(update={"photos": photos}))
+    return replace(flight, coverage=flight.coverage.model_copy(update={"photos": photos}))
 
 
-def codes(capture):
-    return [advice.code for advice in capture_advice(capture)]
+def codes(flight):
+    return [advice.code for advice in capture_advice(flight)]
 
 
-def only(capture):
-    (advice,) = capture_advice(capture)
+def only(flight):
+    (advice,) = capture_advice(flight)
     return advice
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image
 
-from spaceport_sfm.intake.capture import Capture, read_capture
+from spaceport_sfm.intake.capture import read_capture
 from spaceport_sfm.intake.xmp import read_xmp
-from spaceport_sfm.photo import Gimbal
+from spaceport_sfm.photo import Capture, Gimbal
 
 BASE = ExifTags.Base
 

@@ -41,7 +41,7 @@ EXPOSURE_RATIO = 2.0  # of mean grey values: more than two stops
 
 
 @dataclass(frozen=True)
-class Capture:
+class Flight:
     """All that advice is given by.
 
     Attributes:
@@ -70,30 +70,30 @@ class Capture:
         return [photo for photo in self.photos if photo.name in wanted]
 
 
-def capture_advice(capture: Capture) -> list[Advice]:
+def capture_advice(flight: Flight) -> list[Advice]:
     """The advice on this flight, what costs most first."""
-    return [advice for look in _LOOKS if (advice := look(capture))]
+    return [advice for look in _LOOKS if (advice := look(flight))]
 
 
-def _unplaced(capture: Capture) -> Advice | None:
-    told_as_group = {name for names in _groups(capture) for name in names}
-    found = causes(capture.photos, {*capture.registered, *told_as_group}, capture.warned)
+def _unplaced(flight: Flight) -> Advice | None:
+    told_as_group = {name for names in _groups(flight) for name in names}
+    found = causes(flight.photos, {*flight.registered, *told_as_group}, flight.warned)
     count = sum(map(len, found.values()))
     if not count:
         return None
     return Advice(
         code="photos_left_over",
-        message=f"{count} of {len(capture.photos)} photos found no place in the model: {told(found)}.",
+        message=f"{count} of {len(flight.photos)} photos found no place in the model: {told(found)}.",
         hint=WORDS[next(iter(found))].hint,
     )
 
 
-def _two_sites(capture: Capture) -> Advice | None:
-    others = [capture.sources(names) for names in _groups(capture)]
+def _two_sites(flight: Flight) -> Advice | None:
+    others = [flight.sources(names) for names in _groups(flight)]
     if not others:
         return None
     groups = " and ".join(f"{len(photos)} ({named(photos)})" for photos in others)
-    places = sum(len(site) >= MIN_SITE for site in sites(capture.photos))
+    places = sum(len(site) >= MIN_SITE for site in sites(flight.photos))
     if places > 1:
         message = f"By GPS these are {places} places. {groups} photos show others than the one in this model."
         return Advice(code="several_sites", message=message, hint=WORDS[Cause.ELSEWHERE].hint)
@@ -104,33 +104,33 @@ def _two_sites(capture: Capture) -> Advice | None:
     )
 
 
-def _groups(capture: Capture) -> list[Sequence[str]]:
+def _groups(flight: Flight) -> list[Sequence[str]]:
     """The models that could be jobs of their own."""
-    return [names for names in capture.others if len(names) >= MIN_SITE]
+    return [names for names in flight.others if len(names) >= MIN_SITE]
 
 
-def _few_photos(capture: Capture) -> Advice | None:
-    if len(capture.registered) >= FEW_PHOTOS:
+def _few_photos(flight: Flight) -> Advice | None:
+    if len(flight.registered) >= FEW_PHOTOS:
         return None
     return Advice(
         code="few_photos",
-        message=f"The model is of {len(capture.registered)} photos: most of it was seen from one side only.",
+        message=f"The model is of {len(flight.registered)} photos: most of it was seen from one side only.",
         hint="Take 20 or more, along lines that overlap and from several sides.",
     )
 
 
-def _weak_overlap(capture: Capture) -> Advice | None:
-    weak = [photo.name for photo in capture.coverage.photos if photo.shared < FEW_SHARED_POINTS]
-    thin = capture.mean_track < LOW_MEAN_TRACK and len(capture.registered) >= FEW_PHOTOS
+def _weak_overlap(flight: Flight) -> Advice | None:
+    weak = [photo.name for photo in flight.coverage.photos if photo.shared < FEW_SHARED_POINTS]
+    thin = flight.mean_track < LOW_MEAN_TRACK and len(flight.registered) >= FEW_PHOTOS
     if not weak and not thin:
         return None
     seen = []
     if thin:
-        seen.append(f"A point is in {capture.mean_track:.1f} photos on average, hardly more than the least.")
+        seen.append(f"A point is in {flight.mean_track:.1f} photos on average, hardly more than the least.")
     if weak:
         hang = "hangs" if len(weak) == 1 else "hang"
         seen.append(
-            f"{named(capture.sources(weak))} {hang} on by fewer than {FEW_SHARED_POINTS} points: the place "
+            f"{named(flight.sources(weak))} {hang} on by fewer than {FEW_SHARED_POINTS} points: the place "
             "may be wrong."
         )
     return Advice(
@@ -140,9 +140,9 @@ def _weak_overlap(capture: Capture) -> Advice | None:
     )
 
 
-def _near_one_place(capture: Capture) -> Advice | None:
-    angle = capture.coverage.ray_angle_deg
-    if hovering(capture.photos):
+def _near_one_place(flight: Flight) -> Advice | None:
+    angle = flight.coverage.ray_angle_deg
+    if hovering(flight.photos):
         seen = f"By GPS all photos were taken within {HOVER_M:.0f} m of one place: distances are uncertain."
     elif angle < SMALL_RAY_ANGLE_DEG:
         seen = (
@@ -158,9 +158,9 @@ def _near_one_place(capture: Capture) -> Advice | None:
     )
 
 
-def _blurred(capture: Capture) -> Advice | None:
-    soft = {warning.name for warning in capture.warned if warning.code == "blurred"}
-    placed = capture.placed  # the others are told of as left over
+def _blurred(flight: Flight) -> Advice | None:
+    soft = {warning.name for warning in flight.warned if warning.code == "blurred"}
+    placed = flight.placed  # the others are told of as left over
     blurred = [photo for photo in placed if photo.source in soft]
     if len(blurred) <= LARGE_SHARE * len(placed):
         return None
@@ -171,8 +171,8 @@ def _blurred(capture: Capture) -> Advice | None:
     )
 
 
-def _exposure(capture: Capture) -> Advice | None:
-    levels = np.array([photo.brightness for photo in capture.placed if photo.brightness is not None])
+def _exposure(flight: Flight) -> Advice | None:
+    levels = np.array([photo.brightness for photo in flight.placed if photo.brightness is not None])
     if not len(levels):
         return None
     for extreme, cause in ((levels < DARK, Cause.DARK), (levels > BRIGHT, Cause.BRIGHT)):
@@ -189,11 +189,11 @@ def _exposure(capture: Capture) -> Advice | None:
     )
 
 
-def _nadir_only(capture: Capture) -> Advice | None:
-    steepest = max((photo.off_nadir_deg for photo in capture.coverage.photos), default=0.0)
+def _nadir_only(flight: Flight) -> Advice | None:
+    steepest = max((photo.off_nadir_deg for photo in flight.coverage.photos), default=0.0)
     if steepest > NADIR_DEG:
         return None
-    main_lens = max(capture.lenses, key=lambda lens: lens.photos, default=None)
+    main_lens = max(flight.lenses, key=lambda lens: lens.photos, default=None)
     sigma = main_lens.focal_sigma_px if main_lens else None
     uncertain = sigma / main_lens.focal_px if main_lens and sigma else 0.0
     heights = (
@@ -210,7 +210,7 @@ def _nadir_only(capture: Capture) -> Advice | None:
 
 
 # In the order of what costs most.
-_LOOKS: tuple[Callable[[Capture], Advice | None], ...] = (
+_LOOKS: tuple[Callable[[Flight], Advice | None], ...] = (
     _unplaced,
     _two_sites,
     _few_photos,

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from PIL import ExifTags, Image
 
 from spaceport_sfm.intake.xmp import read_xmp
-from spaceport_sfm.photo import Gimbal
+from spaceport_sfm.photo import Capture, Gimbal
 from spaceport_sfm.placement.gps import ALTITUDE_RANGE_M, Position, position_from_exif
 
 # Diagonal of the 36 x 24 mm frame that 35-mm equivalents refer to (CIPA DCG-001-2018, 3.1: by diagonal).
@@ -33,22 +32,6 @@ _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 # Clockwise degrees by which a picture of each EXIF orientation is turned to stand upright. The mirrored ones
 # (2, 4, 5, 7) are missing: of a mirror image gimbal angles say nothing.
 _TURNED = {1: 0.0, 6: 90.0, 3: 180.0, 8: 270.0}
-
-
-@dataclass(frozen=True)
-class Capture:
-    """What EXIF and XMP say of one photo; the attributes are those of `spaceport_sfm.photo.Photo`."""
-
-    orientation: int = 1
-    body: str = ""
-    lens: str = ""
-    focal: tuple[float, float] = (0.0, 0.0)
-    focal_px: float | None = None
-    taken: str = ""
-    position: Position | None = None
-    position_sigma: tuple[float, float] | None = None
-    relative_altitude: float | None = None
-    gimbal: Gimbal | None = None
 
 
 def read_capture(exif: Image.Exif, packet: bytes, original: tuple[int, int], scale: float) -> Capture:

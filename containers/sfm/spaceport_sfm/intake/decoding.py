@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -204,21 +205,24 @@ def _unsupported(what: str) -> UnusablePhotoError:
 
 def read_exif(image: Image.Image) -> Image.Exif:
     """The EXIF of `image` with its directories; an empty one where it can't be read."""
-    try:
-        exif = image.getexif()
-        for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            exif.get_ifd(directory)
-    except BROKEN_BYTES as error:
-        logger.warning("EXIF that can't be read is left out: %s", error)
-        return Image.Exif()
-    return exif
+    return _exif(image.getexif)
 
 
 def parse_exif(block: bytes) -> Image.Exif:
     """The EXIF in `block`, as `read_exif`; also that of a whole TIFF file."""
-    exif = Image.Exif()
-    try:
+
+    def load() -> Image.Exif:
+        exif = Image.Exif()
         exif.load(block)
+        return exif
+
+    return _exif(load)
+
+
+def _exif(load: Callable[[], Image.Exif]) -> Image.Exif:
+    """What `load` gives, its directories read; an empty one where that fails: the picture is no worse."""
+    try:
+        exif = load()
         for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             exif.get_ifd(directory)
     except BROKEN_BYTES as error:

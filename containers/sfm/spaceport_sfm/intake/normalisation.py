@@ -14,9 +14,9 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from spaceport_sfm.intake.appearance import BLANK_SPAN, Appearance, look_at
-from spaceport_sfm.intake.capture import Capture, read_capture
+from spaceport_sfm.intake.capture import read_capture
 from spaceport_sfm.intake.decoding import BROKEN_BYTES, Decoded
-from spaceport_sfm.photo import UnusablePhotoError
+from spaceport_sfm.photo import Capture, UnusablePhotoError
 
 JPEG_QUALITY = 95  # a second compression that costs no features (measured: same points as the originals)
 MAX_SEGMENT_BYTES = 65_000  # a JPEG segment holds 65,533 bytes
