@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -199,7 +200,7 @@ def test_a_person_at_a_terminal_sees_one_line_and_the_end(tiny_flight, tmp_path)
     code, text = at_a_terminal(command(tiny_flight, tmp_path / "out", "--keep"))
 
     assert code == 0
-    assert "Finding features" in text
+    assert re.search(r"\r +\d+% \w", text)  # which steps are shown, the machine's speed decides
     assert 'spaceport":' not in text
     assert "INFO" not in text
     assert "8 of 8 photos placed" in text
