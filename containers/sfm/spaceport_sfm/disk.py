@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from spaceport.errors import UserError
@@ -23,3 +26,14 @@ def disk_full(doing: str, folder: Path) -> UserError:
         f"The disk was full while {doing}.",
         f"Make room on the disk of {folder}, or send fewer photos.",
     )
+
+
+@contextmanager
+def full_disk_told(doing: Callable[[], str], folder: Path) -> Iterator[None]:
+    """Raises `disk_full` where the block finds no room; `doing` and `folder` as there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise disk_full(doing(), folder) from error

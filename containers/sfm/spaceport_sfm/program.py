@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import sys
@@ -18,7 +17,7 @@ from spaceport.job_program import EXIT_USER_ERROR
 from spaceport.progress import Progress
 from spaceport.quality import SFM_REPORT, SfmReport
 from spaceport.time_left import SECONDS_LEFT
-from spaceport_sfm.disk import disk_full, is_full
+from spaceport_sfm.disk import disk_full, full_disk_told, is_full
 from spaceport_sfm.guard import Limits, run_guarded
 from spaceport_sfm.intake.photo_intake import Intake
 from spaceport_sfm.phases import Ledger, Phase, RunTimes, Stopwatch, fingerprint
@@ -58,12 +57,8 @@ def build_scene(
             of the engine by a crash or one of its limits.
         Interrupted: by `stop`.
     """
-    try:
+    with full_disk_told(Ledger(plan.work).doing, plan.work):
         return _build(plan, progress, stop, output, log)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise disk_full(Ledger(plan.work).doing(), plan.work) from error
 
 
 def _build(

@@ -7,7 +7,6 @@ only.
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import fcntl
 import logging
@@ -28,10 +27,11 @@ from spaceport.progress import Progress
 from spaceport.quality import Advice, Lens
 from spaceport.stages import SFM
 from spaceport_render.seed_file import SEED_FILE
+from spaceport_render.threads import available_cores
 from spaceport_sfm.advice.capture_advice import Flight, capture_advice
 from spaceport_sfm.advice.coverage import Coverage, coverage
 from spaceport_sfm.advice.unplaced import too_few_registered
-from spaceport_sfm.disk import disk_full
+from spaceport_sfm.disk import full_disk_told
 from spaceport_sfm.guard import end_with_parent, out_of_memory
 from spaceport_sfm.intake.photo_intake import Intake, require_enough, take_in
 from spaceport_sfm.mapping.cameras import enter_focal_priors
@@ -330,11 +330,6 @@ def _advice(intake: Intake, mapped: Mapped, refined: Refined, placed: Placed) ->
     return [*capture_advice(flight), *placed.placement.advice]
 
 
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def main(plan_file: Path) -> int:
     """Do what `plan_file` says; return the exit code."""
     faulthandler.enable()  # so that a crash leaves a traceback in the job's log
@@ -344,17 +339,15 @@ def main(plan_file: Path) -> int:
     # Held to our own end.
     fcntl.flock(os.open(plan.work, os.O_RDONLY), fcntl.LOCK_EX)
 
+    doing = Ledger(plan.work).doing
+
     def program(progress: Progress) -> None:
         try:
             pace = Pace(progress)
-            with pace.ticking():
+            with full_disk_told(doing, plan.work), pace.ticking():
                 outcome = reconstruct(plan, pace)
         except MemoryError as error:
-            raise out_of_memory(Ledger(plan.work).doing()) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise disk_full(Ledger(plan.work).doing(), plan.work) from error
+            raise out_of_memory(doing()) from error
         plan.outcome_file.write_text(outcome.model_dump_json())
 
     return run_program(SFM, plan.message_file, program)
