@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from spaceport.errors import UserError
 from spaceport.quality import PhotoWarning
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.placement.gps import Floats, median_position, to_enu
+from spaceport_sfm.placement.gps import Floats, to_local_enu
 
 # Two photos so far apart show no common ground below the legal ceiling of 120 m, and survey lines are closer.
 GAP_M = 100.0
@@ -172,5 +172,4 @@ def _cause(photo: Photo, strays: Collection[str], blurred: Collection[str]) -> C
 
 
 def _enu(photos: Sequence[Photo]) -> Floats:
-    positions = [photo.position for photo in photos if photo.position is not None]
-    return to_enu(positions, median_position(positions)) if positions else np.empty((0, 3))
+    return to_local_enu([photo.position for photo in photos if photo.position is not None])

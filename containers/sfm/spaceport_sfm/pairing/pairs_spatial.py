@@ -20,7 +20,7 @@ from spaceport_sfm.pairing.footprints import Footprints, footprints, heights_abo
 from spaceport_sfm.pairing.pair import Pair
 from spaceport_sfm.pairing.pairs_sequential import sequential
 from spaceport_sfm.photo import Photo
-from spaceport_sfm.placement.gps import Floats, median_position, to_enu
+from spaceport_sfm.placement.gps import Floats, to_local_enu
 
 # Photos of an 80 % × 70 % overlap grid see the same ground as their 8 nearest.
 NEIGHBOURS = 8
@@ -74,8 +74,7 @@ def spatial(photos: Sequence[Photo]) -> Iterator[Pair]:
 
 def local_positions(located: Sequence[Photo]) -> Floats:
     """(N, 3) metres east, north and up of the middle of `located`, whose photos all have a position."""
-    positions = [photo.position for photo in located if photo.position is not None]
-    return to_enu(positions, median_position(positions)) if positions else np.empty((0, 3))
+    return to_local_enu([photo.position for photo in located if photo.position is not None])
 
 
 def by_distance(places: Floats) -> Edges:

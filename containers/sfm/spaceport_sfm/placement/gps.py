@@ -108,6 +108,11 @@ def _local(origin: Position) -> Transformer:
     return Transformer.from_pipeline(enu_pipeline(origin))
 
 
+def to_local_enu(positions: Sequence[Position]) -> Floats:
+    """`positions` as (N, 3) metres east, north and up of their middle."""
+    return to_enu(positions, median_position(positions)) if positions else np.empty((0, 3))
+
+
 def median_position(positions: Sequence[Position]) -> Position:
     """A position in the middle of `positions`, whatever a few of them say.
 
