@@ -136,8 +136,7 @@ class Ledger:
         """
         file = self._file(phase)
         if file.is_file() and all(path.exists() for path in leaves):
-            entry = _Entry.model_validate_json(file.read_text())
-            return TypeAdapter(kind).validate_python(entry.result)
+            return _recorded(file, kind)
         self._forget_from(phase)
         _write_atomically(self._running, phase.value)
         stopwatch = Stopwatch()
@@ -153,9 +152,7 @@ class Ledger:
     def times(self) -> list[PhaseNumbers]:
         """Wall and CPU seconds of the phases that have ended, in order, of this run and those before."""
         ended = ((phase, self._file(phase)) for phase in Phase)
-        entries = [
-            (phase, _Entry.model_validate_json(file.read_text())) for phase, file in ended if file.is_file()
-        ]
+        entries = [(phase, _entry(file)) for phase, file in ended if file.is_file()]
         return [
             PhaseNumbers(name=phase.value, seconds=entry.seconds, cpu_seconds=entry.cpu_seconds)
             for phase, entry in entries
@@ -164,10 +161,7 @@ class Ledger:
     def result(self, phase: Phase, kind: type[Result]) -> Result | None:
         """What `phase` returned, None if it has not ended."""
         file = self._file(phase)
-        if not file.is_file():
-            return None
-        entry = _Entry.model_validate_json(file.read_text())
-        return TypeAdapter(kind).validate_python(entry.result)
+        return _recorded(file, kind) if file.is_file() else None
 
     def doing(self) -> str:
         """What is done in the phase that was begun last, in words."""
@@ -218,6 +212,14 @@ def fresh(folder: Path) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
+
+
+def _entry(file: Path) -> _Entry:
+    return _Entry.model_validate_json(file.read_text())
+
+
+def _recorded(file: Path, kind: type[Result]) -> Result:
+    return TypeAdapter(kind).validate_python(_entry(file).result)
 
 
 def _cpu_seconds() -> float:

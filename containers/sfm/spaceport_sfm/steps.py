@@ -49,11 +49,12 @@ STEPS = (
     PLACEMENT,
     UNDISTORTION,
     SEEDS,
-)  # in the order of Phase
+)
+_BY_PHASE = {step.phase: step for step in STEPS}
 
 END_MESSAGE = "Photos placed"
 
 
 def step_of(phase: Phase) -> Step:
     """What people see of `phase`."""
-    return STEPS[list(Phase).index(phase)]
+    return _BY_PHASE[phase]
