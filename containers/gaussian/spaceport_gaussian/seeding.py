@@ -78,7 +78,7 @@ class GapSeeding:
             cells, np.concatenate([pixels, cells[is_sure]]), np.concatenate([depths, found[is_sure]])
         )
         columns, rows = cells.astype(int).T
-        return Seeds(unproject(camera, cells, np.where(is_sure, found, lent)), colors[rows, columns])
+        return Seeds(camera.unproject(cells, np.where(is_sure, found, lent)), colors[rows, columns])
 
     def _surround(self, view: View, known: Floats) -> Seeds:
         """Seeds for what lies around the photo, where no other photo shows it."""
@@ -100,7 +100,7 @@ class GapSeeding:
         beyond = np.pad(colors, ((down, down), (across, across), (0, 0)), mode="edge")
         blurred = gaussian_filter(beyond, sigma=(down, across, 0))
         columns, rows = cells.astype(int).T
-        return Seeds(unproject(camera, cells, borrowed_depth(cells, pixels, depths)), blurred[rows, columns])
+        return Seeds(camera.unproject(cells, borrowed_depth(cells, pixels, depths)), blurred[rows, columns])
 
     def _grid(self, view: View) -> Floats:
         """The mean colour of each cell, (rows, columns, 3)."""
@@ -129,13 +129,6 @@ def borrowed_depth(cells: Floats, pixels: Floats, depths: Floats) -> Floats:
     distances, nearest = cKDTree(pixels).query(cells, k=LENDERS)
     weights = 1.0 / np.maximum(distances, 1e-3)
     return weights.sum(axis=1) / (weights / depths[nearest]).sum(axis=1)
-
-
-def unproject(camera: Camera, pixels: Floats, depths: Floats) -> Floats:
-    """World points (P, 3) that `camera` sees at `pixels` (P, 2), `depths` (P,) metres away."""
-    homogeneous = np.column_stack([pixels, np.ones(len(pixels))])
-    in_camera = homogeneous @ np.linalg.inv(camera.intrinsics).T * depths[:, None]
-    return (in_camera - camera.world_to_camera[:3, 3]) @ camera.world_to_camera[:3, :3]
 
 
 def _empty_cells(camera: Camera, pixels: Floats) -> Floats:

@@ -39,6 +39,12 @@ class Camera:
         rotation, translation = self.world_to_camera[:3, :3], self.world_to_camera[:3, 3]
         return -rotation.T @ translation
 
+    def unproject(self, pixels: NDArray[np.float64], depths: NDArray[np.float64]) -> NDArray[np.float64]:
+        """World points (P, 3) seen at `pixels` (P, 2), `depths` (P,) metres away along the view."""
+        homogeneous = np.column_stack([pixels, np.ones(len(pixels))])
+        in_camera = homogeneous @ np.linalg.inv(self.intrinsics).T * depths[:, None]
+        return (in_camera - self.world_to_camera[:3, 3]) @ self.world_to_camera[:3, :3]
+
     def resized(self, width: int, height: int) -> Camera:
         """The same view in `width` × `height` pixels."""
         across, down = width / self.width, height / self.height

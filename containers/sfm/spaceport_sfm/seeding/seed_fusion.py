@@ -116,11 +116,7 @@ def _confidence(values: Floats, support: NDArray[np.bool_], depths: Floats) -> F
 def unprojected(camera: Camera, pixels: NDArray[np.int64], depths: Floats) -> Floats:
     """World points (M, 3) that the camera sees at flat pixel indices (M,), `depths` (M,) metres away."""
     rows, columns = np.divmod(pixels, camera.width)
-    rays = np.column_stack(
-        [(columns + 0.5 - camera.cx) / camera.fx, (rows + 0.5 - camera.cy) / camera.fy, np.ones(len(pixels))]
-    )
-    in_camera = rays * depths[:, None]
-    return (in_camera - camera.world_to_camera[:3, 3]) @ camera.world_to_camera[:3, :3]
+    return camera.unproject(np.column_stack([columns, rows]) + 0.5, depths)
 
 
 def thinned(candidates: Candidates, spacing: float) -> Candidates:
