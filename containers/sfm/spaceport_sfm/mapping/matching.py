@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,33 +58,31 @@ def matched_features(database: Path) -> int:
 
 @contextmanager
 def _counting(database: Path, pairs: Sequence[Pair], report: Callable[[int], None]) -> Iterator[None]:
-    """Report how many of `pairs` are done while the block runs: this call of pycolmap tells no progress."""
+    """Report how many of `pairs` are done while the block runs: this call of pycolmap tells no progress.
+
+    The count goes through pycolmap's own SQLite, opened before the block and closed after it: a second copy
+    of SQLite in one process (Python's) breaks the first one's file locks when it closes the file, and the
+    shared memory of the write-ahead log is then cut under it: SIGBUS (sqlite.org/howtocorrupt.html, 2.2.1).
+    """
     with closing(pycolmap.Database.open(database)) as opened:
         ids = {image.name: image.image_id for image in opened.read_all_images()}
-        before = sum(opened.exists_two_view_geometry(ids[first], ids[second]) for first, second in pairs)
-    address = f"{database.as_uri()}?mode=ro"
-    with closing(sqlite3.connect(address, uri=True)) as connection:
-        others = _rows(connection) - before
-    finished = threading.Event()
 
-    def watch() -> None:
-        done = before
-        with closing(sqlite3.connect(address, uri=True)) as connection:
+        def undone(among: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+            return [pair for pair in among if not opened.exists_two_view_geometry(*pair)]
+
+        left = undone((ids[first], ids[second]) for first, second in pairs)
+        finished = threading.Event()
+
+        def watch(left: list[tuple[int, int]]) -> None:
             while not finished.wait(POLL_S):
-                with suppress(sqlite3.OperationalError):  # locked by the writer: count again next time
-                    if (now := _rows(connection) - others) != done:
-                        done = now
-                        report(done)
+                if len(still := undone(left)) != len(left):
+                    left = still
+                    report(len(pairs) - len(left))
 
-    watcher = threading.Thread(target=watch, name="count-pairs", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        finished.set()
-        watcher.join()
-
-
-def _rows(connection: sqlite3.Connection) -> int:
-    (rows,) = connection.execute("SELECT COUNT(*) FROM two_view_geometries").fetchone()
-    return int(rows)
+        watcher = threading.Thread(target=watch, args=(left,), name="count-pairs", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            watcher.join()
