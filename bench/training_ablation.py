@@ -25,14 +25,16 @@ from machine import machine
 from PIL import Image
 
 from spaceport.tuning import Tuning, parse_request, resolve
-from spaceport_gaussian.densification import AdaptiveDensityControl, NoDensification
 from spaceport_gaussian.evaluation import Quality, evaluate
 from spaceport_gaussian.initialisation import scene_extent
-from spaceport_gaussian.job import Material, start
+from spaceport_gaussian.job import start
+from spaceport_gaussian.material import Material
 from spaceport_gaussian.photos import Photo, PhotoPyramid
+from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl
+from spaceport_gaussian.policies.cadence import Cadence
+from spaceport_gaussian.policies.regularisation import Regularisation
+from spaceport_gaussian.policies.resolution import constant_resolution
 from spaceport_gaussian.recipe import DENSE_SHARE, Recipe, gaussian_budget, plain_recipe, recipe_for
-from spaceport_gaussian.regularisation import Regularisation
-from spaceport_gaussian.schedule import constant_resolution
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.training import train
 from spaceport_render.holdout import fixed_subset
@@ -44,7 +46,7 @@ Variant = Callable[[Recipe, Tuning], Recipe]
 
 def with_budget(share: float) -> Variant:
     def change(recipe: Recipe, tuning: Tuning) -> Recipe:
-        budget = round(share * recipe.densification.max_gaussians)
+        budget = round(share * recipe.max_gaussians)
         return dataclasses.replace(
             recipe, densification=dataclasses.replace(recipe.densification, max_gaussians=budget)
         )
@@ -54,9 +56,7 @@ def with_budget(share: float) -> Variant:
 
 def with_gradient_threshold(recipe: Recipe, tuning: Tuning) -> Recipe:
     """Kerbl's clone and split in the place of the ramp, edited as often."""
-    control = AdaptiveDensityControl(
-        tuning.max_gaussians, start=0.05, stop=0.75, every=1 / 30, reset_every=1.0
-    )
+    control = AdaptiveDensityControl(tuning.max_gaussians, Cadence(start=0.05, stop=0.75, every=1 / 30))
     return dataclasses.replace(recipe, densification=control)
 
 
@@ -65,13 +65,13 @@ def at_full_size(recipe: Recipe, _: Tuning) -> Recipe:
 
 
 def without_densification(recipe: Recipe, tuning: Tuning) -> Recipe:
-    return dataclasses.replace(recipe, densification=NoDensification(tuning.max_gaussians))
+    return dataclasses.replace(recipe, densification=None)
 
 
 def with_iterations(share: float) -> Variant:
     def change(recipe: Recipe, tuning: Tuning) -> Recipe:
         longer = tuning.model_copy(update={"max_iterations": round(share * tuning.max_iterations)})
-        return recipe_for(longer, recipe.densification.max_gaussians)
+        return recipe_for(longer, recipe.max_gaussians)
 
     return change
 

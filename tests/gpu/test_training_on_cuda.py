@@ -11,7 +11,8 @@ import torch
 
 from spaceport.tuning import Tuning
 from spaceport_gaussian.evaluation import mean_psnr
-from spaceport_gaussian.job import Material, prepare, restore, start
+from spaceport_gaussian.job import restore, start
+from spaceport_gaussian.material import Material, prepare
 from spaceport_gaussian.training import TrainingRun, train
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians

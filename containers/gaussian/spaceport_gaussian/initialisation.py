@@ -69,7 +69,7 @@ def untrained_splat(scene: Scene, recipe: Recipe, *, extent: float, seed: int, d
         extent=extent,
         sh_degree=recipe.harmonics.max_degree,
         opacity=PLAIN_OPACITY,
-        max_gaussians=recipe.densification.max_gaussians,
+        max_gaussians=recipe.max_gaussians,
         seed=seed,
     )
     return Splat.of_gaussians(gaussians, device)
@@ -88,7 +88,7 @@ def starting_splat(
     points, colors = scene.points, scene.colors
     if recipe.dense_share is not None and scene.seeds is not None:
         dense = scene.seeds.told_by({view.camera.name for view in views})
-        dense = dense.spread(round(recipe.dense_share * recipe.densification.max_gaussians))
+        dense = dense.spread(round(recipe.dense_share * recipe.max_gaussians))
         points, colors = np.concatenate([points, dense.points]), np.concatenate([colors, dense.colors])
     if recipe.seeding is not None:
         seeds, seed_colors = recipe.seeding.seed(views, points)
@@ -99,7 +99,7 @@ def starting_splat(
         extent=extent,
         sh_degree=recipe.harmonics.max_degree,
         opacity=recipe.initial_opacity,
-        max_gaussians=recipe.densification.max_gaussians,
+        max_gaussians=recipe.max_gaussians,
         seed=seed,
     )
     return Splat.of_gaussians(gaussians, device)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sys
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from spaceport.errors import UserError
 from spaceport.progress import Progress
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
-from spaceport_gaussian.evaluation import evaluate, mean_psnr
-from spaceport_gaussian.initialisation import check_trainable, scene_extent, starting_splat, untrained_splat
-from spaceport_gaussian.photos import PhotoPyramid
-from spaceport_gaussian.recipe import LEAST_BUDGET, Recipe, gaussian_budget, recipe_for
-from spaceport_gaussian.schedule import SCALES
+from spaceport_gaussian.initialisation import starting_splat
+from spaceport_gaussian.material import Material, prepare
+from spaceport_gaussian.measuring import measure
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.stop_signal import StopSignal
 from spaceport_gaussian.training import TrainingRun, train
@@ -29,16 +23,11 @@ from spaceport_gaussian.training_log import LOG, TrainingLog
 from spaceport_gaussian.watching import PREVIEW, Watching, write_preview
 from spaceport_render import holdout
 from spaceport_render.ply import write_ply
-from spaceport_render.scene import Scene, View, read_scene
+from spaceport_render.scene import read_scene
 
 MODEL = "model.ply"
 # Shares of the progress bar: reading and seeding before the loop, measuring after it.
 LOOP_SHARE = (0.05, 0.95)
-# Parameters, gradients, two moments and the rasterizer's own copies: 59 floats each are 1.2 KB;
-# with what an edit copies, twice that.
-BYTES_PER_GAUSSIAN = 2_400
-MEMORY_SHARE = 0.6  # of what the photos leave; the rest is for images and tile lists
-PYRAMID_SHARE = sum(scale * scale for scale in SCALES)  # of the photos' bytes, for all sizes of the schedule
 
 
 @dataclass(frozen=True)
@@ -54,20 +43,6 @@ class Folders:
     scene: Path
     model: Path
     checkpoints: Path
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a run learns from and is measured by; nothing in it changes."""
-
-    scene: Scene
-    training_views: tuple[View, ...]
-    photos: PhotoPyramid
-    held: PhotoPyramid
-    extent: float
-    recipe: Recipe
-    tuning: Tuning
-    device: torch.device
 
 
 def run_job(
@@ -127,26 +102,6 @@ def run_job(
     return report
 
 
-def prepare(scene: Scene, tuning: Tuning, device: torch.device) -> Material:
-    """Split off the held-out photos and choose the recipe. Raises UserError as `check_trainable` does."""
-    _, held_names = holdout.split([view.camera.name for view in scene.views], tuning.holdout)
-    training_views = tuple(view for view in scene.views if view.camera.name not in held_names)
-    held_views = tuple(view for view in scene.views if view.camera.name in held_names)
-    check_trainable(scene, len(training_views))
-    return Material(
-        scene=scene,
-        training_views=training_views,
-        photos=PhotoPyramid(training_views, device),
-        held=PhotoPyramid(held_views, device),
-        extent=scene_extent([view.camera for view in training_views], scene.points),
-        recipe=recipe_for(
-            tuning, affordable_gaussians(gaussian_budget(tuning, len(scene.points)), scene.views, device)
-        ),
-        tuning=tuning,
-        device=device,
-    )
-
-
 def start(material: Material) -> TrainingRun:
     """A run at its first iteration."""
     splat = starting_splat(
@@ -163,78 +118,6 @@ def start(material: Material) -> TrainingRun:
 def restore(material: Material, state: dict[str, object]) -> TrainingRun:
     """The run that a checkpoint holds."""
     return TrainingRun.restore(state, material.recipe, extent=material.extent, device=material.device)
-
-
-def measure(run: TrainingRun, material: Material, spent: Callable[[], float]) -> TrainingReport:
-    """The report of a finished run; `spent` tells its seconds so far, measuring included."""
-    assert run.stopped_by is not None
-    untrained = untrained_splat(
-        material.scene,
-        material.recipe,
-        extent=material.extent,
-        seed=material.tuning.seed,
-        device=material.device,
-    )
-    held = material.held.at(1.0)
-    quality = evaluate(run.splat, held) if held else None
-    return TrainingReport(
-        psnr_train=mean_psnr(run.splat, holdout.fixed_subset(material.photos.at(1.0))),
-        psnr_holdout=quality and quality.psnr,
-        ssim_holdout=quality and quality.ssim,
-        detail_holdout=quality and quality.detail,
-        psnr_holdout_initial=mean_psnr(untrained, held) if held else None,
-        iterations=run.iterations,
-        stopped_by=run.stopped_by,
-        gaussians=len(run.splat),
-        gaussians_initial=len(untrained),
-        holdout=[photo.name for photo in held],
-        device=_device_name(material.device),
-        rasterizer="gsplat" if material.device.type == "cuda" else "numba",
-        preset=material.tuning.preset,
-        peak_memory_bytes=_peak_memory(material.device),
-        seconds=spent(),
-    )
-
-
-def affordable_gaussians(wanted: int, views: Sequence[View], device: torch.device) -> int:
-    """`wanted`, or as many as the CUDA device has memory for: fewer Gaussians beat a dead job.
-
-    Raises:
-        UserError: `gpu_too_small`, where that would be too few to show anything.
-    """
-    if device.type != "cuda":
-        return wanted
-    free, _ = torch.cuda.mem_get_info(device)
-    return gaussians_that_fit(wanted, free, sum(view.pixels.nbytes for view in views))
-
-
-def gaussians_that_fit(wanted: int, free: int, photo_bytes: int) -> int:
-    """`wanted`, or as many as fit into `free` bytes beside photos of `photo_bytes` at full size.
-
-    Raises:
-        UserError: `gpu_too_small`.
-    """
-    fitting = int((free - PYRAMID_SHARE * photo_bytes) * MEMORY_SHARE / BYTES_PER_GAUSSIAN)
-    if fitting < min(wanted, LEAST_BUDGET):
-        raise UserError(
-            "gpu_too_small",
-            f"The GPU has {free / 2**20:.0f} MiB free, too little for {photo_bytes / 2**20:.0f} MiB of "
-            f"photos and {min(wanted, LEAST_BUDGET)} Gaussians.",
-            "Use a larger GPU, end what else runs on it, or lower train_max_size.",
-        )
-    return min(wanted, fitting)
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Bytes: of the GPU where there is one, else the process's largest resident set."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _deliver(folders: Folders, splat: Splat, report: TrainingReport) -> None:

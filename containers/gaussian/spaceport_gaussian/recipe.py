@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spaceport.tuning import Tuning
-from spaceport_gaussian.densification import AdaptiveDensityControl, BudgetedDensification, Densification
 from spaceport_gaussian.optimisation import LearningRates
-from spaceport_gaussian.regularisation import Regularisation
-from spaceport_gaussian.schedule import (
-    HarmonicsRamp,
+from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl, OpacityReset
+from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
+from spaceport_gaussian.policies.harmonics import HarmonicsRamp
+from spaceport_gaussian.policies.policy import Adjustment, Densification, SplatEdit
+from spaceport_gaussian.policies.regularisation import Regularisation
+from spaceport_gaussian.policies.resolution import (
     ResolutionSchedule,
     constant_resolution,
     progressive_resolution,
 )
-from spaceport_gaussian.seeding import GapSeeding
-from spaceport_gaussian.stopping import StoppingRules
+from spaceport_gaussian.policies.stopping import StoppingRules
+from spaceport_gaussian.seeding.gaps import GapSeeding
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,10 @@ class Recipe:
     """How to train: one policy for each question. Schedules are shares of `stopping.max_iterations`.
 
     Attributes:
+        max_gaussians: there are never more.
+        densification: None: the first Gaussians are all there ever are.
+        pruning: take Gaussians away; each acts after densification.
+        adjustments: act after the edits, in their order.
         dense_share: of the Gaussians' budget, how many dense seeds a run may start with; None uses none.
         seeding: fills what then is empty still.
     """
@@ -30,9 +36,12 @@ class Recipe:
     resolution: ResolutionSchedule
     harmonics: HarmonicsRamp
     rates: LearningRates
-    densification: Densification
     regularisation: Regularisation
     stopping: StoppingRules
+    max_gaussians: int
+    densification: Densification | None = None
+    pruning: tuple[SplatEdit, ...] = ()
+    adjustments: tuple[Adjustment, ...] = ()
     dense_share: float | None = None
     seeding: GapSeeding | None = None
     initial_opacity: float = 0.1  # Kerbl et al. 2023
@@ -82,9 +91,11 @@ def plain_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         resolution=constant_resolution(),
         harmonics=HarmonicsRamp(tuning.sh_degree, every=1 / 30),
         rates=LearningRates(),
-        densification=AdaptiveDensityControl(max_gaussians),
         regularisation=Regularisation(),
         stopping=StoppingRules(tuning.max_iterations, target_psnr=None, patience=None),
+        max_gaussians=max_gaussians,
+        densification=AdaptiveDensityControl(max_gaussians),
+        adjustments=(OpacityReset(),),
     )
 
 
@@ -98,6 +109,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         ),
         harmonics=HarmonicsRamp(tuning.sh_degree, every=0.2),
         rates=LearningRates(),
+        max_gaussians=max_gaussians,
         densification=BudgetedDensification(max_gaussians),
         regularisation=Regularisation(opacity=0.01, scale=0.01),  # Kheradmand et al. 2024
         stopping=StoppingRules(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from spaceport_gaussian.densification import GradientStatistics
 from spaceport_gaussian.evaluation import mean_psnr, psnr
-from spaceport_gaussian.optimisation import GaussianOptimiser
-from spaceport_gaussian.photos import PhotoPyramid
+from spaceport_gaussian.optimisation import Edit, GaussianOptimiser
+from spaceport_gaussian.photos import Photo, PhotoPyramid
+from spaceport_gaussian.policies.policy import Situation
+from spaceport_gaussian.policies.pull import PullStatistics
+from spaceport_gaussian.policies.stopping import Plateau, StoppedBy, reason_to_stop
 from spaceport_gaussian.recipe import Recipe
 from spaceport_gaussian.splat import Splat
-from spaceport_gaussian.stopping import Plateau, StoppedBy, reason_to_stop
 from spaceport_render.holdout import fixed_subset
 from spaceport_render.ssim_loss import ssim_loss
 
@@ -54,7 +55,8 @@ class TrainingRun:
     Attributes:
         initial_count: Gaussians at the start.
         extent: of the scene, metres.
-        draw: random numbers of the densification.
+        pull: what the images wanted of each Gaussian since the last edit.
+        draw: random numbers of the policies.
         order: random numbers of the order of photos.
         waiting: the photos (indices) still to come in this round, last first.
         stopped_by: which rule ended training, once one has.
@@ -62,7 +64,7 @@ class TrainingRun:
 
     splat: Splat
     optimiser: GaussianOptimiser
-    statistics: GradientStatistics
+    pull: PullStatistics
     initial_count: int
     extent: float
     draw: torch.Generator
@@ -78,7 +80,7 @@ class TrainingRun:
         return cls(
             splat=splat,
             optimiser=GaussianOptimiser(splat, recipe.rates, extent),
-            statistics=GradientStatistics.empty(len(splat), device),
+            pull=PullStatistics.empty(len(splat), device),
             initial_count=len(splat),
             extent=extent,
             draw=torch.Generator().manual_seed(seed),
@@ -91,13 +93,18 @@ class TrainingRun:
             self.waiting = torch.randperm(count, generator=self.order).tolist()
         return self.waiting.pop()
 
+    def apply(self, edit: Edit) -> None:
+        """Change the set of Gaussians; what the images want of the new set is yet to be seen."""
+        self.optimiser.apply(edit)
+        self.pull = PullStatistics.empty(len(self.splat), self.splat.means.device)
+
     def state_dict(self) -> dict[str, Any]:
         """Plain values and tensors; `load_state_dict` of a run started alike goes on from them."""
         return {
             "splat": {name: tensor.detach() for name, tensor in self.splat.tensors.items()},
             "optimiser": self.optimiser.state_dict(),
-            "pull": self.statistics.pull,
-            "views": self.statistics.views,
+            "pull": self.pull.pull,
+            "views": self.pull.views,
             "initial_count": self.initial_count,
             "draw": self.draw.get_state(),
             "order": self.order.get_state(),
@@ -116,7 +123,7 @@ class TrainingRun:
         tensors = {name: tensor.to(device) for name, tensor in state["splat"].items()}
         run = cls.start(Splat.of(tensors), recipe, extent=extent, seed=0)
         run.optimiser.load_state_dict(state["optimiser"])
-        run.statistics = GradientStatistics(state["pull"].to(device), state["views"].to(device))
+        run.pull = PullStatistics(state["pull"].to(device), state["views"].to(device))
         run.initial_count = state["initial_count"]
         run.draw.set_state(state["draw"].cpu())
         run.order.set_state(state["order"].cpu())
@@ -152,15 +159,12 @@ def train(
         structure = ssim_loss(render.image, target)
         loss = (1 - recipe.ssim_weight) * l1 + recipe.ssim_weight * structure
         (loss + recipe.regularisation.loss(run.splat, render.radii > 0, run.extent)).backward()
-        run.statistics.observe(render, photo, absolute=recipe.densification.absolute_pull)
+        if recipe.densification is not None:
+            run.pull.observe(render, photo, absolute=recipe.densification.absolute_pull)
         run.optimiser.step(progress)
         run.iterations += 1
 
-        if recipe.densification.is_due(run.iterations, budget):
-            densify(run, recipe)
-        ceiling = recipe.densification.opacity_ceiling(run.iterations, budget)
-        if ceiling is not None:
-            run.optimiser.lower_opacities(ceiling)
+        let_policies_act(run, recipe, photos.at(scale), degree)
         tested = psnr_if_due(run, photos, recipe, degree)
         run.stopped_by = reason_to_stop(recipe.stopping, run.iterations, run.plateau, tested)
         watcher(
@@ -177,18 +181,31 @@ def train(
         )
 
 
-def densify(run: TrainingRun, recipe: Recipe) -> None:
-    """Let the recipe's policy change the set of Gaussians, and start its statistics anew."""
-    edit = recipe.densification.edit(
-        run.splat,
-        run.statistics,
-        progress=run.iterations / recipe.stopping.max_iterations,
+def let_policies_act(run: TrainingRun, recipe: Recipe, photos: Sequence[Photo], sh_degree: int) -> None:
+    """Change the set of Gaussians and their values, where the recipe's policies say that it is time."""
+    budget = recipe.stopping.max_iterations
+    growth = () if recipe.densification is None else (recipe.densification,)
+    for editing in (*growth, *recipe.pruning):
+        if editing.is_due(run.iterations, budget):
+            run.apply(editing.edit(situation(run, recipe, photos, sh_degree)))
+    for adjustment in recipe.adjustments:
+        if adjustment.is_due(run.iterations, budget):
+            adjustment.adjust(situation(run, recipe, photos, sh_degree), run.optimiser)
+
+
+def situation(run: TrainingRun, recipe: Recipe, photos: Sequence[Photo], sh_degree: int) -> Situation:
+    """What a policy is told."""
+    return Situation(
+        splat=run.splat,
+        pull=run.pull,
+        photos=photos,
+        sh_degree=sh_degree,
+        iterations=run.iterations,
+        max_iterations=recipe.stopping.max_iterations,
         initial_count=run.initial_count,
         extent=run.extent,
         generator=run.draw,
     )
-    run.optimiser.apply(edit)
-    run.statistics = GradientStatistics.empty(len(run.splat), run.splat.means.device)
 
 
 def psnr_if_due(run: TrainingRun, photos: PhotoPyramid, recipe: Recipe, sh_degree: int) -> float | None:

@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from spaceport_gaussian.densification import (
-    AdaptiveDensityControl,
-    BudgetedDensification,
-    GradientStatistics,
-    draw_by_score,
-    halves,
-    rotation_matrices,
-)
 from spaceport_gaussian.optimisation import Edit, GaussianOptimiser, LearningRates
 from spaceport_gaussian.photos import Photo
+from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl, OpacityReset
+from spaceport_gaussian.policies.births import draw_by_score, halves, rotation_matrices
+from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
+from spaceport_gaussian.policies.cadence import Cadence
+from spaceport_gaussian.policies.policy import Situation
+from spaceport_gaussian.policies.pull import PullStatistics
 from spaceport_gaussian.splat import PARAMETERS, Splat
 
 EXTENT = 10.0
@@ -37,38 +35,34 @@ def splat_of(count: int, seed: int = 0) -> Splat:
     )
 
 
-def pulled(pull: list[float]) -> GradientStatistics:
-    return GradientStatistics(torch.tensor(pull), torch.ones(len(pull)))
+def pulled(pull: list[float]) -> PullStatistics:
+    return PullStatistics(torch.tensor(pull), torch.ones(len(pull)))
 
 
-def edit_of(policy, splat, statistics, progress=0.5) -> Edit:
-    return policy.edit(
-        splat,
-        statistics,
-        progress=progress,
-        initial_count=len(splat),
+def edit_of(policy, splat, pull, progress=0.5, initial_count=None) -> Edit:
+    situation = Situation(
+        splat=splat,
+        pull=pull,
+        photos=(),
+        sh_degree=1,
+        iterations=round(1000 * progress),
+        max_iterations=1000,
+        initial_count=initial_count or len(splat),
         extent=EXTENT,
         generator=torch.Generator().manual_seed(0),
     )
+    return policy.edit(situation)
 
 
 def test_the_count_follows_a_straight_line_to_the_budget():
-    policy = BudgetedDensification(max_gaussians=300, start=0.1, stop=0.6)
+    policy = BudgetedDensification(300, Cadence(start=0.1, stop=0.6, every=1 / 30))
     splat = splat_of(100)
     optimiser = GaussianOptimiser(splat, LearningRates(), EXTENT)
 
     counts = []
     for progress in (0.1, 0.35, 0.6, 0.9):
-        statistics = GradientStatistics(torch.ones(len(splat)), torch.ones(len(splat)))
-        edit = policy.edit(
-            splat,
-            statistics,
-            progress=progress,
-            initial_count=100,
-            extent=EXTENT,
-            generator=torch.Generator().manual_seed(1),
-        )
-        optimiser.apply(edit)
+        pull = PullStatistics(torch.ones(len(splat)), torch.ones(len(splat)))
+        optimiser.apply(edit_of(policy, splat, pull, progress, initial_count=100))
         counts.append(len(splat))
 
     assert counts == [100, 200, 300, 300]
@@ -136,20 +130,20 @@ def test_optimiser_moments_follow_their_gaussians():
 
 
 def test_the_pull_means_the_same_at_every_size_of_the_photos():
-    def statistics_at(width: int, height: int) -> GradientStatistics:
+    def statistics_at(width: int, height: int) -> PullStatistics:
         # half the pixels: a shift by one of them is twice the way, so the gradient by it doubles
         gradient = torch.tensor([[0.2, 0.1], [0.0, 0.0]]) * (100 / width)
         render = SimpleNamespace(
             mean_gradients=lambda: SimpleNamespace(absolute=gradient), radii=torch.tensor([3, 0])
         )
         photo = Photo(SimpleNamespace(width=width, height=height), *[torch.empty(0)] * 3)
-        statistics = GradientStatistics.empty(2, torch.device("cpu"))
+        statistics = PullStatistics.empty(2, torch.device("cpu"))
         statistics.observe(render, photo, absolute=True)
         return statistics
 
     full, half = statistics_at(100, 60), statistics_at(50, 30)
 
-    torch.testing.assert_close(full.mean_pull(), half.mean_pull())
+    torch.testing.assert_close(full.mean(), half.mean())
     assert full.views.tolist() == [1, 0]
 
 
@@ -174,13 +168,8 @@ def test_the_plain_recipe_clones_small_and_splits_large_gaussians():
 def test_the_plain_recipe_lowers_opacities_now_and_then_and_they_rise_again():
     splat = splat_of(4)
     optimiser = GaussianOptimiser(splat, LearningRates(), EXTENT)
-    policy = AdaptiveDensityControl(max_gaussians=100)
-    assert [done for done in range(1, 30_001) if policy.opacity_ceiling(done, 30_000)] == [
-        3_000,
-        6_000,
-        9_000,
-        12_000,
-    ]
+    due = [done for done in range(1, 30_001) if OpacityReset().is_due(done, 30_000)]
+    assert due == [3_000, 6_000, 9_000, 12_000]
 
     optimiser.lower_opacities(0.01)
     assert splat.opacities.max() <= 0.0101

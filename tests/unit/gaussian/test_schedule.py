@@ -1,7 +1,8 @@
 import pytest
 
 from spaceport_gaussian.optimisation import LearningRates
-from spaceport_gaussian.schedule import HarmonicsRamp, constant_resolution, progressive_resolution
+from spaceport_gaussian.policies.harmonics import HarmonicsRamp
+from spaceport_gaussian.policies.resolution import constant_resolution, progressive_resolution
 
 
 @pytest.mark.parametrize(

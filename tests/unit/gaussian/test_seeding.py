@@ -1,7 +1,7 @@
 import numpy as np
 
-from spaceport_gaussian.plane_sweep import PlaneSweep
-from spaceport_gaussian.seeding import GapSeeding, project
+from spaceport_gaussian.seeding.gaps import GapSeeding, project
+from spaceport_gaussian.seeding.plane_sweep import PlaneSweep
 
 SWEEP = PlaneSweep(size=96, radius=4)
 

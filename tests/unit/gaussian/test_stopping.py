@@ -1,6 +1,6 @@
 import pytest
 
-from spaceport_gaussian.stopping import Plateau, StoppedBy, StoppingRules, reason_to_stop
+from spaceport_gaussian.policies.stopping import Plateau, StoppedBy, StoppingRules, reason_to_stop
 
 RULES = StoppingRules(max_iterations=5_000, target_psnr=30.0, patience=500)
 

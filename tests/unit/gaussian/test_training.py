@@ -9,8 +9,10 @@ from spaceport.errors import UserError
 from spaceport.quality import TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
-from spaceport_gaussian.densification import AdaptiveDensityControl
-from spaceport_gaussian.job import MODEL, Folders, gaussians_that_fit, prepare, run_job, start
+from spaceport_gaussian.job import MODEL, Folders, run_job, start
+from spaceport_gaussian.material import prepare
+from spaceport_gaussian.memory import gaussians_that_fit
+from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl
 from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 from spaceport_gaussian.training import train
 from spaceport_gaussian.training_log import LOG

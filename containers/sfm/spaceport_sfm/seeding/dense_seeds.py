@@ -4,8 +4,8 @@ Photos are compared in pairs, small and grey; a depth is kept where the pair agr
 partners of a photo agree with each other. What lies where SfM has points already is left out. The result is
 `dense/seeds.npz`, whose format spaceport_render.seed_file tells.
 
-The trainer's plane sweep (spaceport_gaussian.plane_sweep) guesses the depth of a few coarse cells that no
-point falls into; this looks at every fourth pixel, and keeps what it can prove.
+The trainer's plane sweep (spaceport_gaussian.seeding.plane_sweep) guesses the depth of a few coarse cells
+that no point falls into; this looks at every fourth pixel, and keeps what it can prove.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What changes while training goes on: resolution and spherical harmonics, by iteration. Pure functions."""
+"""How large the photos are, by iteration."""
 
 from __future__ import annotations
 
@@ -42,20 +42,3 @@ def progressive_resolution(max_iterations: int) -> ResolutionSchedule:
 def constant_resolution() -> ResolutionSchedule:
     """Full size from the first iteration on."""
     return ResolutionSchedule((), (1.0,))
-
-
-@dataclass(frozen=True)
-class HarmonicsRamp:
-    """View-dependent colour comes in one SH degree at a time, once the shapes stand (Kerbl et al. 2023).
-
-    Attributes:
-        max_degree: 0..3.
-        every: share of the budget between two degrees; 1/30 in 3DGS (1,000 of 30,000 iterations).
-    """
-
-    max_degree: int
-    every: float
-
-    def degree_at(self, progress: float) -> int:
-        """The SH degree in use when the share `progress` (0..1) of the budget is spent."""
-        return min(self.max_degree, int(progress / self.every))

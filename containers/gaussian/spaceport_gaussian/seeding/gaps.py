@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from spaceport_gaussian.plane_sweep import Floats, PlaneSweep, SweepView
+from spaceport_gaussian.seeding.plane_sweep import Floats, PlaneSweep, SweepView
 from spaceport_render.camera import Camera
 from spaceport_render.scene import View
 

@@ -1,0 +1,1 @@
+"""Points for the first Gaussians where SfM found none."""
