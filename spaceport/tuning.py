@@ -20,6 +20,7 @@ class Preset(StrEnum):
     PREVIEW = "preview"
     BALANCED = "balanced"
     QUALITY = "quality"
+    VANILLA = "vanilla"  # plain 3DGS as published: what ours is measured against
 
 
 class Pairing(StrEnum):
@@ -44,7 +45,7 @@ class TuningRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: Preset | None = Field(None, description="preview, balanced or quality")
+    preset: Preset | None = Field(None, description="preview, balanced, quality or vanilla")
     optimization_enabled: bool | None = Field(
         None, description="false trains by the plain 3DGS recipe, the benchmarks' baseline"
     )
@@ -162,6 +163,13 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
         "train_max_size": 1600,
         "max_gaussians": 1_000_000,
         "sfm_max_size": 2400,
+    },
+    Preset.VANILLA: {
+        "optimization_enabled": False,
+        "max_iterations": 30_000,  # Kerbl et al. 2023
+        "train_max_size": 1600,  # the original's limit, too
+        "max_gaussians": 3_000_000,  # a guard of memory: half of a T4's 16 GB
+        "sfm_max_size": 1600,
     },
 }
 

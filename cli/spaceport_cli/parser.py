@@ -72,7 +72,9 @@ def setting(text: str) -> tuple[str, str]:
 
 def _run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("photos", metavar="PHOTOS", type=Path, help="a zip of photos, or a folder of them")
-    run.add_argument("--preset", help="time against quality: preview, balanced (the default) or quality")
+    run.add_argument(
+        "--preset", help="preview, balanced (the default) or quality; vanilla is plain 3DGS, to compare with"
+    )
     run.add_argument(
         "--set",
         dest="settings",

@@ -24,6 +24,13 @@ def test_no_preset_means_balanced():
     assert resolve(TuningRequest()).preset is Preset.BALANCED
 
 
+def test_vanilla_is_the_plain_recipe_and_only_a_field_can_change_that():
+    assert not resolve(
+        TuningRequest(preset=Preset.VANILLA), {"optimization_enabled": True}
+    ).optimization_enabled
+    assert resolve(TuningRequest(preset=Preset.VANILLA, optimization_enabled=True)).optimization_enabled
+
+
 @pytest.mark.parametrize("holdout", [None, 0, 8])
 def test_travels_as_strings_and_as_environment_and_comes_back_equal(holdout: int | None):
     tuning = resolve(TuningRequest(preset=Preset.QUALITY, holdout=holdout, optimization_enabled=False))
