@@ -1,21 +1,13 @@
-"""How much memory processes hold and how much is left to them, in this container or on this machine."""
+"""How much memory processes hold, beside what is left to them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
-CGROUPS = Path("/sys/fs/cgroup")
-# A cgroup's limit, what it uses, and the line of its memory.stat with the page cache that the kernel gives up
-# before it kills anybody; of cgroup v2, then v1.
-_CGROUP_FILES = (
-    ("memory.max", "memory.current", "inactive_file"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
-)
-
+from spaceport_render.memory import available_bytes
 
 # Left for the rest of the machine: enough to act within a second of a process that takes 2 GB a second.
 SPARE_SHARE = 0.1
@@ -47,29 +39,3 @@ def memory_state(processes: Iterable[psutil.Process]) -> MemoryState:
             continue
         held += memory.rss - getattr(memory, "shared", 0)
     return MemoryState(held, available_bytes())
-
-
-def available_bytes(cgroups: Path = CGROUPS) -> int:
-    """What this machine can still give without swapping, or this container, whichever is less."""
-    machine = int(psutil.virtual_memory().available)
-    container = _container_bytes(cgroups)
-    return machine if container is None else min(machine, container)
-
-
-def _container_bytes(cgroups: Path) -> int | None:
-    """What the container that we are in can still give; None where it has no limit of its own.
-
-    A container sees its own cgroup as the root of `cgroups`.
-    """
-    for limit_file, used_file, cache_line in _CGROUP_FILES:
-        try:
-            limit = (cgroups / limit_file).read_text().strip()
-            used = int((cgroups / used_file).read_text())
-            statistics = (cgroups / used_file).with_name("memory.stat").read_text()
-        except (OSError, ValueError):
-            continue
-        if limit == "max":
-            return None
-        cache = dict(line.split() for line in statistics.splitlines()).get(cache_line, "0")
-        return max(0, int(limit) - used + int(cache))
-    return None

@@ -16,8 +16,8 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
+from spaceport_render.memory import available_bytes
 from spaceport_sfm.mapping.cameras import CAMERA_MODEL, photos_by_camera
-from spaceport_sfm.memory import available_bytes
 from spaceport_sfm.photo import Photo
 
 # On brighton at 1600 px (points after filtering, their error, CPU-seconds of features + matching):
