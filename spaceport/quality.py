@@ -153,11 +153,37 @@ class SfmReport(_Report):
     advice: list[Advice] = Field(default_factory=list)
 
 
+class ViewNumbers(_Report):
+    """How near the render of one view is to its photo.
+
+    Attributes:
+        name: the photo's.
+        psnr: dB, at most 100.
+        psnr_corrected: the same after the render's colours were fitted to the photo's by least squares.
+        ssim: 1 is equal.
+        detail: contrast of fine things over that of the photo.
+    """
+
+    name: str
+    psnr: float
+    psnr_corrected: float
+    ssim: float
+    detail: float
+
+
 class TrainingReport(_Report):
     """`metrics.json`. Held-out values are null where no photo was held out.
 
     `*_initial` are the same measures of the untrained splat of the SfM points, so that anyone
-    can see what training added.
+    can see what training added. What has a default is not in older reports.
+
+    Attributes:
+        psnr_train, ssim_train: over the fixed subset of the training photos.
+        psnr_holdout_corrected: the mean of the views' `psnr_corrected`: what is left where a photo's exposure
+            and white balance are forgiven. It has looked at the held-out photos, so it is no measure of what
+            a viewer sees, and can only be compared with others like it.
+        views: of the held-out photos, else of the fixed subset.
+        fps: pictures a second on `device`, as large as the training photos: 1 / the median time of one.
     """
 
     seconds: float
@@ -175,6 +201,10 @@ class TrainingReport(_Report):
     rasterizer: str
     preset: str
     peak_memory_bytes: int
+    psnr_holdout_corrected: float | None = None
+    ssim_train: float | None = None
+    views: list[ViewNumbers] = Field(default_factory=list)
+    fps: float | None = None
 
 
 class DeliveryNumbers(_Report):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spaceport.tuning import Tuning
-from spaceport_gaussian.evaluation import mean_psnr
+from spaceport_gaussian.evaluation.likeness import mean_psnr
 from spaceport_gaussian.job import restore, start
 from spaceport_gaussian.material import Material, prepare
 from spaceport_gaussian.training import TrainingRun, train

@@ -5,15 +5,17 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable
+from statistics import fmean
 
 import torch
 
 from spaceport.quality import TrainingReport
-from spaceport_gaussian.evaluation import evaluate, mean_psnr
+from spaceport_gaussian.evaluation.likeness import judge, mean_psnr
+from spaceport_gaussian.evaluation.rendering_speed import frames_per_second
 from spaceport_gaussian.initialisation import untrained_splat
 from spaceport_gaussian.material import Material
 from spaceport_gaussian.training import TrainingRun
-from spaceport_render import holdout
+from spaceport_render.holdout import fixed_subset
 
 
 def measure(run: TrainingRun, material: Material, spent: Callable[[], float]) -> TrainingReport:
@@ -26,19 +28,24 @@ def measure(run: TrainingRun, material: Material, spent: Callable[[], float]) ->
         seed=material.tuning.seed,
         device=material.device,
     )
-    held = material.held.at(1.0)
-    quality = evaluate(run.splat, held) if held else None
+    held_photos = material.held.at(1.0)
+    held = judge(run.splat, held_photos)
+    trained_on = judge(run.splat, fixed_subset(material.photos.at(1.0)))
     return TrainingReport(
-        psnr_train=mean_psnr(run.splat, holdout.fixed_subset(material.photos.at(1.0))),
-        psnr_holdout=quality and quality.psnr,
-        ssim_holdout=quality and quality.ssim,
-        detail_holdout=quality and quality.detail,
-        psnr_holdout_initial=mean_psnr(untrained, held) if held else None,
+        psnr_train=fmean(view.psnr for view in trained_on),
+        ssim_train=fmean(view.ssim for view in trained_on),
+        psnr_holdout=fmean(view.psnr for view in held) if held else None,
+        psnr_holdout_corrected=fmean(view.psnr_corrected for view in held) if held else None,
+        ssim_holdout=fmean(view.ssim for view in held) if held else None,
+        detail_holdout=fmean(view.detail for view in held) if held else None,
+        psnr_holdout_initial=mean_psnr(untrained, held_photos) if held else None,
+        views=held or trained_on,
         iterations=run.iterations,
         stopped_by=run.stopped_by,
         gaussians=len(run.splat),
         gaussians_initial=len(untrained),
-        holdout=[photo.name for photo in held],
+        holdout=[photo.name for photo in held_photos],
+        fps=frames_per_second(run.splat, fixed_subset(held_photos or material.photos.at(1.0))),
         device=_device_name(material.device),
         rasterizer="gsplat" if material.device.type == "cuda" else "numba",
         preset=material.tuning.preset,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from spaceport_gaussian.evaluation import mean_psnr, psnr
+from spaceport_gaussian.evaluation.likeness import mean_psnr, psnr
 from spaceport_gaussian.optimisation import Edit, GaussianOptimiser
 from spaceport_gaussian.photos import Photo, PhotoPyramid
 from spaceport_gaussian.policies.policy import Situation

@@ -1,0 +1,1 @@
+"""How good a splat is: what the stopping rules test, and what the report tells."""
