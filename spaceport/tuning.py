@@ -67,6 +67,9 @@ class TuningRequest(BaseModel):
     train_max_size: int | None = Field(None, ge=64, le=8192, description="longer side for training, pixels")
     max_gaussians: int | None = Field(None, ge=100, le=20_000_000)
     sh_degree: int | None = Field(None, ge=0, le=3)
+    antialiased: bool | None = Field(
+        None, description="train with Mip-Splatting's 2D filter; viewers must then draw with it, too"
+    )
     holdout: int | None = Field(
         None, ge=0, le=1000, description="hold out every n-th photo; 0 = none; unset = 8 from 24 photos on"
     )
@@ -104,6 +107,7 @@ class Tuning(BaseModel):
     train_max_size: int = 1024
     max_gaussians: int = 200_000
     sh_degree: int = 3
+    antialiased: bool = False
     holdout: int | None = None
     seed: int = 0
 

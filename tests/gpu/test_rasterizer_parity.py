@@ -33,8 +33,8 @@ def scene(count: int) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(value, dtype=torch.float32) for name, value in values.items()}
 
 
-@pytest.mark.parametrize("degree", [0, 3])
-def test_gsplat_and_numba_agree(degree):
+@pytest.mark.parametrize(("degree", "antialiased"), [(0, False), (3, False), (3, True)])
+def test_gsplat_and_numba_agree(degree, antialiased):
     width, height = 250, 190
     view = torch.eye(4)
     turn = 0.2
@@ -58,6 +58,7 @@ def test_gsplat_and_numba_agree(degree):
             height,
             sh_degree=degree,
             background=(0.1, 0.5, 0.9),
+            antialiased=antialiased,
         )
         picture = torch.cat([drawn.image, drawn.alpha[..., None]], dim=-1)
         (picture * weights.to(device)).sum().backward()

@@ -31,6 +31,7 @@ class Recipe:
         adjustments: act after the edits, in their order.
         dense_share: of the Gaussians' budget, how many dense seeds a run may start with; None uses none.
         seeding: fills what then is empty still.
+        antialiased: draw with Mip-Splatting's 2D filter, see `rasterize`.
     """
 
     resolution: ResolutionSchedule
@@ -46,6 +47,7 @@ class Recipe:
     seeding: GapSeeding | None = None
     initial_opacity: float = 0.1  # Kerbl et al. 2023
     ssim_weight: float = 0.2  # Kerbl et al. 2023: 0.8 L1 + 0.2 (1 - SSIM)
+    antialiased: bool = False
 
 
 # Few enough to leave densification its room: with 0.25 renders have less detail, held-out PSNR is the same
@@ -120,4 +122,5 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         dense_share=DENSE_SHARE if tuning.dense_seeds else None,
         seeding=GapSeeding(),
         initial_opacity=0.5,  # Kheradmand et al. 2024: seeds cover the photos, little lies behind them
+        antialiased=tuning.antialiased,
     )

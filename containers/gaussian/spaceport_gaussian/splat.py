@@ -30,6 +30,7 @@ class Splat:
         opacity_logits: (N,).
         sh_dc: (N, 1, 3).
         sh_rest: (N, K - 1, 3), K = (degree + 1)².
+        antialiased: how it is drawn, see `rasterize`.
     """
 
     means: Tensor
@@ -38,6 +39,7 @@ class Splat:
     opacity_logits: Tensor
     sh_dc: Tensor
     sh_rest: Tensor
+    antialiased: bool = False
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Splat:
@@ -94,6 +96,7 @@ class Splat:
             photo.camera.height,
             sh_degree=degree,
             background=BACKGROUND,
+            antialiased=self.antialiased,
         )
 
     def to_gaussians(self) -> Gaussians:

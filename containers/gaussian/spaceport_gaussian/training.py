@@ -77,6 +77,7 @@ class TrainingRun:
     @classmethod
     def start(cls, splat: Splat, recipe: Recipe, *, extent: float, seed: int) -> TrainingRun:
         device = splat.means.device
+        splat.antialiased = recipe.antialiased
         return cls(
             splat=splat,
             optimiser=GaussianOptimiser(splat, recipe.rates, extent),

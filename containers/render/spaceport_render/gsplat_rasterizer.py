@@ -25,6 +25,7 @@ def rasterize_with_gsplat(
     *,
     sh_degree: int,
     background: tuple[float, float, float],
+    antialiased: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Callable[[], tuple[Tensor, Tensor]]]:
     """(image, alpha, radii, mean_gradients) as `rasterize.Rasterization` describes them."""
     images, alphas, info = rasterization(
@@ -40,6 +41,7 @@ def rasterize_with_gsplat(
         sh_degree=sh_degree,
         packed=False,
         absgrad=True,
+        rasterize_mode="antialiased" if antialiased else "classic",
         # None is black. A tensor would be copied to the device, which waits for all that was asked of it.
         backgrounds=means.new_tensor(background)[None] if any(background) else None,
     )

@@ -125,7 +125,9 @@ def as_kernels_take(array: NDArray[np.floating]) -> Floats:
     return np.require(array, np.float32, ["C", "W"])
 
 
-def draw(splats: Splats, viewpoint: Viewpoint, sh_degree: int, background: Floats) -> Drawing:
+def draw(
+    splats: Splats, viewpoint: Viewpoint, sh_degree: int, background: Floats, *, antialiased: bool = False
+) -> Drawing:
     """Renders `splats`. Gaussians that are not finite, or have a zero quaternion, are not drawn."""
     count = len(splats.means)
     across, down = math.ceil(viewpoint.width / TILE_WIDTH), math.ceil(viewpoint.height / TILE_HEIGHT)
@@ -141,6 +143,7 @@ def draw(splats: Splats, viewpoint: Viewpoint, sh_degree: int, background: Float
         viewpoint.world_to_camera,
         viewpoint.lens,
         ALPHA_CUT,
+        antialiased,
         footprints,
         radii,
     )
@@ -178,6 +181,8 @@ def differentiate(
     background: Floats,
     to_image: Floats,
     to_alpha: Floats,
+    *,
+    antialiased: bool = False,
 ) -> SplatGradients:
     """The gradient of a loss by `splats`, given its gradient by `drawing`'s image and alpha.
 
@@ -201,13 +206,16 @@ def differentiate(
         splats.means,
         splats.quats,
         splats.scales,
+        splats.opacities,
         viewpoint.world_to_camera,
         viewpoint.lens,
+        antialiased,
         footprints,
         gradients,
         result.means,
         result.quats,
         result.scales,
+        result.opacities,
     )
     run_over(
         len(drawn),
@@ -222,7 +230,6 @@ def differentiate(
         result.means,
         result.sh,
     )
-    result.opacities[drawn] = gradients["opacity"]
     result.means2d[drawn] = np.stack([gradients["x"], gradients["y"]], axis=1)
     result.means2d_absolute[drawn] = np.stack([gradients["abs_x"], gradients["abs_y"]], axis=1)
     return result

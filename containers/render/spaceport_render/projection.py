@@ -4,6 +4,10 @@ A Gaussian with covariance Σ = R S Sᵀ Rᵀ leaves on the image a Gaussian wit
 J W Σ Wᵀ Jᵀ + 0.3 I (EWA splatting, Zwicker et al. 2001; Kerbl et al. 2023), where W is the camera's
 rotation and J the derivative of the projection at the centre. With A = J W R S, of 2 × 3, that is
 A Aᵀ + 0.3 I: the kernels work on A, which is cheaper than Σ and keeps the determinant positive.
+
+The blur makes footprints thicker than they are, and the more so the finer they are. Drawn antialiased, their
+opacity is lowered by as much: by ρ = √(det A Aᵀ / det(A Aᵀ + 0.3 I)), which keeps each footprint's mass (the
+2D Mip filter of Mip-Splatting, Yu et al., CVPR 2024).
 """
 
 # ruff: noqa: PLR0915, PLR0917 - a kernel takes its arrays one by one, and reads best in one piece
@@ -31,10 +35,10 @@ FARTHEST = F(1e9)
 # A quaternion as short as this has no direction.
 SHORTEST_QUATERNION = F(1e-12)
 
-# A footprint, one row a Gaussian. The conic is the inverse covariance, pixels⁻². The ellipse outside
-# which alpha is below the cut lies in a box of half size `reach` around the centre, pixels. At dx from the
-# centre it spans dy = lean·dx ± spread·√(reach_x² - dx²); its lowest point is at dx = tip, its highest
-# at dx = -tip.
+# A footprint, one row a Gaussian. Its conic is the inverse covariance, pixels⁻²; its opacity the Gaussian's,
+# times ρ where drawn antialiased. The ellipse outside which alpha is below the cut lies in a box of half size
+# `reach` around the centre, pixels. At dx from the centre it spans dy = lean·dx ± spread·√(reach_x² - dx²);
+# its lowest point is at dx = tip, its highest at dx = -tip.
 FOOTPRINT = np.dtype(
     {
         "names": [
@@ -118,7 +122,9 @@ def _set_axes(lens, view, slope_x, slope_y, inverse_z, rotation, scale, world_to
 
 
 @kernel()
-def project(first, end, means, quats, scales, opacities, view, lens, alpha_cut, footprints, radii):
+def project(
+    first, end, means, quats, scales, opacities, view, lens, alpha_cut, antialiased, footprints, radii
+):
     """Fills rows `first` to `end` of `footprints` (FOOTPRINT, without colours) and `radii` (int32).
 
     A radius of 0 marks what is not drawn: behind the camera, off the image, everywhere fainter than
@@ -150,9 +156,14 @@ def project(first, end, means, quats, scales, opacities, view, lens, alpha_cut, 
         cross_x = axes[0, 1] * axes[1, 2] - axes[0, 2] * axes[1, 1]
         cross_y = axes[0, 2] * axes[1, 0] - axes[0, 0] * axes[1, 2]
         cross_z = axes[0, 0] * axes[1, 1] - axes[0, 1] * axes[1, 0]
-        determinant = cross_x**2 + cross_y**2 + cross_z**2 + BLUR * (xx + yy) + BLUR * BLUR
+        sharp = cross_x**2 + cross_y**2 + cross_z**2
+        determinant = sharp + BLUR * (xx + yy) + BLUR * BLUR
         xx += BLUR
         yy += BLUR
+        if antialiased:
+            opacity *= math.sqrt(sharp / determinant)
+            if not opacity >= alpha_cut:
+                continue
         # alpha = opacity · exp(-½ d²) falls to the cut at d² = 2 ln(opacity / cut).
         cut_squared = F(2) * math.log(opacity / alpha_cut)
         reach_x, reach_y = math.sqrt(cut_squared * xx), math.sqrt(cut_squared * yy)
@@ -181,8 +192,9 @@ def project(first, end, means, quats, scales, opacities, view, lens, alpha_cut, 
 
 @kernel()
 def project_backward(
-    first, end, drawn, means, quats, scales, view, lens, footprints, gradients, to_means, to_quats, to_scales
-):
+    first, end, drawn, means, quats, scales, opacities, view, lens, antialiased, footprints, gradients,
+    to_means, to_quats, to_scales, to_opacities,
+):  # fmt: skip
     """From `gradients` of footprints `first` to `end` to those of the Gaussians `drawn[first:end]`.
 
     `footprints` and `gradients` have a row for each of `drawn`; `to_*` one for each Gaussian.
@@ -213,6 +225,23 @@ def project_backward(
         to_xx = -(left_xx * a + left_xy * b)
         to_xy = -(left_xx * b + left_xy * c)
         to_yy = -(left_yx * b + left_yy * c)
+        to_opacities[i] = gradient.opacity
+        if antialiased:
+            # With e the blur and D the blurred determinant, D² ∂(ρ²)/∂xx = e (yy² + e yy + xy²), without a
+            # difference of nearly equal numbers, and D² ∂(ρ²)/∂xy = -e xy (xx + yy + e) for each entry.
+            compensation = footprint.opacity / opacities[i]
+            to_opacities[i] *= compensation
+            xx, xy, yy = F(0), F(0), F(0)
+            for k in range(3):
+                xx += axes[0, k] * axes[0, k]
+                xy += axes[0, k] * axes[1, k]
+                yy += axes[1, k] * axes[1, k]
+            inverse_determinant = c / (xx + BLUR)
+            to_square = gradient.opacity * opacities[i] / (F(2) * compensation) * BLUR
+            to_square *= inverse_determinant * inverse_determinant
+            to_xx += to_square * (yy * yy + BLUR * yy + xy * xy)
+            to_xy -= to_square * xy * (xx + yy + BLUR)
+            to_yy += to_square * (xx * xx + BLUR * xx + xy * xy)
         # Σ = A Aᵀ + blur, so dL/dA = 2 (dL/dΣ) A.
         for k in range(3):
             to_axes[0, k] = F(2) * (to_xx * axes[0, k] + to_xy * axes[1, k])

@@ -64,6 +64,7 @@ def rasterize(
     *,
     sh_degree: int,
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    antialiased: bool = False,
 ) -> Rasterization:
     """Draws N Gaussians as one camera sees them; differentiable by the first five arguments.
 
@@ -80,6 +81,9 @@ def rasterize(
         world_to_camera: (4, 4) rigid; the camera looks along z, y points down.
         intrinsics: (3, 3), pixels; the first pixel's centre is (0.5, 0.5).
         sh_degree: 0 to 3.
+        antialiased: let the blur take from a footprint's opacity what it adds to its area: Mip-Splatting's 2D
+            filter (Yu et al., CVPR 2024). Viewers draw without unless they are told, and a splat that was
+            trained with it then looks thicker and hazier than it is, so it is off by default.
 
     Raises:
         ValueError: when shapes, types or devices don't fit.
@@ -90,10 +94,12 @@ def rasterize(
         from spaceport_render.gsplat_rasterizer import rasterize_with_gsplat  # noqa: PLC0415 - compiles CUDA
 
         image, alpha, radii, mean_gradients = rasterize_with_gsplat(
-            *arguments, sh_degree=sh_degree, background=background
+            *arguments, sh_degree=sh_degree, background=background, antialiased=antialiased
         )
         return Rasterization(image, alpha, radii, lambda: MeanGradients(*mean_gradients()))
-    return _rasterize_with_numba(*arguments, sh_degree=sh_degree, background=background)
+    return _rasterize_with_numba(
+        *arguments, sh_degree=sh_degree, background=background, antialiased=antialiased
+    )
 
 
 def _rasterize_with_numba(
@@ -109,9 +115,10 @@ def _rasterize_with_numba(
     *,
     sh_degree: int,
     background: tuple[float, float, float],
+    antialiased: bool,
 ) -> Rasterization:
     viewpoint = Viewpoint.of(world_to_camera.detach().numpy(), intrinsics.detach().numpy(), width, height)
-    call = _Call(viewpoint, sh_degree, np.array(background, np.float32))
+    call = _Call(viewpoint, sh_degree, np.array(background, np.float32), antialiased)
     image, alpha, radii = _NumbaRasterization.apply(means, quats, scales, opacities, sh, call)
     return Rasterization(image, alpha, radii, call.mean_gradients)
 
@@ -119,10 +126,13 @@ def _rasterize_with_numba(
 class _Call:
     """One rasterization's settings, and the place where its backward pass leaves the 2D gradients."""
 
-    def __init__(self, viewpoint: Viewpoint, sh_degree: int, background: np.ndarray) -> None:
+    def __init__(
+        self, viewpoint: Viewpoint, sh_degree: int, background: np.ndarray, antialiased: bool
+    ) -> None:
         self.viewpoint = viewpoint
         self.sh_degree = sh_degree
         self.background = background
+        self.antialiased = antialiased
         self.gradients: SplatGradients | None = None
 
     def mean_gradients(self) -> MeanGradients:
@@ -139,7 +149,7 @@ class _NumbaRasterization(torch.autograd.Function):
         ctx: Any, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, sh: Tensor, call: _Call
     ) -> tuple[Tensor, Tensor, Tensor]:
         splats = _splats(means, quats, scales, opacities, sh)
-        drawing = draw(splats, call.viewpoint, call.sh_degree, call.background)
+        drawing = draw(splats, call.viewpoint, call.sh_degree, call.background, antialiased=call.antialiased)
         # Kept by torch, so that changing a parameter before backward() is an error, not a wrong gradient.
         ctx.save_for_backward(means, quats, scales, opacities, sh)
         ctx.drawing, ctx.call = drawing, call
@@ -161,6 +171,7 @@ class _NumbaRasterization(torch.autograd.Function):
             call.background,
             as_kernels_take(to_image.numpy()),
             as_kernels_take(to_alpha.numpy()),
+            antialiased=call.antialiased,
         )
         call.gradients = gradients
         of = (gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh)

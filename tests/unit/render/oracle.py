@@ -23,6 +23,7 @@ def rasterize_by_definition(
     *,
     sh_degree: int,
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    antialiased: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(image (H, W, 3), alpha (H, W), means2d (N, 2)); differentiable by everything, means2d included."""
     view, lens = world_to_camera.double(), intrinsics.double()
@@ -30,7 +31,10 @@ def rasterize_by_definition(
     means2d = in_camera[:, :2] / in_camera[:, 2:] * torch.stack([lens[0, 0], lens[1, 1]]) + lens[:2, 2]
     if means2d.requires_grad:
         means2d.retain_grad()
-    covariances = _covariances2d(in_camera, quats, scales, view, lens, width, height)
+    sharp = _covariances2d(in_camera, quats, scales, view, lens, width, height)
+    covariances = sharp + 0.3 * torch.eye(2, dtype=torch.float64)
+    if antialiased:
+        opacities = opacities * (torch.linalg.det(sharp) / torch.linalg.det(covariances)).sqrt()
     conics = torch.linalg.inv(covariances)
     directions = means - (-view[:3, :3].T @ view[:3, 3])
     basis = _basis(torch.nn.functional.normalize(directions, dim=1), sh_degree)
@@ -88,7 +92,7 @@ def _covariances2d(
         ],
         -2,
     )
-    return jacobians @ covariances @ jacobians.mT + 0.3 * torch.eye(2, dtype=torch.float64)
+    return jacobians @ covariances @ jacobians.mT
 
 
 def _basis(directions: Tensor, degree: int) -> Tensor:

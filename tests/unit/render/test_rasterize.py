@@ -74,8 +74,10 @@ def difference(ours: Tensor, expected: Tensor) -> float:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_image_and_gradients_are_those_of_the_definition(degree, seed):
+@pytest.mark.parametrize(
+    ("degree", "antialiased"), [(0, False), (1, True), (2, False), (3, False), (3, True)]
+)
+def test_image_and_gradients_are_those_of_the_definition(degree, antialiased, seed):
     width, height = 70, 45  # no multiples of the tiles' 16 pixels
     view, lens = camera(width, height)
     cloud = with_special_cases(splats(120, seed))
@@ -87,11 +89,10 @@ def test_image_and_gradients_are_those_of_the_definition(degree, seed):
         torch.randn(height, width, generator=rng),
     )
 
-    result = rasterize(*ours.values(), view, lens, width, height, sh_degree=degree, background=BACKGROUND)
+    mode = {"sh_degree": degree, "background": BACKGROUND, "antialiased": antialiased}
+    result = rasterize(*ours.values(), view, lens, width, height, **mode)
     ((result.image * image_weights).sum() + (result.alpha * alpha_weights).sum()).backward()
-    image, alpha, means2d = rasterize_by_definition(
-        *exact.values(), view, lens, width, height, sh_degree=degree, background=BACKGROUND
-    )
+    image, alpha, means2d = rasterize_by_definition(*exact.values(), view, lens, width, height, **mode)
     ((image * image_weights).sum() + (alpha * alpha_weights).sum()).backward()
 
     assert (result.image - image).abs().max() < 1e-3
@@ -208,6 +209,28 @@ def test_absolute_mean_gradients_do_not_cancel():
     signed, absolute = result.mean_gradients()
     assert (absolute >= signed.abs()).all()
     assert (absolute > 5 * signed.abs()).any()  # moving as a whole hardly changes the sum
+
+
+@pytest.mark.parametrize("size", [0.2, 0.5, 1.0])
+def test_antialiased_keeps_the_mass_of_what_is_finer_than_a_pixel(size):
+    # Given a Gaussian that measures `size` pixels, somewhere in an image
+    view, lens = torch.eye(4), torch.tensor([[40.0, 0, 20.3], [0, 40.0, 15.1], [0, 0, 1]])
+    one = {name: value[:1] for name, value in splats(1, 0).items()}
+    one["means"][:] = torch.tensor([0.0, 0.0, 10.0])
+    one["scales"][:] = size * 10.0 / 40.0
+    one["opacities"][:] = 0.9
+
+    # When it is drawn in both ways
+    hidden = {
+        antialiased: rasterize(*one.values(), view, lens, 40, 30, sh_degree=0, antialiased=antialiased).alpha
+        for antialiased in (False, True)
+    }
+
+    # Then what it hides is its opacity times its own area (less what falls below the cut of 1/255), and in
+    # classic mode times the blurred area
+    mass = 0.9 * 2 * math.pi * size**2
+    assert float(hidden[True].sum()) == pytest.approx(mass, rel=0.1)
+    assert float(hidden[False].sum()) == pytest.approx(mass * (1 + 0.3 / size**2), rel=0.1)
 
 
 def test_changing_a_parameter_in_place_before_backward_is_an_error():
