@@ -16,11 +16,10 @@ from pathlib import Path
 from spaceport.errors import UserError
 from spaceport_compressor.viewer_camera import (
     InitialView,
-    opening_camera,
     photo_camera,
     viewing_distance,
 )
-from spaceport_render.camera import Camera
+from spaceport_render.camera import Camera, widest_view
 from spaceport_render.gaussians import Gaussians
 
 # What the package's self-contained page is made of, relative to the package, and its name in the bundle.
@@ -53,7 +52,7 @@ def write_viewer(
         shutil.copyfile(source, folder / name)
     (folder / "index.html").write_text(_page(title), encoding="utf-8")
     photos = {camera.name: photo_camera(camera, viewing_distance(camera, gaussians)) for camera in cameras}
-    opening = photos[opening_camera(cameras, gaussians).name]
+    opening = photos[widest_view(cameras, gaussians.means).name]
     (folder / "settings.json").write_text(json.dumps(_settings(opening.initial)))
     (folder / "cameras.json").write_text(
         json.dumps({"cameras": {name: photo.model_dump() for name, photo in photos.items()}})

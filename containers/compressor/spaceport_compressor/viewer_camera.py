@@ -7,14 +7,12 @@ The page turns the model by the same quarter turn about x. Cameras of the viewer
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy.spatial.transform import Rotation
 
-from spaceport_compressor.viewing import camera_sees
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 
@@ -81,14 +79,9 @@ def photo_camera(camera: Camera, distance: float) -> PhotoCamera:
     )
 
 
-def opening_camera(cameras: Sequence[Camera], gaussians: Gaussians) -> Camera:
-    """The camera to open the model with: the one that sees most of it (the first of equals)."""
-    return max(cameras, key=lambda camera: int(camera_sees(camera, gaussians.means).sum()))
-
-
 def viewing_distance(camera: Camera, gaussians: Gaussians) -> float:
     """How far ahead of `camera` the surface is, metres: the median depth of the solid Gaussians it sees."""
-    seen = camera_sees(camera, gaussians.means)
+    seen = camera.sees(gaussians.means)
     depth = gaussians.means @ camera.world_to_camera[2, :3] + camera.world_to_camera[2, 3]
     solid = seen & (gaussians.opacities > SOLID)
     for chosen in (solid, seen):

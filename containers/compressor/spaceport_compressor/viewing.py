@@ -49,7 +49,7 @@ def viewing_of(gaussians: Gaussians, cameras: Sequence[Camera], weights: NDArray
     sums = np.zeros((len(gaussians), coefficients))
     squares = np.zeros((coefficients, coefficients))
     for camera in cameras[::step]:
-        seen = np.flatnonzero(camera_sees(camera, gaussians.means))
+        seen = np.flatnonzero(camera.sees(gaussians.means))
         values = _harmonics_towards(gaussians.means[seen], camera, gaussians.sh_degree)
         counts[seen] += 1
         sums[seen] += values
@@ -61,15 +61,6 @@ def viewing_of(gaussians: Gaussians, cameras: Sequence[Camera], weights: NDArray
     if scale <= 0:
         return Viewing(means, np.eye(coefficients))
     return Viewing(means, varying / scale + UNSEEN_SHARE * np.eye(coefficients))
-
-
-def camera_sees(camera: Camera, points: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which of `points` (N, 3) fall into the photo, (N,)."""
-    x, y, depth = (points @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]).T
-    ahead = depth > 0
-    safe = np.where(ahead, depth, 1.0)
-    across, down = camera.fx * x / safe + camera.cx, camera.fy * y / safe + camera.cy
-    return ahead & (across >= 0) & (across < camera.width) & (down >= 0) & (down < camera.height)
 
 
 def _harmonics_towards(points: NDArray[np.floating], camera: Camera, degree: int) -> NDArray[np.float64]:

@@ -17,20 +17,38 @@ MIN_SIDE = 16  # pixels; SSIM's window is 11 wide
 
 
 @dataclass(frozen=True)
-class Photo:
-    """One photo at one size, with its camera as the rasterizer takes it.
+class Vantage:
+    """A camera as the rasterizer takes it.
 
     Attributes:
-        camera: the view, in pixels of this size.
-        pixels: (H, W, 3) uint8.
+        camera: the view, in pixels of the picture's size.
         world_to_camera: (4, 4) float32.
         intrinsics: (3, 3) float32.
     """
 
     camera: Camera
-    pixels: Tensor
     world_to_camera: Tensor
     intrinsics: Tensor
+
+    @classmethod
+    def of_camera(cls, camera: Camera, device: torch.device) -> Vantage:
+        """`camera` on `device`, without any photo."""
+        return Vantage(
+            camera,
+            torch.tensor(camera.world_to_camera, dtype=torch.float32, device=device),
+            torch.tensor(camera.intrinsics, dtype=torch.float32, device=device),
+        )
+
+
+@dataclass(frozen=True)
+class Photo(Vantage):
+    """One photo at one size, and where it was taken.
+
+    Attributes:
+        pixels: (H, W, 3) uint8.
+    """
+
+    pixels: Tensor
 
     @property
     def name(self) -> str:
@@ -43,12 +61,9 @@ class Photo:
 
     @classmethod
     def of_view(cls, view: View, device: torch.device) -> Photo:
-        return cls(
-            camera=view.camera,
-            pixels=torch.tensor(view.pixels, device=device),
-            world_to_camera=torch.tensor(view.camera.world_to_camera, dtype=torch.float32, device=device),
-            intrinsics=torch.tensor(view.camera.intrinsics, dtype=torch.float32, device=device),
-        )
+        at = Vantage.of_camera(view.camera, device)
+        pixels = torch.tensor(view.pixels, device=device)
+        return Photo(at.camera, at.world_to_camera, at.intrinsics, pixels)
 
 
 class PhotoPyramid:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spaceport_gaussian.photos import Photo
+from spaceport_gaussian.photos import Vantage
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.rasterize import Rasterization, rasterize
 
@@ -79,8 +79,8 @@ class Splat:
     def max_sh_degree(self) -> int:
         return math.isqrt(self.sh_rest.shape[1] + 1) - 1
 
-    def render(self, photo: Photo, sh_degree: int | None = None) -> Rasterization:
-        """The splat seen by the camera of `photo`, with SH bands up to `sh_degree` (default: all)."""
+    def render(self, at: Vantage, sh_degree: int | None = None) -> Rasterization:
+        """The splat seen from `at` (a photo's, say), with SH bands up to `sh_degree` (default: all)."""
         degree = self.max_sh_degree if sh_degree is None else min(sh_degree, self.max_sh_degree)
         # Bands above the degree are cut off, so that no time goes into their zero gradients.
         bands = (self.sh_dc, self.sh_rest[:, : (degree + 1) ** 2 - 1]) if degree else (self.sh_dc,)
@@ -90,10 +90,10 @@ class Splat:
             self.scales,
             self.opacities,
             torch.cat(bands, dim=1),
-            photo.world_to_camera,
-            photo.intrinsics,
-            photo.camera.width,
-            photo.camera.height,
+            at.world_to_camera,
+            at.intrinsics,
+            at.camera.width,
+            at.camera.height,
             sh_degree=degree,
             background=BACKGROUND,
             antialiased=self.antialiased,

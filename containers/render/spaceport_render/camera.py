@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +46,14 @@ class Camera:
         in_camera = homogeneous @ np.linalg.inv(self.intrinsics).T * depths[:, None]
         return (in_camera - self.world_to_camera[:3, 3]) @ self.world_to_camera[:3, :3]
 
+    def sees(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which of `points` (N, 3) fall into the picture, (N,)."""
+        x, y, depth = (points @ self.world_to_camera[:3, :3].T + self.world_to_camera[:3, 3]).T
+        ahead = depth > 0
+        safe = np.where(ahead, depth, 1.0)
+        across, down = self.fx * x / safe + self.cx, self.fy * y / safe + self.cy
+        return ahead & (across >= 0) & (across < self.width) & (down >= 0) & (down < self.height)
+
     def resized(self, width: int, height: int) -> Camera:
         """The same view in `width` × `height` pixels."""
         across, down = width / self.width, height / self.height
@@ -57,3 +66,8 @@ class Camera:
             cx=self.cx * across,
             cy=self.cy * down,
         )
+
+
+def widest_view(cameras: Sequence[Camera], points: NDArray[np.floating]) -> Camera:
+    """The camera that sees most of `points` (N, 3), the first of equals: it shows what a scene is."""
+    return max(cameras, key=lambda camera: int(camera.sees(points).sum()))

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from spaceport.errors import UserError
 from spaceport_compressor.viewer_bundle import write_viewer
-from spaceport_compressor.viewer_camera import opening_camera, photo_camera, viewing_distance
-from spaceport_render.camera import Camera
+from spaceport_compressor.viewer_camera import photo_camera, viewing_distance
+from spaceport_render.camera import Camera, widest_view
 
 
 def camera_at(name, position, rotation, **intrinsics) -> Camera:
@@ -78,7 +78,7 @@ class TestWhereToLook:
         away = camera_at("away", (0, 300, 5), LOOKING_NORTH)
         over = camera_at("over", (0, 0, 70), LOOKING_DOWN_TOP_EAST)
         edge = camera_at("edge", (60, 60, 70), LOOKING_DOWN_TOP_EAST)
-        assert opening_camera([away, edge, over], land).name == "over"
+        assert widest_view([away, edge, over], land.means).name == "over"
 
     def test_the_ground_is_as_far_as_it_is(self, make_gaussians):
         over = camera_at("over", (0, 0, 70), LOOKING_DOWN_TOP_EAST)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spaceport_compressor.viewing import CONSTANT, camera_sees, harmonics, viewing_of
+from spaceport_compressor.viewing import CONSTANT, harmonics, viewing_of
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.render import render
@@ -44,7 +44,7 @@ def test_means_are_over_the_photos_that_saw_the_gaussian(make_gaussians):
     model = make_gaussians(400)
     cameras = [looking_down(-40, 0), looking_down(40, 0)]
     means = viewing_of(model, cameras, np.ones(400)).means
-    sees = np.stack([camera_sees(camera, model.means) for camera in cameras])
+    sees = np.stack([camera.sees(model.means) for camera in cameras])
     # Who was seen once has that photo's direction, who was never seen has none
     once = np.flatnonzero(sees[0] & ~sees[1])[0]
     direction = model.means[once] - cameras[0].position

@@ -25,7 +25,7 @@ from spaceport_compressor.report_page.pictures import (
 from spaceport_compressor.report_page.plan_view import plan_view
 from spaceport_compressor.report_page.survey import control_words, lenses, phases
 from spaceport_compressor.report_page.verdict import figures, verdict
-from spaceport_compressor.viewer_camera import opening_camera
+from spaceport_render.camera import widest_view
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.scene import View
 
@@ -54,7 +54,7 @@ def write_report_page(path: Path, material: Material) -> None:
     """Write the page to `path`; PublishResult puts the times in later."""
     quality, delivered = material.quality, material.delivered
     cameras = [view.camera for view in material.views]
-    opening = opening_camera(cameras, delivered)
+    opening = widest_view(cameras, delivered.means)
     judged = judge(delivered, material.judged_views)
     control = quality.georef.control if quality.georef else None
     style = _resource("page.css")

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaceport_compressor.report_page.pictures import Picture, webp
-from spaceport_compressor.viewing import camera_sees
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.render import render
@@ -102,7 +101,7 @@ def plan_view(
     seen = np.zeros(len(delivered), bool)
     for camera in cameras:
         if camera.name not in held_out:
-            seen |= camera_sees(camera, delivered.means)
+            seen |= camera.sees(delivered.means)
     positions = np.array([camera.position for camera in cameras])
     frame = _frame_around(delivered.means[seen], positions)
     return PlanView(
