@@ -70,6 +70,9 @@ class TuningRequest(BaseModel):
     antialiased: bool | None = Field(
         None, description="train with Mip-Splatting's 2D filter; viewers must then draw with it, too"
     )
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="share of the Gaussians left out of an iteration at the end; 0: none"
+    )
     holdout: int | None = Field(
         None, ge=0, le=1000, description="hold out every n-th photo; 0 = none; unset = 8 from 24 photos on"
     )
@@ -108,6 +111,7 @@ class Tuning(BaseModel):
     max_gaussians: int = 200_000
     sh_degree: int = 3
     antialiased: bool = False
+    dropout: float = 0.0
     holdout: int | None = None
     seed: int = 0
 

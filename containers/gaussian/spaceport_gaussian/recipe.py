@@ -8,6 +8,7 @@ from spaceport.tuning import Tuning
 from spaceport_gaussian.optimisation import LearningRates
 from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl, OpacityReset
 from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
+from spaceport_gaussian.policies.dropout import GaussianDropout
 from spaceport_gaussian.policies.harmonics import HarmonicsRamp
 from spaceport_gaussian.policies.policy import Adjustment, Densification, SplatEdit
 from spaceport_gaussian.policies.regularisation import Regularisation
@@ -48,6 +49,7 @@ class Recipe:
     initial_opacity: float = 0.1  # Kerbl et al. 2023
     ssim_weight: float = 0.2  # Kerbl et al. 2023: 0.8 L1 + 0.2 (1 - SSIM)
     antialiased: bool = False
+    dropout: GaussianDropout | None = None
 
 
 # Few enough to leave densification its room: with 0.25 renders have less detail, held-out PSNR is the same
@@ -123,4 +125,5 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         seeding=GapSeeding(),
         initial_opacity=0.5,  # Kheradmand et al. 2024: seeds cover the photos, little lies behind them
         antialiased=tuning.antialiased,
+        dropout=GaussianDropout(tuning.dropout, tuning.seed) if tuning.dropout else None,
     )

@@ -79,8 +79,17 @@ class Splat:
     def max_sh_degree(self) -> int:
         return math.isqrt(self.sh_rest.shape[1] + 1) - 1
 
-    def render(self, at: Vantage, sh_degree: int | None = None) -> Rasterization:
-        """The splat seen from `at` (a photo's, say), with SH bands up to `sh_degree` (default: all)."""
+    def render(
+        self, at: Vantage, sh_degree: int | None = None, *, opacity_factors: Tensor | None = None
+    ) -> Rasterization:
+        """The splat seen from `at` (a photo's, say), with SH bands up to `sh_degree` (default: all).
+
+        Args:
+            opacity_factors: (N,) what the opacities are multiplied by; none gets higher than 1.
+        """
+        opacities = self.opacities
+        if opacity_factors is not None:
+            opacities = (opacities * opacity_factors).clamp(max=1.0)
         degree = self.max_sh_degree if sh_degree is None else min(sh_degree, self.max_sh_degree)
         # Bands above the degree are cut off, so that no time goes into their zero gradients.
         bands = (self.sh_dc, self.sh_rest[:, : (degree + 1) ** 2 - 1]) if degree else (self.sh_dc,)
@@ -88,7 +97,7 @@ class Splat:
             self.means,
             self.quats,
             self.scales,
-            self.opacities,
+            opacities,
             torch.cat(bands, dim=1),
             at.world_to_camera,
             at.intrinsics,

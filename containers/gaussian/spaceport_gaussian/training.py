@@ -154,7 +154,7 @@ def train(
         degree = recipe.harmonics.degree_at(progress)
         photo = photos.at(scale)[run.next_photo(len(photos))]
 
-        render = run.splat.render(photo, degree)
+        render = run.splat.render(photo, degree, opacity_factors=dropout_factors(run, recipe))
         target = photo.target
         l1 = (render.image - target).abs().mean()
         structure = ssim_loss(render.image, target)
@@ -180,6 +180,14 @@ def train(
                 sh_degree=degree,
             ),
         )
+
+
+def dropout_factors(run: TrainingRun, recipe: Recipe) -> Tensor | None:
+    """(N,) what this iteration multiplies the opacities by, where the recipe drops Gaussians."""
+    if recipe.dropout is None:
+        return None
+    progress = run.iterations / recipe.stopping.max_iterations
+    return recipe.dropout.factors(len(run.splat), run.iterations, progress, run.splat.means.device)
 
 
 def let_policies_act(run: TrainingRun, recipe: Recipe, photos: Sequence[Photo], sh_degree: int) -> None:
