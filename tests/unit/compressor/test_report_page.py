@@ -165,7 +165,7 @@ def test_every_number_of_the_contract_is_told():
     elsewhere = {  # lists, and what only the end knows: each has a part of the page to itself
         "photos.refused", "photos.warned", "photos.unregistered", "sfm.other_models", "sfm.lenses",
         "sfm.phases", "georef.control.used", "georef.control.check", "georef.control.rejected", "advice",
-        "training.holdout", "stages", "total_seconds",
+        "training.holdout", "training.views", "stages", "total_seconds",
     }  # fmt: skip
     told = {meaning.path for group in MEANINGS.values() for meaning in group}
     assert told == set(leaves(QualityReport)) - elsewhere
@@ -182,6 +182,17 @@ def test_a_measured_job_is_told_as_it_is(write):
     assert ABSENT not in page
     assert "0.00 dB" in text
     assert "-0.00" not in text
+
+
+def test_what_exposure_explains_and_the_speed_are_told_where_they_were_measured(write):
+    told = quality()
+    measured = {"psnr_holdout_corrected": 18.6, "ssim_train": 0.612, "fps": 113.4}
+    newer = told.model_copy(update={"training": told.training.model_copy(update=measured)})
+
+    assert "exposure forgiven" not in write(told)  # an older trainer's report
+    page = write(newer)
+    for words in ("exposure forgiven", "18.60 dB", "0.612", "113.4 pictures a second"):
+        assert words in page
 
 
 def test_without_holdout_it_says_so_and_how_to_measure(write):

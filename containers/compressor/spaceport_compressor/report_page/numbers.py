@@ -193,6 +193,15 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             "error; aerial scenes reach 22 to 27, below 18 is a blur",
         ),
         Meaning(
+            "training.psnr_holdout_corrected",
+            "PSNR, held-out photos, exposure forgiven",
+            _db,
+            "after each picture’s colours were fitted to its photo’s by one linear map: far above the value "
+            "before it means that photos differ in exposure or white balance. It has looked at the photos: "
+            "compare it only with its like",
+            rare=True,
+        ),
+        Meaning(
             "training.ssim_holdout",
             "SSIM, held-out photos",
             _decimals(3),
@@ -217,6 +226,13 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             "on up to 8 of the photos it learnt from. It flatters: far above the held-out value means that "
             "the photos were learnt by heart",
         ),
+        Meaning(
+            "training.ssim_train",
+            "SSIM, training photos",
+            _decimals(3),
+            "on the same photos it learnt from, and flatters as much",
+            rare=True,
+        ),
     ),
     "Training": (
         Meaning("training.iterations", "Iterations", _count, "one photo looked at each"),
@@ -232,6 +248,13 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
         Meaning("training.peak_memory_bytes", "Most memory", size, "of the GPU where there is one"),
         Meaning("training.device", "Trained on", str),
         Meaning("training.rasterizer", "Rasterizer", str),
+        Meaning(
+            "training.fps",
+            "Speed of drawing",
+            _decimals(1, " pictures a second"),
+            "on that device, as large as the training photos; a viewer’s GPU has its own speed",
+            rare=True,
+        ),
         Meaning("training.preset", "Preset", str),
     ),
     "Delivered file": (
