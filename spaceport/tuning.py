@@ -73,6 +73,10 @@ class TuningRequest(BaseModel):
     dropout: float | None = Field(
         None, ge=0, lt=1, description="share of the Gaussians left out of an iteration at the end; 0: none"
     )
+    mse_weight: float | None = Field(
+        None, ge=0, le=1, description="share of squared differences in the pixels' loss; 0: absolute only"
+    )
+    robust: bool | None = Field(None, description="less weight for what moves between photos")
     holdout: int | None = Field(
         None, ge=0, le=1000, description="hold out every n-th photo; 0 = none; unset = 8 from 24 photos on"
     )
@@ -112,6 +116,8 @@ class Tuning(BaseModel):
     sh_degree: int = 3
     antialiased: bool = False
     dropout: float = 0.0
+    mse_weight: float = 0.0
+    robust: bool = False
     holdout: int | None = None
     seed: int = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spaceport.tuning import Tuning
+from spaceport_gaussian.losses import OutlierWeights, PhotometricLoss
 from spaceport_gaussian.optimisation import LearningRates
 from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl, OpacityReset
 from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
@@ -38,6 +39,7 @@ class Recipe:
     resolution: ResolutionSchedule
     harmonics: HarmonicsRamp
     rates: LearningRates
+    loss: PhotometricLoss
     regularisation: Regularisation
     stopping: StoppingRules
     max_gaussians: int
@@ -47,7 +49,6 @@ class Recipe:
     dense_share: float | None = None
     seeding: GapSeeding | None = None
     initial_opacity: float = 0.1  # Kerbl et al. 2023
-    ssim_weight: float = 0.2  # Kerbl et al. 2023: 0.8 L1 + 0.2 (1 - SSIM)
     antialiased: bool = False
     dropout: GaussianDropout | None = None
 
@@ -95,6 +96,7 @@ def plain_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         resolution=constant_resolution(),
         harmonics=HarmonicsRamp(tuning.sh_degree, every=1 / 30),
         rates=LearningRates(),
+        loss=PhotometricLoss(),
         regularisation=Regularisation(),
         stopping=StoppingRules(tuning.max_iterations, target_psnr=None, patience=None),
         max_gaussians=max_gaussians,
@@ -115,6 +117,9 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         rates=LearningRates(),
         max_gaussians=max_gaussians,
         densification=BudgetedDensification(max_gaussians),
+        loss=PhotometricLoss(
+            mse_weight=tuning.mse_weight, outliers=OutlierWeights() if tuning.robust else None
+        ),
         regularisation=Regularisation(opacity=0.01, scale=0.01),  # Kheradmand et al. 2024
         stopping=StoppingRules(
             tuning.max_iterations,

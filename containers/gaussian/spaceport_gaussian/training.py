@@ -18,7 +18,6 @@ from spaceport_gaussian.policies.stopping import Plateau, StoppedBy, reason_to_s
 from spaceport_gaussian.recipe import Recipe
 from spaceport_gaussian.splat import Splat
 from spaceport_render.holdout import fixed_subset
-from spaceport_render.ssim_loss import ssim_loss
 
 
 @dataclass(frozen=True)
@@ -156,9 +155,7 @@ def train(
 
         render = run.splat.render(photo, degree, opacity_factors=dropout_factors(run, recipe))
         target = photo.target
-        l1 = (render.image - target).abs().mean()
-        structure = ssim_loss(render.image, target)
-        loss = (1 - recipe.ssim_weight) * l1 + recipe.ssim_weight * structure
+        loss = recipe.loss(render.image, target, progress)
         (loss + recipe.regularisation.loss(run.splat, render.radii > 0, run.extent)).backward()
         if recipe.densification is not None:
             run.pull.observe(render, photo, absolute=recipe.densification.absolute_pull)
