@@ -73,6 +73,14 @@ class TuningRequest(BaseModel):
     dropout: float | None = Field(
         None, ge=0, lt=1, description="share of the Gaussians left out of an iteration at the end; 0: none"
     )
+    opacity_weight: float | None = Field(
+        None, ge=0, le=10, description="what opacity costs: what no photo needs fades"
+    )
+    scale_weight: float | None = Field(None, ge=0, le=10, description="what size costs")
+    anisotropy_weight: float | None = Field(None, ge=0, le=10, description="what being a needle costs")
+    sh_weight: float | None = Field(
+        None, ge=0, le=10, description="what colour costs that changes with the view"
+    )
     mse_weight: float | None = Field(
         None, ge=0, le=1, description="share of squared differences in the pixels' loss; 0: absolute only"
     )
@@ -116,6 +124,10 @@ class Tuning(BaseModel):
     sh_degree: int = 3
     antialiased: bool = False
     dropout: float = 0.0
+    opacity_weight: float = 0.01  # Kheradmand et al. 2024, as the next
+    scale_weight: float = 0.01
+    anisotropy_weight: float = 0.0
+    sh_weight: float = 0.0
     mse_weight: float = 0.0
     robust: bool = False
     holdout: int | None = None

@@ -120,7 +120,12 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         loss=PhotometricLoss(
             mse_weight=tuning.mse_weight, outliers=OutlierWeights() if tuning.robust else None
         ),
-        regularisation=Regularisation(opacity=0.01, scale=0.01),  # Kheradmand et al. 2024
+        regularisation=Regularisation(
+            opacity=tuning.opacity_weight,
+            scale=tuning.scale_weight,
+            anisotropy=tuning.anisotropy_weight,
+            harmonics=tuning.sh_weight,
+        ),
         stopping=StoppingRules(
             tuning.max_iterations,
             target_psnr=tuning.target_psnr if tuning.psnr_plateau_termination else None,

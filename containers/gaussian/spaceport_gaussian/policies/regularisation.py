@@ -14,16 +14,25 @@ from spaceport_gaussian.splat import Splat
 class Regularisation:
     """Weights of the terms added to the loss; 0 switches a term off.
 
-    After 3DGS as Markov Chain Monte Carlo (Kheradmand et al., NeurIPS 2024): what no photo needs fades
-    and shrinks, and is then taken away. A penalty on needles changed nothing that could be measured.
+    Opacity and scale after 3DGS as Markov Chain Monte Carlo (Kheradmand et al., NeurIPS 2024): what no photo
+    needs fades and shrinks, and is then taken away.
 
     Attributes:
         opacity: of the mean opacity.
         scale: of the mean standard deviation, in scene extents.
+        anisotropy: of how far needles are too slender, on average, after PhysGaussian (Xie et al., CVPR
+            2024). That takes the longest axis by the shortest; here it is by the middle one, for the ground
+            is made of discs, and a disc is no needle.
+        slenderness: the length by breadth that is no needle yet. Roof edges and lane markings want some.
+        harmonics: of the mean square of the view-dependent coefficients: colour that changes with the view
+            must be worth it, else it explains single photos (shadows, exposure) to themselves.
     """
 
     opacity: float = 0.0
     scale: float = 0.0
+    anisotropy: float = 0.0
+    slenderness: float = 5.0
+    harmonics: float = 0.0
 
     def loss(self, splat: Splat, is_seen: Tensor, extent: float) -> Tensor:
         """The sum of the terms, a scalar.
@@ -39,4 +48,15 @@ class Regularisation:
             total = total + self.opacity * (splat.opacities * share).sum()
         if self.scale:
             total = total + self.scale * (splat.scales.mean(dim=1) * share).sum() / extent
+        if self.anisotropy:
+            excess = (slenderness(splat) - self.slenderness).clamp(min=0.0)
+            total = total + self.anisotropy * (excess * share).sum()
+        if self.harmonics and splat.sh_rest.shape[1]:
+            total = total + self.harmonics * (splat.sh_rest.square().mean(dim=(1, 2)) * share).sum()
         return total
+
+
+def slenderness(splat: Splat) -> Tensor:
+    """(N,) each Gaussian's longest axis by its middle one: 1 for discs and balls, much more for needles."""
+    longest, middle, _ = splat.log_scales.sort(dim=1, descending=True).values.unbind(dim=1)
+    return (longest - middle).exp()
