@@ -171,6 +171,14 @@ class ViewNumbers(_Report):
     detail: float
 
 
+class Incident(_Report):
+    """Something that went wrong in training but did not end it: in which iteration, and what was done."""
+
+    iteration: int
+    what: str
+    done: str
+
+
 class TrainingReport(_Report):
     """`metrics.json`. Held-out values are null where no photo was held out.
 
@@ -184,6 +192,7 @@ class TrainingReport(_Report):
             a viewer sees, and can only be compared with others like it.
         views: of the held-out photos, else of the fixed subset.
         fps: pictures a second on `device`, as large as the training photos: 1 / the median time of one.
+        incidents: what went wrong and was mended.
     """
 
     seconds: float
@@ -205,6 +214,7 @@ class TrainingReport(_Report):
     ssim_train: float | None = None
     views: list[ViewNumbers] = Field(default_factory=list)
     fps: float | None = None
+    incidents: list[Incident] = Field(default_factory=list)
 
 
 class DeliveryNumbers(_Report):

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from spaceport.tuning import Tuning
+from spaceport_gaussian.finite import is_finite
 from spaceport_gaussian.recipe import gaussian_budget, recipe_for
 from spaceport_render.scene import Scene
 
 CHECKPOINT = "training.pt"
-FORMAT = 2  # raise it when the meaning of a saved value changes: older files are then not resumed
+FORMAT = 3  # raise it when the meaning of a saved value changes: older files are then not resumed
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +43,14 @@ def fingerprint(scene: Scene, tuning: Tuning) -> str:
 def save(folder: Path, job: str, state: dict[str, Any]) -> None:
     """Write `state` (plain values and tensors) into `folder`; what was there stays until all is written.
 
+    A state that is not finite is not written: nobody could go on from it.
+
     Args:
         job: the fingerprint.
     """
+    if not is_finite(state):
+        logger.warning("no checkpoint is saved: not every value is finite")
+        return
     folder.mkdir(parents=True, exist_ok=True)
     # Always the same name, so that processes which were killed meanwhile leave one such file at most.
     unfinished = folder / f".{CHECKPOINT}"

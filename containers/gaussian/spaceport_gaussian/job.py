@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,9 +17,10 @@ from spaceport_gaussian import checkpoint
 from spaceport_gaussian.initialisation import starting_splat
 from spaceport_gaussian.material import Material, prepare
 from spaceport_gaussian.measuring import measure
+from spaceport_gaussian.recovery import Guard, train_guarded
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.stop_signal import StopSignal
-from spaceport_gaussian.training import TrainingRun, train
+from spaceport_gaussian.training import TrainingRun
 from spaceport_gaussian.training_log import LOG, TrainingLog
 from spaceport_gaussian.watching import PREVIEW, Watching, write_preview
 from spaceport_render import holdout
@@ -57,7 +59,8 @@ def run_job(
 
     Raises:
         UserError: the scene can't be read (`bad_scene`) or is too small (`too_few_photos`,
-            `too_few_points`), or the GPU's memory is (`gpu_too_small`).
+            `too_few_points`), or the memory is (`gpu_too_small`, `machine_too_small`), or what was learnt
+            came to nothing (`training_diverged`).
         Interrupted: where `stop` heard the signal in the loop; a checkpoint holds every iteration then.
     """
     started = time.monotonic()
@@ -67,7 +70,10 @@ def run_job(
     saved = checkpoint.load(folders.checkpoints, job, device)
     if saved is None:
         progress(LOOP_SHARE[0] / 2, "Placing the first Gaussians")
-    run = start(material) if saved is None else restore(material, saved["run"])
+        run = start(material)
+    else:
+        material = material.within(saved["run"]["max_gaussians"])
+        run = restore(material, saved["run"])
     spent_before: float = 0.0 if saved is None else saved["seconds"]
 
     def spent() -> float:
@@ -75,6 +81,10 @@ def run_job(
 
     def save(now: TrainingRun) -> None:
         checkpoint.save(folders.checkpoints, job, {"run": now.state_dict(), "seconds": spent()})
+
+    def last_good() -> dict[str, Any]:
+        good = checkpoint.load(folders.checkpoints, job, device)
+        return start(material).state_dict() if good is None else good["run"]
 
     log = TrainingLog(folders.checkpoints / LOG, resumed_at=run.iterations)
     preview = folders.checkpoints / PREVIEW
@@ -90,7 +100,10 @@ def run_job(
     )
     found = run.iterations
     with stop.noted_while(lambda: run.iterations > found):
-        train(run, material.photos, material.recipe, watcher=watching, stop_requested=stop.is_requested)
+        guard = Guard(last_good, tell=lambda incident: log.write(event="incident", **incident.model_dump()))
+        run, material = train_guarded(
+            run, material, guard, watcher=watching, stop_requested=stop.is_requested
+        )
         save(run)
 
     progress(LOOP_SHARE[1], "Measuring the model")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -28,6 +28,12 @@ class Material:
     recipe: Recipe
     tuning: Tuning
     device: torch.device
+
+    def within(self, max_gaussians: int) -> Material:
+        """The same, with the recipe of a budget of at most `max_gaussians`."""
+        if max_gaussians >= self.recipe.max_gaussians:
+            return self
+        return replace(self, recipe=recipe_for(self.tuning, max_gaussians))
 
 
 def prepare(

@@ -50,6 +50,7 @@ def measure(run: TrainingRun, material: Material, spent: Callable[[], float]) ->
         rasterizer="gsplat" if material.device.type == "cuda" else "numba",
         preset=material.tuning.preset,
         peak_memory_bytes=_peak_memory(material.device),
+        incidents=run.incidents,
         seconds=spent(),
     )
 

@@ -1,47 +1,81 @@
-"""How many Gaussians the device has memory for."""
+"""How many Gaussians there is memory for: on the GPU, or in the container or machine without one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from spaceport.errors import UserError
 from spaceport_gaussian.policies.resolution import SCALES
 from spaceport_gaussian.recipe import LEAST_BUDGET
+from spaceport_render.memory import available_bytes
 from spaceport_render.scene import View
 
-# Parameters, gradients, two moments and the rasterizer's own copies: 59 floats each are 1.2 KB;
-# with what an edit copies, twice that.
-BYTES_PER_GAUSSIAN = 2_400
-MEMORY_SHARE = 0.6  # of what the photos leave; the rest is for images and tile lists
+
+@dataclass(frozen=True)
+class Need:
+    """The bytes that training takes at its peak, beside the photos that it holds.
+
+    Attributes:
+        per_gaussian: parameters, gradients, moments, statistics, and the rasterizer's copies and tile lists.
+        per_pixel: of one photo: its render, loss and their gradients.
+        fixed: the rest.
+    """
+
+    per_gaussian: int
+    per_pixel: int
+    fixed: int
+
+
+# `bench/gpu_training.py`, brighton on an H200 (docs/training.md), peaks less the photos: 1,665 MiB of
+# 1,000,000 Gaussians and 723 MiB of 275,571 in photos of 1.37 Mpx make 1,360 B and 280 B; 113,123 in 0.59 Mpx
+# then are 306 MiB, as measured. Rows with small counts take up to 50 MiB more.
+ON_CUDA = Need(per_gaussian=1_360, per_pixel=280, fixed=50 << 20)
+ON_CPU = Need(per_gaussian=1_360, per_pixel=280, fixed=50 << 20)
+# Scenes differ in how far their Gaussians overlap, allocators in what they lose between blocks.
+MARGIN = 1.25
 PYRAMID_SHARE = sum(scale * scale for scale in SCALES)  # of the photos' bytes, for all sizes of the schedule
 
 
 def affordable_gaussians(wanted: int, views: Sequence[View], device: torch.device) -> int:
-    """`wanted`, or as many as the CUDA device has memory for: fewer Gaussians beat a dead job.
+    """`wanted`, or as many as there is memory for: fewer Gaussians beat a dead job.
 
     Raises:
-        UserError: `gpu_too_small`, where that would be too few to show anything.
+        UserError: `gpu_too_small` or `machine_too_small`, where that would be too few to show anything.
     """
-    if device.type != "cuda":
-        return wanted
-    free, _ = torch.cuda.mem_get_info(device)
-    return gaussians_that_fit(wanted, free, sum(view.pixels.nbytes for view in views))
-
-
-def gaussians_that_fit(wanted: int, free: int, photo_bytes: int) -> int:
-    """`wanted`, or as many as fit into `free` bytes beside photos of `photo_bytes` at full size.
-
-    Raises:
-        UserError: `gpu_too_small`.
-    """
-    fitting = int((free - PYRAMID_SHARE * photo_bytes) * MEMORY_SHARE / BYTES_PER_GAUSSIAN)
+    pixels = max(view.pixels.shape[0] * view.pixels.shape[1] for view in views)
+    photos = sum(view.pixels.nbytes for view in views)
+    free = free_bytes(device)
+    fitting = gaussians_that_fit(free, photos, pixels, ON_CUDA if device.type == "cuda" else ON_CPU)
     if fitting < min(wanted, LEAST_BUDGET):
-        raise UserError(
+        raise too_small(device, free, min(wanted, LEAST_BUDGET))
+    return min(wanted, fitting)
+
+
+def free_bytes(device: torch.device) -> int:
+    """What is left on the GPU, or on the machine or container where `device` is a CPU."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
+
+
+def gaussians_that_fit(free: int, photo_bytes: int, pixels: int, need: Need) -> int:
+    """How many Gaussians fit into `free` bytes beside photos of `photo_bytes` in all and `pixels` each."""
+    left = free / MARGIN - PYRAMID_SHARE * photo_bytes - need.per_pixel * pixels - need.fixed
+    return max(0, int(left / need.per_gaussian))
+
+
+def too_small(device: torch.device, free: int, gaussians: int) -> UserError:
+    """That `free` bytes on `device` do not hold the photos and `gaussians`."""
+    need = f"too little for the photos and {gaussians} Gaussians."
+    if device.type == "cuda":
+        return UserError(
             "gpu_too_small",
-            f"The GPU has {free / 2**20:.0f} MiB free, too little for {photo_bytes / 2**20:.0f} MiB of "
-            f"photos and {min(wanted, LEAST_BUDGET)} Gaussians.",
+            f"The GPU has {free / 2**20:.0f} MiB free, {need}",
             "Use a larger GPU, end what else runs on it, or lower train_max_size.",
         )
-    return min(wanted, fitting)
+    return UserError(
+        "machine_too_small",
+        f"{free / 2**20:.0f} MiB of memory are left here, {need}",
+        "Give the machine or container more memory, end what else runs on it, or lower train_max_size.",
+    )

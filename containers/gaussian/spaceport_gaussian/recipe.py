@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spaceport.tuning import Tuning
 from spaceport_gaussian.losses import OutlierWeights, PhotometricLoss
@@ -20,6 +20,7 @@ from spaceport_gaussian.policies.resolution import (
 )
 from spaceport_gaussian.policies.stopping import StoppingRules
 from spaceport_gaussian.seeding.gaps import GapSeeding
+from spaceport_gaussian.seeding.surround import Surround
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Recipe:
         pruning: take Gaussians away; each acts after densification.
         adjustments: act after the edits, in their order.
         dense_share: of the Gaussians' budget, how many dense seeds a run may start with; None uses none.
-        seeding: fills what then is empty still.
+        seeding: fills what then is empty still in the photos; None leaves it.
+        surround: continues the ground beyond them; None ends it there.
         antialiased: draw with Mip-Splatting's 2D filter, see `rasterize`.
     """
 
@@ -48,9 +50,14 @@ class Recipe:
     adjustments: tuple[Adjustment, ...] = ()
     dense_share: float | None = None
     seeding: GapSeeding | None = None
+    surround: Surround | None = None
     initial_opacity: float = 0.1  # Kerbl et al. 2023
     antialiased: bool = False
     dropout: GaussianDropout | None = None
+
+    def slower(self, share: float) -> Recipe:
+        """The same, with means that move at `share` of their rate."""
+        return replace(self, rates=replace(self.rates, means=share * self.rates.means))
 
 
 # Few enough to leave densification its room: with 0.25 renders have less detail, held-out PSNR is the same
@@ -132,7 +139,8 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
             patience=tuning.plateau_patience if tuning.psnr_plateau_termination else None,
         ),
         dense_share=DENSE_SHARE if tuning.dense_seeds else None,
-        seeding=GapSeeding(),
+        seeding=GapSeeding() if tuning.gap_seeds else None,
+        surround=Surround() if tuning.surround else None,
         initial_opacity=0.5,  # Kheradmand et al. 2024: seeds cover the photos, little lies behind them
         antialiased=tuning.antialiased,
         dropout=GaussianDropout(tuning.dropout, tuning.seed) if tuning.dropout else None,

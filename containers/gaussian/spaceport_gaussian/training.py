@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from spaceport.quality import Incident
 from spaceport_gaussian.evaluation.likeness import mean_psnr, psnr
+from spaceport_gaussian.finite import CHECKS, require_finite
 from spaceport_gaussian.optimisation import Edit, GaussianOptimiser
 from spaceport_gaussian.photos import Photo, PhotoPyramid
 from spaceport_gaussian.policies.policy import Situation
@@ -59,6 +61,9 @@ class TrainingRun:
         order: random numbers of the order of photos.
         waiting: the photos (indices) still to come in this round, last first.
         stopped_by: which rule ended training, once one has.
+        max_gaussians: the budget; less than the recipe's first where memory ran out.
+        caution: the means' rate as a share of the recipe's; less than 1 where values were not finite.
+        incidents: what went wrong so far, and was mended.
     """
 
     splat: Splat
@@ -68,10 +73,13 @@ class TrainingRun:
     extent: float
     draw: torch.Generator
     order: torch.Generator
+    max_gaussians: int
     iterations: int = 0
     plateau: Plateau = field(default_factory=Plateau)
     waiting: list[int] = field(default_factory=list)
     stopped_by: StoppedBy | None = None
+    caution: float = 1.0
+    incidents: list[Incident] = field(default_factory=list)
 
     @classmethod
     def start(cls, splat: Splat, recipe: Recipe, *, extent: float, seed: int) -> TrainingRun:
@@ -85,6 +93,7 @@ class TrainingRun:
             extent=extent,
             draw=torch.Generator().manual_seed(seed),
             order=torch.Generator().manual_seed(seed),
+            max_gaussians=recipe.max_gaussians,
         )
 
     def next_photo(self, count: int) -> int:
@@ -97,6 +106,10 @@ class TrainingRun:
         """Change the set of Gaussians; what the images want of the new set is yet to be seen."""
         self.optimiser.apply(edit)
         self.pull = PullStatistics.empty(len(self.splat), self.splat.means.device)
+
+    def is_whole(self) -> bool:
+        """Whether each Gaussian has all its values: not so where an edit ended half-way."""
+        return {len(tensor) for tensor in (*self.splat.tensors.values(), self.pull.pull)} == {len(self.splat)}
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values and tensors; `load_state_dict` of a run started alike goes on from them."""
@@ -113,6 +126,9 @@ class TrainingRun:
             "best_at": self.plateau.best_at,
             "waiting": self.waiting,
             "stopped_by": None if self.stopped_by is None else self.stopped_by.value,
+            "max_gaussians": self.max_gaussians,
+            "caution": self.caution,
+            "incidents": [incident.model_dump() for incident in self.incidents],
         }
 
     @classmethod
@@ -121,7 +137,7 @@ class TrainingRun:
     ) -> TrainingRun:
         """The run that `state_dict` described."""
         tensors = {name: tensor.to(device) for name, tensor in state["splat"].items()}
-        run = cls.start(Splat.of(tensors), recipe, extent=extent, seed=0)
+        run = cls.start(Splat.of(tensors), recipe.slower(state["caution"]), extent=extent, seed=0)
         run.optimiser.load_state_dict(state["optimiser"])
         run.pull = PullStatistics(state["pull"].to(device), state["views"].to(device))
         run.initial_count = state["initial_count"]
@@ -131,6 +147,9 @@ class TrainingRun:
         run.plateau = Plateau(state["best_psnr"], state["best_at"])
         run.waiting = list(state["waiting"])
         run.stopped_by = None if state["stopped_by"] is None else StoppedBy(state["stopped_by"])
+        run.max_gaussians = min(recipe.max_gaussians, state["max_gaussians"])
+        run.caution = state["caution"]
+        run.incidents = [Incident(**incident) for incident in state["incidents"]]
         return run
 
 
@@ -145,9 +164,14 @@ def train(
     """Train `run` on `photos` until a rule of the recipe ends it, or `stop_requested` says so.
 
     In the second case `run.stopped_by` stays None; its state is whole, can be saved, and go on later.
+
+    Raises:
+        NotFinite: where the run has come to values that are not finite.
     """
     budget = recipe.stopping.max_iterations
     while run.stopped_by is None and not stop_requested():
+        if CHECKS.is_due(run.iterations, budget):
+            require_finite(run)
         progress = run.iterations / budget
         scale = recipe.resolution.scale_at(run.iterations)
         degree = recipe.harmonics.degree_at(progress)
@@ -177,6 +201,7 @@ def train(
                 sh_degree=degree,
             ),
         )
+    require_finite(run)
 
 
 def dropout_factors(run: TrainingRun, recipe: Recipe) -> Tensor | None:

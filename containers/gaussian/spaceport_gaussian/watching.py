@@ -64,8 +64,9 @@ class Watching:
         self._psnr: Tensor | None = None  # a scalar on the device, where it can wait to be read
 
     def __call__(self, run: TrainingRun, step: Step) -> None:
-        before = step.psnr if self._psnr is None else self._psnr
-        self._psnr = before + SMOOTHING * (step.psnr - before)
+        psnr = step.psnr.nan_to_num()  # a render without values is worth nothing, but for this iteration only
+        before = psnr if self._psnr is None else self._psnr
+        self._psnr = before + SMOOTHING * (psnr - before)
         if (
             step.iterations % max(1, round(LOG_SHARE * self._max_iterations)) == 0
             or step.tested_psnr is not None
@@ -101,19 +102,24 @@ class Watching:
             step.iterations,
             "step",
             seconds=round(self._clock() - self._started_at, 2),
-            loss=round(step.loss.item(), 5),
+            loss=_rounded(step.loss.item(), 5),
             psnr_running=round(self._psnr.item(), 3),
-            psnr_subset=None if step.tested_psnr is None else round(step.tested_psnr, 3),
+            psnr_subset=None if step.tested_psnr is None else _rounded(step.tested_psnr, 3),
             gaussians=step.gaussians,
             scale=step.scale,
             sh_degree=step.sh_degree,
         )
 
 
+def _rounded(value: float, digits: int) -> float | None:
+    """`value` as JSON can hold it: without NaN and infinity."""
+    return round(value, digits) if math.isfinite(value) else None
+
+
 @torch.no_grad()
 def write_preview(file: Path, splat: Splat, photo: Photo) -> None:
     """The splat as the camera of `photo` sees it, as a JPEG that is never seen half written."""
-    image = splat.render(photo).image.clamp(0.0, 1.0).cpu().numpy()
+    image = splat.render(photo).image.clamp(0.0, 1.0).nan_to_num().cpu().numpy()
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}")
     Image.fromarray(np.round(image * 255.0).astype(np.uint8)).save(unfinished, format="JPEG", quality=85)

@@ -5,13 +5,11 @@ import signal
 import pytest
 import torch
 
-from spaceport.errors import UserError
 from spaceport.quality import TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
 from spaceport_gaussian.job import MODEL, Folders, run_job, start
 from spaceport_gaussian.material import prepare
-from spaceport_gaussian.memory import gaussians_that_fit
 from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl
 from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 from spaceport_gaussian.training import train
@@ -242,24 +240,6 @@ def test_a_finished_job_with_more_iterations_trains_them_all(trained, dense_fold
     assert report.iterations == 60
     lines = [json.loads(line) for line in (retried.model / LOG).read_text().splitlines()]
     assert [line["iteration"] for line in lines[:-1]] == list(range(1, 61))
-
-
-GIB = 2**30
-
-
-def test_the_gaussians_are_as_many_as_the_gpu_holds_beside_the_photos():
-    assert gaussians_that_fit(200_000, free=14 * GIB, photo_bytes=GIB) == 200_000
-    fewer = gaussians_that_fit(20_000_000, free=14 * GIB, photo_bytes=GIB)
-    assert 1_000_000 < fewer < 4_000_000
-    assert gaussians_that_fit(20_000_000, free=14 * GIB, photo_bytes=4 * GIB) < fewer
-
-
-@pytest.mark.parametrize(("free", "photo_bytes"), [(0, 0), (GIB, GIB), (20 * 2**20, 0)])
-def test_a_gpu_without_room_for_a_scene_is_refused_in_words(free, photo_bytes):
-    with pytest.raises(UserError, match="MiB free") as refused:
-        gaussians_that_fit(200_000, free, photo_bytes)
-
-    assert refused.value.code == "gpu_too_small"
 
 
 def test_held_out_photos_influence_nothing_but_the_report(survey):
