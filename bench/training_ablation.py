@@ -89,9 +89,7 @@ VARIANTS: dict[str, Variant] = {
     # Need the file that SfM writes with dense_seeds=true.
     "dense seeds": lambda recipe, _: dataclasses.replace(recipe, dense_share=DENSE_SHARE),
     "dense, no gaps": lambda recipe, _: dataclasses.replace(recipe, dense_share=DENSE_SHARE, seeding=None),
-    "no surround": lambda recipe, _: dataclasses.replace(
-        recipe, seeding=dataclasses.replace(recipe.seeding, margin=0.0)
-    ),
+    "no surround": lambda recipe, _: dataclasses.replace(recipe, surround=None),
     "no regularisation": lambda recipe, _: dataclasses.replace(recipe, regularisation=Regularisation()),
     "plain 3DGS": lambda _, tuning: plain_recipe(tuning, tuning.max_gaussians),
 }

@@ -64,6 +64,8 @@ class TuningRequest(BaseModel):
     drop_blurred: bool | None = Field(None, description="leave blurred photos out instead of warning")
     sparse_text: bool | None = Field(None, description="also write the SfM model as COLMAP's text files")
     dense_seeds: bool | None = Field(None, description="look for points by stereo where SfM found none")
+    gap_seeds: bool | None = Field(None, description="start Gaussians in photos' empty parts, too")
+    surround: bool | None = Field(None, description="continue the ground beyond what the photos show")
     train_max_size: int | None = Field(None, ge=64, le=8192, description="longer side for training, pixels")
     max_gaussians: int | None = Field(None, ge=100, le=20_000_000)
     sh_degree: int | None = Field(None, ge=0, le=3)
@@ -89,6 +91,7 @@ class TuningRequest(BaseModel):
         None, ge=0, le=1000, description="hold out every n-th photo; 0 = none; unset = 8 from 24 photos on"
     )
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    video: bool | None = Field(None, description="film a flight over the model, flight.mp4")
 
     @field_validator("holdout")
     @classmethod
@@ -119,6 +122,8 @@ class Tuning(BaseModel):
     drop_blurred: bool = False
     sparse_text: bool = False
     dense_seeds: bool = False
+    gap_seeds: bool = True
+    surround: bool = True
     train_max_size: int = 1024
     max_gaussians: int = 200_000
     sh_degree: int = 3
@@ -132,6 +137,7 @@ class Tuning(BaseModel):
     robust: bool = False
     holdout: int | None = None
     seed: int = 0
+    video: bool = True
 
     def to_strings(self) -> dict[str, str]:
         """As SageMaker hyperparameters: strings only; an open field is left out."""

@@ -93,6 +93,9 @@ def starting_splat(
     if recipe.seeding is not None:
         seeds, seed_colors = recipe.seeding.seed(views, points)
         points, colors = np.concatenate([points, seeds]), np.concatenate([colors, seed_colors])
+    if recipe.surround is not None:
+        seeds, seed_colors = recipe.surround.seed([view.camera for view in views], points, colors)
+        points, colors = np.concatenate([points, seeds]), np.concatenate([colors, seed_colors])
     gaussians = initial_gaussians(
         points,
         colors,

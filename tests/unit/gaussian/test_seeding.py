@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 
 from spaceport_gaussian.seeding.gaps import GapSeeding, project
 from spaceport_gaussian.seeding.plane_sweep import PlaneSweep
+from spaceport_gaussian.seeding.surround import Surround
 
 SWEEP = PlaneSweep(size=96, radius=4)
 
@@ -34,7 +37,7 @@ def test_gaps_are_filled_with_the_photos_colours_at_the_grounds_height(survey):
     points = survey.points[survey.points[:, 0] > 0]
 
     # When gaps are seeded
-    seeding = GapSeeding(cells=16, margin=0.2, sweep=SWEEP)
+    seeding = GapSeeding(cells=16, sweep=SWEEP)
     seeds, colors = seeding.seed(survey.views, points)
 
     # Then the west is covered, at the ground's height
@@ -47,9 +50,54 @@ def test_gaps_are_filled_with_the_photos_colours_at_the_grounds_height(survey):
         pixels, _ = project(view.camera.resized(16, 11), np.concatenate([points, seeds]).astype(float))
         cells = {tuple(cell) for cell in np.floor(pixels).astype(int)}
         assert len(cells) >= 0.95 * 16 * 11
-    # and the survey is surrounded
-    shown = np.abs(seeds[:, 0]).max()
-    assert shown > 4 + 48 / 80 * 20
+
+
+def test_the_ground_goes_on_beyond_the_photos_as_it_is_at_their_edge(survey):
+    # Given known ground, red in the west and green in the east, rising to the east
+    across, along = np.meshgrid(np.linspace(-15, 15, 80), np.linspace(-11, 11, 60))
+    points = np.column_stack([across.ravel(), along.ravel(), 0.1 * across.ravel()]).astype(np.float32)
+    colors = np.where(points[:, :1] < 0, [[200, 0, 0]], [[0, 200, 0]]).astype(np.uint8)
+
+    # When it is continued
+    surround = Surround(rings=3)
+    seeds, shades = surround.seed([view.camera for view in survey.views], points, colors)
+
+    # Then no seed lies on known ground
+    beyond = np.maximum(np.abs(seeds[:, 0]) - 15, np.abs(seeds[:, 1]) - 11)
+    assert beyond.min() > 0
+    # and they reach about as far as the rings are broad: 3 x (1 + 2 + 4) / 32 of a footprint of 24 m
+    assert 12 < beyond.max() < 20
+    # and each side goes on in its own colour, at its own height
+    west, east = seeds[:, 0] < -15, seeds[:, 0] > 15
+    assert shades[west, 0].min() > 190
+    assert shades[east, 1].min() > 190
+    assert np.median(seeds[west, 2]) < -1.2 < 1.2 < np.median(seeds[east, 2])
+
+
+def test_a_far_stray_point_gets_no_ring_of_its_own(survey):
+    cameras = [view.camera for view in survey.views]
+    points = np.concatenate([survey.points, [[900.0, 0.0, 0.0]]]).astype(np.float32)
+    colors = np.full((len(points), 3), 90, np.uint8)
+
+    seeds, _ = Surround().seed(cameras, points, colors)
+
+    assert len(seeds) > 100
+    assert np.abs(seeds[:, :2]).max() < 100
+
+
+def test_a_camera_that_looks_over_the_horizon_does_not_surround_the_earth(survey):
+    # Given one camera of the survey turned up until it looks sideways
+    cameras = [view.camera for view in survey.views]
+    pose = cameras[0].world_to_camera.copy()
+    pose[:3, :3] = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]) @ np.eye(3)
+    pose[:3, 3] = -pose[:3, :3] @ cameras[0].position
+    colors = np.full((len(survey.points), 3), 90, np.uint8)
+
+    seeds, _ = Surround().seed(
+        [replace(cameras[0], world_to_camera=pose), *cameras[1:]], survey.points, colors
+    )
+
+    assert np.abs(seeds[:, :2]).max() < 150
 
 
 def test_seeding_twice_gives_the_same_seeds(survey):
@@ -61,5 +109,10 @@ def test_seeding_twice_gives_the_same_seeds(survey):
 
 def test_too_few_points_seed_nothing(survey):
     seeds, colors = GapSeeding(cells=16).seed(survey.views, survey.points[:3])
+
+    assert len(seeds) == len(colors) == 0
+
+    cameras = [view.camera for view in survey.views]
+    seeds, colors = Surround().seed(cameras, survey.points[:3], survey.colors[:3])
 
     assert len(seeds) == len(colors) == 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from spaceport_gaussian.seeding.plane_sweep import Floats, PlaneSweep, SweepView
@@ -39,14 +38,10 @@ class GapSeeding:
 
     Attributes:
         cells: of the grid, along the photo's longer side.
-        margin: how far a second round reaches beyond the photos' edges, as a share of their sides. At
-            the rim of a survey a viewer sees ground that no photo shows; a guess by the blurred colours
-            at the edge is less of an error than a black hole.
         sweep: how depths are found.
     """
 
     cells: int = 48
-    margin: float = 0.2
     sweep: PlaneSweep = field(default_factory=PlaneSweep)
 
     def seed(
@@ -57,13 +52,11 @@ class GapSeeding:
         known = Seeds(points.astype(np.float64), np.empty((0, 3)))
         for index, view in enumerate(views):
             known = _joined(known, self._fill(view, swept, index, known.points))
-        for view in views:
-            known = _joined(known, self._surround(view, known.points))
         colors = np.clip(np.round(known.colors), 0, 255).astype(np.uint8)
         return known.points[len(points) :].astype(np.float32), colors
 
     def _fill(self, view: View, swept: Sequence[SweepView], index: int, known: Floats) -> Seeds:
-        """Seeds for what the photo shows."""
+        """Seeds for the empty cells of one photo."""
         colors = self._grid(view)
         camera = view.camera.resized(colors.shape[1], colors.shape[0])  # a pixel of this camera is a cell
         pixels, depths = project(camera, known)
@@ -79,28 +72,6 @@ class GapSeeding:
         )
         columns, rows = cells.astype(int).T
         return Seeds(camera.unproject(cells, np.where(is_sure, found, lent)), colors[rows, columns])
-
-    def _surround(self, view: View, known: Floats) -> Seeds:
-        """Seeds for what lies around the photo, where no other photo shows it."""
-        colors = self._grid(view)
-        height, width, _ = colors.shape
-        down, across = round(self.margin * height), round(self.margin * width)
-        camera = view.camera.resized(width, height)
-        camera = replace(
-            camera,
-            width=width + 2 * across,
-            height=height + 2 * down,
-            cx=camera.cx + across,
-            cy=camera.cy + down,
-        )
-        pixels, depths = project(camera, known)
-        cells = _empty_cells(camera, pixels)
-        if len(pixels) < LENDERS:
-            return Seeds(np.empty((0, 3)), np.empty((0, 3)))
-        beyond = np.pad(colors, ((down, down), (across, across), (0, 0)), mode="edge")
-        blurred = gaussian_filter(beyond, sigma=(down, across, 0))
-        columns, rows = cells.astype(int).T
-        return Seeds(camera.unproject(cells, borrowed_depth(cells, pixels, depths)), blurred[rows, columns])
 
     def _grid(self, view: View) -> Floats:
         """The mean colour of each cell, (rows, columns, 3)."""
