@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from spaceport_gaussian.training import TrainingRun
 
 # A value that is not finite reaches the Gaussians within an iteration or two, whatever it comes from (an
-# exposure, a pose, a loss), and stays there. So nothing is kept of each iteration's loss: it is enough to look
-# at the run's state now and then. Once in 30 of 1,500 iterations takes 0.3 % of the time on a CPU.
+# exposure, a pose, a loss), and stays there. So nothing is kept of each iteration's loss, but the run's state
+# is looked at now and then. Once in 30 of 1,500 iterations takes 0.3 % of the time on a CPU.
 CHECKS = Cadence(start=0.0, stop=1.0, every=1 / 50, min_every=10)
 
 

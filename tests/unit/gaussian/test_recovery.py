@@ -118,7 +118,7 @@ def test_the_gaussians_that_are_not_finite_go_and_the_run_goes_on(harm, material
     assert incident.done == "Removed them."
     assert run.incidents == [incident]
     assert run.caution == 1.0
-    assert quality(run, material) == pytest.approx(unharmed, abs=0.5)
+    assert quality(run, material) == pytest.approx(unharmed, abs=1.5)
 
 
 def test_where_most_are_not_finite_the_run_goes_back_and_moves_more_slowly(material, unharmed):
@@ -131,7 +131,7 @@ def test_where_most_are_not_finite_the_run_goes_back_and_moves_more_slowly(mater
     assert "Went back to iteration 40" in incident.done
     assert run.caution == 0.5
     assert is_finite(run.state_dict())
-    assert quality(run, material) == pytest.approx(unharmed, abs=0.5)
+    assert quality(run, material) == pytest.approx(unharmed, abs=1.5)
     assert run.optimiser.state_dict()["param_groups"][0]["lr"] == pytest.approx(
         0.5 * material.recipe.rates.means_at(0.99) * material.extent
     )
@@ -222,7 +222,7 @@ def test_a_run_without_memory_goes_on_with_fewer_gaussians(harm, material, unhar
     assert max(job.counts[57:]) == budget == job.material.recipe.max_gaussians
     (incident,) = run.incidents
     assert (incident.iteration, str(budget) in incident.done) == (57, True)
-    assert quality(run, material) == pytest.approx(unharmed, abs=0.5)
+    assert quality(run, material) == pytest.approx(unharmed, abs=1.5)
 
 
 def test_the_least_visible_gaussians_go(material):
