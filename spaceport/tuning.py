@@ -83,6 +83,9 @@ class TuningRequest(BaseModel):
     sh_weight: float | None = Field(
         None, ge=0, le=10, description="what colour costs that changes with the view"
     )
+    transparency_weight: float | None = Field(
+        None, ge=0, le=10, description="what letting the background through costs"
+    )
     mse_weight: float | None = Field(
         None, ge=0, le=1, description="share of squared differences in the pixels' loss; 0: absolute only"
     )
@@ -133,6 +136,7 @@ class Tuning(BaseModel):
     scale_weight: float = 0.01
     anisotropy_weight: float = 0.0
     sh_weight: float = 0.0
+    transparency_weight: float = 0.0
     mse_weight: float = 0.0
     robust: bool = False
     holdout: int | None = None

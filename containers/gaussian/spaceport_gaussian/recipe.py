@@ -132,6 +132,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
             scale=tuning.scale_weight,
             anisotropy=tuning.anisotropy_weight,
             harmonics=tuning.sh_weight,
+            transparency=tuning.transparency_weight,
         ),
         stopping=StoppingRules(
             tuning.max_iterations,

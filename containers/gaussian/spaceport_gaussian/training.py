@@ -180,7 +180,7 @@ def train(
         render = run.splat.render(photo, degree, opacity_factors=dropout_factors(run, recipe))
         target = photo.target
         loss = recipe.loss(render.image, target, progress)
-        (loss + recipe.regularisation.loss(run.splat, render.radii > 0, run.extent)).backward()
+        (loss + recipe.regularisation.loss(run.splat, render.radii > 0, render.alpha, run.extent)).backward()
         if recipe.densification is not None:
             run.pull.observe(render, photo, absolute=recipe.densification.absolute_pull)
         run.optimiser.step(progress)

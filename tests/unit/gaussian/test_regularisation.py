@@ -14,6 +14,9 @@ from spaceport_gaussian.splat import Splat
 BALL, DISC, BLADE, NEEDLE = [1.0, 1, 1], [1.0, 0.01, 1.0], [4.0, 1.0, 0.01], [0.1, 2.0, 0.1]
 
 
+CLEAR = torch.zeros(4, 4)  # an image of nothing but background
+
+
 def splat(scales: list[list[float]]) -> Splat:
     count = len(scales)
     return Splat.of(
@@ -30,7 +33,7 @@ def splat(scales: list[list[float]]) -> Splat:
 
 def pulled(regularisation: Regularisation, shapes: Splat, is_seen: torch.Tensor) -> dict[str, torch.Tensor]:
     """The gradient by each parameter that gets one."""
-    regularisation.loss(shapes, is_seen, extent=10.0).backward()
+    regularisation.loss(shapes, is_seen, CLEAR, extent=10.0).backward()
     return {name: tensor.grad for name, tensor in shapes.tensors.items() if tensor.grad is not None}
 
 
@@ -52,7 +55,7 @@ def test_needles_get_shorter_and_thicker_and_nothing_else_changes():
 
 def test_the_anisotropy_term_is_the_excess_over_the_allowed_ratio():
     term = Regularisation(anisotropy=0.5, slenderness=8.0).loss(
-        splat([BALL, NEEDLE]), torch.tensor([True, True]), extent=10.0
+        splat([BALL, NEEDLE]), torch.tensor([True, True]), CLEAR, extent=10.0
     )
 
     assert term.item() == pytest.approx(0.5 * (20 - 8) / 2)
@@ -70,17 +73,27 @@ def test_each_term_pulls_down_its_own_parameter_of_what_is_seen(term, parameter)
     assert (gradients[parameter][1] == 0).all()
 
 
+def test_transparency_costs_what_of_the_background_shows():
+    alpha = torch.tensor([[1.0, 0.5], [0.0, 1.0]], requires_grad=True)
+
+    term = Regularisation(transparency=0.2).loss(splat([BALL]), torch.tensor([True]), alpha, extent=10.0)
+
+    assert term.item() == pytest.approx(0.2 * (0 + 0.5 + 1 + 0) / 4)
+
+
 def test_a_splat_of_constant_colours_has_no_harmonics_to_hold_back():
     plain = splat([BALL])
     plain.sh_rest = torch.ones(1, 0, 3)
 
-    assert float(Regularisation(harmonics=1.0).loss(plain, torch.tensor([True]), extent=10.0)) == 0
+    assert float(Regularisation(harmonics=1.0).loss(plain, torch.tensor([True]), CLEAR, extent=10.0)) == 0
 
 
 def test_tuning_reaches_the_weights():
     assert recipe_for(Tuning(), 1_000).regularisation == Regularisation(opacity=0.01, scale=0.01)
-    tuned = Tuning(opacity_weight=0.0, scale_weight=0.02, anisotropy_weight=0.1, sh_weight=1.0)
+    tuned = Tuning(
+        opacity_weight=0.0, scale_weight=0.02, anisotropy_weight=0.1, sh_weight=1.0, transparency_weight=0.3
+    )
     assert recipe_for(tuned, 1_000).regularisation == Regularisation(
-        opacity=0.0, scale=0.02, anisotropy=0.1, harmonics=1.0
+        opacity=0.0, scale=0.02, anisotropy=0.1, harmonics=1.0, transparency=0.3
     )
     assert recipe_for(Tuning(optimization_enabled=False), 1_000).regularisation == Regularisation()

@@ -26,6 +26,9 @@ class Regularisation:
         slenderness: the length by breadth that is no needle yet. Roof edges and lane markings want some.
         harmonics: of the mean square of the view-dependent coefficients: colour that changes with the view
             must be worth it, else it explains single photos (shadows, exposure) to themselves.
+        transparency: of the share of the background that shows through. Seen from above, a scene has no
+            sky: where Gaussians let the black behind them through, they use it as paint, and from elsewhere
+            it is a hole.
     """
 
     opacity: float = 0.0
@@ -33,13 +36,15 @@ class Regularisation:
     anisotropy: float = 0.0
     slenderness: float = 5.0
     harmonics: float = 0.0
+    transparency: float = 0.0
 
-    def loss(self, splat: Splat, is_seen: Tensor, extent: float) -> Tensor:
+    def loss(self, splat: Splat, is_seen: Tensor, alpha: Tensor, extent: float) -> Tensor:
         """The sum of the terms, a scalar.
 
         Args:
             is_seen: (N,) which Gaussians the photo of this iteration shows. Only these are held back:
                 Adam turns any steady pull into full steps, and what no photo contradicts would vanish.
+            alpha: (H, W) of this iteration's render.
             extent: of the scene, metres.
         """
         share = is_seen.float() / len(splat)
@@ -53,6 +58,8 @@ class Regularisation:
             total = total + self.anisotropy * (excess * share).sum()
         if self.harmonics and splat.sh_rest.shape[1]:
             total = total + self.harmonics * (splat.sh_rest.square().mean(dim=(1, 2)) * share).sum()
+        if self.transparency:
+            total = total + self.transparency * (1.0 - alpha).mean()
         return total
 
 
