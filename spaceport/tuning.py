@@ -86,6 +86,12 @@ class TuningRequest(BaseModel):
     transparency_weight: float | None = Field(
         None, ge=0, le=10, description="what letting the background through costs"
     )
+    sh_by_views: bool | None = Field(
+        None, description="no more spherical harmonics than photos that see a Gaussian"
+    )
+    sh_masks: bool | None = Field(
+        None, description="take away the bands of spherical harmonics that show next to nothing"
+    )
     mse_weight: float | None = Field(
         None, ge=0, le=1, description="share of squared differences in the pixels' loss; 0: absolute only"
     )
@@ -137,6 +143,8 @@ class Tuning(BaseModel):
     anisotropy_weight: float = 0.0
     sh_weight: float = 0.0
     transparency_weight: float = 0.0
+    sh_by_views: bool = False
+    sh_masks: bool = False
     mse_weight: float = 0.0
     robust: bool = False
     holdout: int | None = None

@@ -72,6 +72,7 @@ class GaussianOptimiser:
         """Take one step by the gradients of the last backward pass, and clear them."""
         self._adam.param_groups[0]["lr"] = self._rates.means_at(progress) * self._extent
         self._adam.step()
+        self._splat.clear_bands()
         self._adam.zero_grad(set_to_none=True)
 
     @torch.no_grad()
@@ -89,6 +90,10 @@ class GaussianOptimiser:
             if state:
                 self._adam.state[new] = state
             setattr(self._splat, name, new)
+        if self._splat.bands is not None:
+            old = self._splat.bands
+            every = old.new_ones(len(edit.born["means"]), old.shape[1])
+            self._splat.bands = torch.cat([old[edit.survivors], every])
 
     @torch.no_grad()
     def lower_opacities(self, ceiling: float) -> None:

@@ -10,7 +10,7 @@ from spaceport_gaussian.optimisation import LearningRates
 from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl, OpacityReset
 from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
 from spaceport_gaussian.policies.dropout import GaussianDropout
-from spaceport_gaussian.policies.harmonics import HarmonicsRamp
+from spaceport_gaussian.policies.harmonics import DegreeByViews, HarmonicsRamp
 from spaceport_gaussian.policies.policy import Adjustment, Densification, SplatEdit
 from spaceport_gaussian.policies.regularisation import Regularisation
 from spaceport_gaussian.policies.resolution import (
@@ -18,6 +18,7 @@ from spaceport_gaussian.policies.resolution import (
     constant_resolution,
     progressive_resolution,
 )
+from spaceport_gaussian.policies.sh_masks import BandMasks
 from spaceport_gaussian.policies.stopping import StoppingRules
 from spaceport_gaussian.seeding.gaps import GapSeeding
 from spaceport_gaussian.seeding.surround import Surround
@@ -138,6 +139,11 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
             tuning.max_iterations,
             target_psnr=tuning.target_psnr if tuning.psnr_plateau_termination else None,
             patience=tuning.plateau_patience if tuning.psnr_plateau_termination else None,
+        ),
+        adjustments=tuple(
+            adjustment
+            for is_on, adjustment in ((tuning.sh_by_views, DegreeByViews()), (tuning.sh_masks, BandMasks()))
+            if is_on
         ),
         dense_share=DENSE_SHARE if tuning.dense_seeds else None,
         seeding=GapSeeding() if tuning.gap_seeds else None,

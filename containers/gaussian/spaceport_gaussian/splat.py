@@ -17,6 +17,11 @@ PARAMETERS = ("means", "quats", "log_scales", "opacity_logits", "sh_dc", "sh_res
 BACKGROUND = (0.0, 0.0, 0.0)
 
 
+def band(degree: int) -> slice:
+    """Where the coefficients of `degree` (from 1) are in `Splat.sh_rest`."""
+    return slice(degree**2 - 1, (degree + 1) ** 2 - 1)
+
+
 @dataclass
 class Splat:
     """N Gaussians as leaf tensors, before activation (as in `Gaussians`).
@@ -31,6 +36,7 @@ class Splat:
         sh_dc: (N, 1, 3).
         sh_rest: (N, K - 1, 3), K = (degree + 1)².
         antialiased: how it is drawn, see `rasterize`.
+        bands: (N, degree) bool, which bands of degrees 1 and on may differ from 0; None: all.
     """
 
     means: Tensor
@@ -40,6 +46,7 @@ class Splat:
     sh_dc: Tensor
     sh_rest: Tensor
     antialiased: bool = False
+    bands: Tensor | None = None
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Splat:
@@ -78,6 +85,23 @@ class Splat:
     @property
     def max_sh_degree(self) -> int:
         return math.isqrt(self.sh_rest.shape[1] + 1) - 1
+
+    @property
+    def degrees(self) -> range:
+        """Of the view-dependent bands."""
+        return range(1, self.max_sh_degree + 1)
+
+    def keep_bands(self, keep: Tensor) -> None:
+        """Set to 0, now and from here on, the bands where `keep` (N, degree; bool) is False."""
+        self.bands = keep if self.bands is None else self.bands & keep
+        self.clear_bands()
+
+    @torch.no_grad()
+    def clear_bands(self) -> None:
+        """Set to 0 the bands that are not to differ from it."""
+        if self.bands is not None:
+            for degree in self.degrees:
+                self.sh_rest[:, band(degree)] *= self.bands[:, degree - 1, None, None]
 
     def render(
         self, at: Vantage, sh_degree: int | None = None, *, opacity_factors: Tensor | None = None

@@ -115,6 +115,7 @@ class TrainingRun:
         """Plain values and tensors; `load_state_dict` of a run started alike goes on from them."""
         return {
             "splat": {name: tensor.detach() for name, tensor in self.splat.tensors.items()},
+            "bands": self.splat.bands,
             "optimiser": self.optimiser.state_dict(),
             "pull": self.pull.pull,
             "views": self.pull.views,
@@ -138,6 +139,7 @@ class TrainingRun:
         """The run that `state_dict` described."""
         tensors = {name: tensor.to(device) for name, tensor in state["splat"].items()}
         run = cls.start(Splat.of(tensors), recipe.slower(state["caution"]), extent=extent, seed=0)
+        run.splat.bands = None if state["bands"] is None else state["bands"].to(device)
         run.optimiser.load_state_dict(state["optimiser"])
         run.pull = PullStatistics(state["pull"].to(device), state["views"].to(device))
         run.initial_count = state["initial_count"]

@@ -71,7 +71,7 @@ class Watching:
             step.iterations % max(1, round(LOG_SHARE * self._max_iterations)) == 0
             or step.tested_psnr is not None
         ):
-            self._write(step)
+            self._write(run.splat, step)
         now = self._clock()
         if now - self._told_at >= TELL_EVERY_S:
             self._told_at = now
@@ -96,7 +96,7 @@ class Watching:
             iteration=step.iterations,
         )
 
-    def _write(self, step: Step) -> None:
+    def _write(self, splat: Splat, step: Step) -> None:
         assert self._psnr is not None
         self._log.write(
             step.iterations,
@@ -108,6 +108,7 @@ class Watching:
             gaussians=step.gaussians,
             scale=step.scale,
             sh_degree=step.sh_degree,
+            **({} if splat.bands is None else {"sh_bands_off": int((~splat.bands).sum())}),
         )
 
 

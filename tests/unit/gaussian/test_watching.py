@@ -38,6 +38,7 @@ class Run:
         end, iteration = self.now + seconds, 0
         splat = SimpleNamespace(
             render=lambda _: SimpleNamespace(image=torch.zeros(16, 16, 3)),
+            bands=None,
         )
         while self.now < end:
             iteration += 1
