@@ -13,8 +13,6 @@ cut, and a pixel is finished before the footprint that would bring its transmitt
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -35,8 +33,6 @@ ALPHA_MAX = F(0.999)
 OPAQUE = F(1e-4)
 # exp is taken of nothing lower; far below any cut.
 LOWEST_POWER = F(-30.0)
-# By how much an ellipse's edge may be misplaced by rounding, pixels; there the test of alpha decides.
-ROUNDING = F(0.01)
 # How many footprints are blended between two looks whether the whole tile is finished.
 LOOK_EVERY = 8
 
@@ -78,30 +74,6 @@ def _exp(x):
 
 
 @inlined
-def _rows(footprint, left, top):
-    """The tile's rows, first and one after the last, that the ellipse touches.
-
-    `left` and `top` are the centre of the tile's first pixel.
-    """
-    low = max(left - footprint.x - ROUNDING, -footprint.reach_x)
-    high = min(left + F(TILE_WIDTH - 1) - footprint.x + ROUNDING, footprint.reach_x)
-    if low > high:
-        return np.uint64(0), np.uint64(0)
-    at_top = min(max(-footprint.tip, low), high)
-    at_bottom = min(max(footprint.tip, low), high)
-    reach_squared = footprint.reach_x * footprint.reach_x
-    highest = footprint.lean * at_top - footprint.spread * math.sqrt(
-        max(reach_squared - at_top * at_top, F(0))
-    )
-    lowest = footprint.lean * at_bottom + footprint.spread * math.sqrt(
-        max(reach_squared - at_bottom * at_bottom, F(0))
-    )
-    first = min(max(math.ceil(footprint.y + highest - ROUNDING - top), F(0)), F(TILE_HEIGHT))
-    end = min(max(math.floor(footprint.y + lowest + ROUNDING - top) + F(1), F(0)), F(TILE_HEIGHT))
-    return np.uint64(first), np.uint64(end)
-
-
-@inlined
 def _start(planes):
     """Sets all planes to 0, and the pixels' places."""
     for plane in range(PLANES):
@@ -115,14 +87,14 @@ def _start(planes):
 
 @kernel(fast=True)
 def composite(
-    first, end, footprints, tile_start, tile_footprints, across, alpha_cut, background,
+    first, end, footprints, tile_start, tile_footprints, tile_rows, across, alpha_cut, background,
     image, alpha, transmittance, finished,
 ):  # fmt: skip
     """Draws tiles `first` to `end`, of which there are `across` in a row.
 
     Args:
         footprints: (N,) FOOTPRINT.
-        tile_start, tile_footprints: see `tiles.Touches`.
+        tile_start, tile_footprints, tile_rows: see `tiles.Touches`.
         background: (3,).
         image, alpha: (H, W, 3) and (H, W), filled.
         transmittance: (tiles, PIXELS), filled: what light is left behind the last footprint.
@@ -141,8 +113,9 @@ def composite(
                 planes[BEHIND, row * TILE_WIDTH + column] = 1
         center_left, center_top = F(left) + F(0.5), F(top) + F(0.5)
         for k in range(tile_start[tile + 1] - tile_start[tile]):
-            footprint = footprints[tile_footprints[tile_start[tile] + k]]
-            row_first, row_end = _rows(footprint, center_left, center_top)
+            pair = tile_start[tile] + k
+            footprint = footprints[tile_footprints[pair]]
+            row_first, row_end = np.uint64(tile_rows[pair, 0]), np.uint64(tile_rows[pair, 1])
             half_a, b, half_c = F(-0.5) * footprint.conic_xx, footprint.conic_xy, F(-0.5) * footprint.conic_yy
             opacity = footprint.opacity
             red, green, blue = footprint.red, footprint.green, footprint.blue
@@ -187,7 +160,7 @@ def composite(
 
 @kernel(fast=True)
 def composite_backward(
-    first, end, footprints, tile_start, tile_footprints, slots, across, alpha_cut, background,
+    first, end, footprints, tile_start, tile_footprints, tile_rows, slots, across, alpha_cut, background,
     transmittance, finished, to_image, to_alpha, gradients,
 ):  # fmt: skip
     """The loss's gradient for each pair of a tile in `first` to `end` and a footprint.
@@ -195,7 +168,7 @@ def composite_backward(
     Goes back to front, undoing one blend after the other.
 
     Args:
-        slots: see `tiles.Touches`.
+        slots, tile_rows: see `tiles.Touches`.
         transmittance, finished: as `composite` left them.
         to_image, to_alpha: (H, W, 3) and (H, W), the loss's gradient.
         gradients: (M,) FOOTPRINT_GRADIENT, filled at these tiles' slots; left alone where nothing was drawn.
@@ -226,9 +199,7 @@ def composite_backward(
         for k in range(int(last) - 1, -1, -1):
             pair = tile_start[tile] + k
             footprint = footprints[tile_footprints[pair]]
-            row_first, row_end = _rows(footprint, center_left, center_top)
-            if row_first >= row_end:
-                continue
+            row_first, row_end = np.uint64(tile_rows[pair, 0]), np.uint64(tile_rows[pair, 1])
             a, b, c = footprint.conic_xx, footprint.conic_xy, footprint.conic_yy
             half_a, half_c = F(-0.5) * a, F(-0.5) * c
             opacity = footprint.opacity
