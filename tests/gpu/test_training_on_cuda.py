@@ -29,6 +29,18 @@ if importlib.util.find_spec("gsplat") is None:
 
 TUNING = Tuning(max_iterations=200, train_max_size=192, max_gaussians=3_000, sh_degree=2, holdout=4, seed=5)
 WIDTH, HEIGHT, FOCAL = 192, 128, 160.0
+REGULARISED = TUNING.model_copy(
+    update={
+        "dropout": 0.2,
+        "mse_weight": 0.5,
+        "robust": True,
+        "anisotropy_weight": 0.01,
+        "sh_weight": 0.1,
+        "sh_by_views": True,
+        "sh_masks": True,
+        "antialiased": True,
+    }
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,7 +103,11 @@ def test_ssim_and_its_gradient_are_those_of_the_cpu():
     assert (gradients["cuda"] - gradients["cpu"]).norm() / gradients["cpu"].norm() < 1e-2
 
 
-@pytest.mark.parametrize("tuning", [TUNING, TUNING.model_copy(update={"optimization_enabled": False})])
+@pytest.mark.parametrize(
+    "tuning",
+    [TUNING, REGULARISED, TUNING.model_copy(update={"optimization_enabled": False})],
+    ids=["ours", "regularised", "plain"],
+)
 def test_both_devices_train_to_the_same_quality(tuning, survey):
     psnrs = {}
     for name in ("cpu", "cuda"):
@@ -118,15 +134,16 @@ def test_a_run_begun_on_cuda_goes_on(device, survey, tmp_path):
     assert held_out(material, run) == pytest.approx(unbroken, abs=0.3)
 
 
-def test_an_iteration_waits_for_the_device_no_more_than_the_rasterizer_does(survey):
+@pytest.mark.parametrize("tuning", [TUNING, REGULARISED], ids=["ours", "regularised"])
+def test_an_iteration_waits_for_the_device_no_more_than_the_rasterizer_does(tuning, survey):
     """gsplat reads one number back in each iteration; a second wait idles the GPU while Python works."""
-    material = prepare(survey, TUNING, torch.device("cuda"))
-    run = trained(material, start(material), until=55)  # past one edit; the next comes at 60
+    material = prepare(survey, tuning, torch.device("cuda"))
+    run = trained(material, start(material), until=115)  # past one edit; the next comes at 120
 
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with pytest.warns(UserWarning, match="synchroniz") as waits:
-            trained(material, run, until=58)
+            trained(material, run, until=118)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

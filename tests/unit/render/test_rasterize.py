@@ -108,12 +108,13 @@ def test_image_and_gradients_are_those_of_the_definition(degree, antialiased, se
     assert not seen[10]
 
 
-def drawn(cloud: dict[str, Tensor], width: int = 40, height: int = 30, degree: int = 3):
+def drawn(
+    cloud: dict[str, Tensor], width: int = 40, height: int = 30, degree: int = 3, antialiased: bool = False
+):
     """The render, after a backward pass through its sum, and the parameters' gradients."""
     leaves = {name: value.clone().requires_grad_() for name, value in cloud.items()}
-    result = rasterize(
-        *leaves.values(), *camera(width, height), width, height, sh_degree=degree, background=BACKGROUND
-    )
+    mode = {"sh_degree": degree, "background": BACKGROUND, "antialiased": antialiased}
+    result = rasterize(*leaves.values(), *camera(width, height), width, height, **mode)
     (result.image.sum() + result.alpha.sum()).backward()
     return result, {name: leaf.grad for name, leaf in leaves.items()}
 
@@ -150,15 +151,18 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize("antialiased", [False, True])
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_gaussians_are_not_drawn_and_do_not_touch_the_others(case):
+def test_broken_gaussians_are_not_drawn_and_do_not_touch_the_others(case, antialiased):
     cloud = splats(40, 3)
     parameter, value = BROKEN[case]
     broken = {name: tensor.clone() for name, tensor in cloud.items()}
     broken[parameter][::2] = value
 
-    result, gradients = drawn(broken)
-    alone, gradients_alone = drawn({name: tensor[1::2] for name, tensor in cloud.items()})
+    result, gradients = drawn(broken, antialiased=antialiased)
+    alone, gradients_alone = drawn(
+        {name: tensor[1::2] for name, tensor in cloud.items()}, antialiased=antialiased
+    )
 
     assert torch.equal(result.image, alone.image)
     assert (result.radii[::2] == 0).all()
@@ -167,13 +171,15 @@ def test_broken_gaussians_are_not_drawn_and_do_not_touch_the_others(case):
         assert (gradients[name][::2] == 0).all(), name
 
 
-def test_what_is_large_but_finite_gives_finite_values():
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_what_is_large_or_small_but_finite_gives_finite_values(antialiased):
     cloud = splats(60, 4)
     cloud["scales"][::3] = 1e6
     cloud["scales"][1::3, 0] = 1e4
     cloud["means"][::4] *= 1e5
+    cloud["scales"][2::3, 1:] = 1e-12
     cloud["sh"][5] = 1e6
-    result, gradients = drawn(cloud)
+    result, gradients = drawn(cloud, antialiased=antialiased)
     assert result.image.isfinite().all()
     assert all(gradient.isfinite().all() for gradient in gradients.values())
 
