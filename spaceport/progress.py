@@ -29,6 +29,15 @@ class Progress(Protocol):
         """Tell that `fraction` (0..1) of the stage is done; `metrics` are named numbers to show."""
 
 
+def part_of(progress: Progress, first: float, last: float) -> Progress:
+    """`progress` for a piece of the stage that lies between the fractions `first` and `last`."""
+
+    def tell(fraction: float, message: str = "", **metrics: float) -> None:
+        progress(first + fraction * (last - first), message, **metrics)
+
+    return tell
+
+
 @dataclass(frozen=True)
 class ProgressLine:
     """One progress line: which stage, how far (0..1), what is being done, and live numbers."""

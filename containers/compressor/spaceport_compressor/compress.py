@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaceport.errors import UserError
-from spaceport.progress import Progress
+from spaceport.progress import Progress, part_of
 from spaceport.quality import (
     QUALITY_REPORT,
     SFM_REPORT,
@@ -101,7 +101,7 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
         [view.camera for view in trained_on],
         subset,
         seed=job.seed,
-        progress=_part(progress, 0.2, 0.8),
+        progress=part_of(progress, 0.2, 0.8),
     )
     logger.info("delivered at %s", precision)
     shutil.copyfile(sog, job.compressed / OLDER_SOG)
@@ -156,12 +156,3 @@ def _read_model(path: Path) -> Gaussians:
             "broken_model", f"{path.name} can't be delivered: {error}.", "Train again, with another seed."
         ) from error
     return gaussians
-
-
-def _part(progress: Progress, first: float, last: float) -> Progress:
-    """`progress` for a piece of the stage that lies between the fractions `first` and `last`."""
-
-    def report(fraction: float, message: str = "", **metrics: float) -> None:
-        progress(first + fraction * (last - first), message, **metrics)
-
-    return report
