@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
-from spaceport.progress import Progress
+from spaceport.progress import Progress, part_of
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
 from spaceport_gaussian.initialisation import starting_splat
 from spaceport_gaussian.material import Material, prepare
 from spaceport_gaussian.measuring import measure
+from spaceport_gaussian.pictures.gallery import write_gallery
 from spaceport_gaussian.recovery import Guard, train_guarded
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.stop_signal import StopSignal
@@ -28,8 +29,9 @@ from spaceport_render.ply import write_ply
 from spaceport_render.scene import read_scene
 
 MODEL = "model.ply"
-# Shares of the progress bar: reading and seeding before the loop, measuring after it.
-LOOP_SHARE = (0.05, 0.95)
+# Shares of the progress bar: reading and seeding before the loop, measuring and pictures after it.
+LOOP_SHARE = (0.05, 0.93)
+PICTURES_SHARE = (0.95, 1.0)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Folders:
 
     Attributes:
         scene: in: `images/` and `sparse/`.
-        model: out: model.ply, training.log, metrics.json.
+        model: out: model.ply, training.log, metrics.json, and the pictures of `pictures.gallery`.
         checkpoints: in and out: the state of an interrupted job, and the preview.
     """
 
@@ -111,6 +113,7 @@ def run_job(
     report = measure(run, material, spent)
     log.write(run.iterations, "end", **report.model_dump())
     _deliver(folders, run.splat, report)
+    write_gallery(folders.model, run.splat, material, part_of(progress, *PICTURES_SHARE))
     progress(1.0, "The model is trained", psnr=round(report.psnr_train, 2), gaussians=report.gaussians)
     return report
 

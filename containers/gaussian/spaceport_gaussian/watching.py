@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
 from spaceport.progress import Progress
 from spaceport_gaussian.photos import Photo
+from spaceport_gaussian.pictures.drawing import drawn, write_jpeg
 from spaceport_gaussian.splat import Splat
 from spaceport_gaussian.training import Step, TrainingRun
 from spaceport_gaussian.training_log import TrainingLog
@@ -21,6 +19,7 @@ from spaceport_gaussian.training_log import TrainingLog
 Clock = Callable[[], float]
 
 PREVIEW = "preview.jpg"
+PREVIEW_QUALITY = 85  # of the JPEG
 TELL_EVERY_S = 0.25  # of the progress lines that this makes, one a second gets out
 PREVIEW_EVERY_S = 4.0  # a render and a small JPEG: under 1 % of the time
 CHECKPOINT_EVERY_S = 15.0  # what a killed machine loses; more only where saving costs more than its share:
@@ -117,11 +116,6 @@ def _rounded(value: float, digits: int) -> float | None:
     return round(value, digits) if math.isfinite(value) else None
 
 
-@torch.no_grad()
 def write_preview(file: Path, splat: Splat, photo: Photo) -> None:
-    """The splat as the camera of `photo` sees it, as a JPEG that is never seen half written."""
-    image = splat.render(photo).image.clamp(0.0, 1.0).nan_to_num().cpu().numpy()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}")
-    Image.fromarray(np.round(image * 255.0).astype(np.uint8)).save(unfinished, format="JPEG", quality=85)
-    unfinished.replace(file)
+    """The splat as the camera of `photo` sees it."""
+    write_jpeg(file, drawn(splat, photo), PREVIEW_QUALITY)

@@ -17,7 +17,9 @@ from spaceport.progress import parse_line
 from spaceport.quality import TrainingReport
 from spaceport.tuning import Tuning
 
-TUNING = Tuning(max_iterations=400, train_max_size=96, max_gaussians=500, sh_degree=1, holdout=4)
+TUNING = Tuning(
+    preset="preview", max_iterations=400, train_max_size=96, max_gaussians=500, sh_degree=1, holdout=4
+)
 
 
 def tree_in(root: Path, dense_folder: Path, tuning: Tuning) -> MlTree:
@@ -74,6 +76,39 @@ def test_trains_reports_progress_and_delivers(whole_run):
     assert (tree.model / "model.ply").exists()
     assert (tree.model / "training.log").exists()
     assert not tree.training_failure.exists()
+
+
+def test_its_pictures_and_its_film_lie_beside_the_model(whole_run):
+    tree, _ = whole_run
+
+    assert {file.relative_to(tree.model).as_posix() for file in tree.model.rglob("*") if file.is_file()} == {
+        "model.ply", "metrics.json", "training.log", "thumbnail.jpg", "flight.mp4",
+        "held_out/02.png.jpg", "held_out/20.png.jpg",
+    }  # fmt: skip
+
+
+def test_a_stop_while_the_film_is_made_leaves_a_whole_model_and_the_same_next_time(tree, whole_run):
+    # Given a program that films
+    program = start(tree)
+    wait_for((tree.model / ".flight.mp4").exists, program)
+
+    # When it is stopped
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=60)
+
+    # Then the model and its report are there, and no half film
+    whole, _ = whole_run
+    assert program.returncode == 128 + signal.SIGTERM
+    assert (tree.model / "model.ply").read_bytes() == (whole.model / "model.ply").read_bytes()
+    assert TrainingReport.model_validate_json((tree.model / "metrics.json").read_text()).gaussians > 0
+    assert not (tree.model / "flight.mp4").exists()
+
+    # and the next start makes what is missing, without training
+    program = start(tree)
+    out, err = program.communicate(timeout=60)
+    assert program.returncode == 0, err
+    assert not any(map(iteration_of, out.splitlines()))
+    assert (tree.model / "flight.mp4").read_bytes() == (whole.model / "flight.mp4").read_bytes()
 
 
 def test_sigterm_while_kernels_are_compiled_ends_the_program_at_once(tree, tmp_path):

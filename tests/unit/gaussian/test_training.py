@@ -17,7 +17,9 @@ from spaceport_gaussian.training_log import LOG
 from spaceport_render.ply import read_ply
 
 CPU = torch.device("cpu")
-TUNING = Tuning(max_iterations=50, train_max_size=96, max_gaussians=900, sh_degree=2, holdout=4, seed=5)
+TUNING = Tuning(
+    max_iterations=50, train_max_size=96, max_gaussians=900, sh_degree=2, holdout=4, seed=5, video=False
+)
 
 
 def ignore(*_: object, **__: object) -> None:
