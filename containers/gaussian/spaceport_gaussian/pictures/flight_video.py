@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from imageio_ffmpeg import get_ffmpeg_exe
 
 from spaceport.tuning import Preset
 from spaceport_gaussian.pictures.drawing import Pixels
@@ -91,6 +90,8 @@ def write_video(file: Path, film: Film, frames: Iterable[Pixels]) -> None:
 
 
 def _command(film: Film, file: Path) -> Sequence[str]:
+    from imageio_ffmpeg import get_ffmpeg_exe  # noqa: PLC0415 - who trains without a film needs none
+
     size = f"{film.width}x{film.height}"
     given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(film.rate), "-i", "pipe:0"]
     # Players take HD for BT.709, FFmpeg converts by BT.601 unless told: greens would be off.
