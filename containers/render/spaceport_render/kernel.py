@@ -53,8 +53,12 @@ def kernel(fast: bool = False) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles a small function that kernels of the same file call; LLVM inlines it."""
-    return numba.njit(error_model="numpy", fastmath=set(REORDERED))(function)
+    """Compiles a small function as a part of the kernels of the same file that call it.
+
+    Its loops are compiled for what each caller knows of the arrays: left to choose, LLVM may make one
+    function for all callers, whose loops are not vectorised.
+    """
+    return numba.njit(error_model="numpy", fastmath=set(REORDERED), forceinline=True)(function)
 
 
 def _private_folder() -> Path | None:

@@ -3,6 +3,9 @@
 
 Images are (H, 3·W) float32, the channels of a pixel side by side: the window's taps along a row are then
 3 apart, and one loop serves all channels. Beyond the border lies 0, as in 3DGS's loss.
+
+The window is a product of two lines. Each row is summed along itself once, into a ring of the last rows; a
+row of windows is then the sum of the ring's rows.
 """
 
 from __future__ import annotations
@@ -24,94 +27,167 @@ PAD = RADIUS * CHANNELS
 C1 = F(0.01**2)
 C2 = F(0.03**2)
 
+# The image is taken in strips of so many elements, so that rings stay in the first cache, and loops have a
+# known length, which LLVM needs to see that what they read and write does not overlap.
+STRIP = 64 * CHANNELS
+
 
 @inlined
-def _along_row(padded, i):
-    """The window's sum along a row, around element `i` of the row that `padded` holds between its pads."""
-    total = F(0)
-    for k in range(TAPS):
-        total += WINDOW[k] * padded[i + CHANNELS * k]
-    return total
+def _sum_along(lines, planes, rings, place):
+    """The window's sums along the row that `lines` holds for each plane, into the rings at `place`.
+
+    A ring is as long as two windows are high and holds each row twice: so a window's rows are side by side.
+    """
+    for plane in range(planes):
+        for i in range(STRIP):
+            total = F(0)
+            for k in range(TAPS):
+                total += WINDOW[k] * lines[plane, i + CHANNELS * k]
+            rings[plane, place, i] = total
+            rings[plane, place + TAPS, i] = total
+
+
+@inlined
+def _sum_down(planes, rings, place, sums):
+    """The sums over the window whose last row is at `place` of the rings."""
+    for plane in range(planes):
+        for i in range(STRIP):
+            total = F(0)
+            for k in range(TAPS):
+                total += WINDOW[k] * rings[plane, place + 1 + k, i]
+            sums[plane, i] = total
+
+
+@inlined
+def _span(left, length):
+    """Of a row, the elements that a strip from `left` on looks at: the first, and one after the last."""
+    return max(left - PAD, 0), min(left + STRIP + PAD, length)
 
 
 @kernel(fast=True)
 def target_moments(first, end, photo, mean, mean_square):
     """Fills rows `first` to `end` of the photo's and its square's means under the window."""
     height, length = photo.shape
-    lines = np.zeros((2, length + 2 * PAD), np.float32)
-    for y in range(first, end):
+    lines = np.empty((2, STRIP + 2 * PAD), np.float32)
+    rings = np.empty((2, 2 * TAPS, STRIP), np.float32)
+    sums = np.empty((2, STRIP), np.float32)
+    for left in range(0, length, STRIP):
         lines[:] = 0
-        for k in range(max(0, RADIUS - y), min(TAPS, height + RADIUS - y)):
-            weight, row = WINDOW[k], photo[y + k - RADIUS]
-            for i in range(length):
-                lines[0, PAD + i] += weight * row[i]
-                lines[1, PAD + i] += weight * row[i] * row[i]
-        for i in range(length):
-            mean[y, i] = _along_row(lines[0], i)
-            mean_square[y, i] = _along_row(lines[1], i)
+        start, stop = _span(left, length)
+        at = start - left + PAD
+        for below in range(first - RADIUS, end + RADIUS):
+            place = (below + RADIUS) % TAPS
+            if 0 <= below < height:
+                row, line, squares = photo[below, start:stop], lines[0, at:], lines[1, at:]
+                for i in range(len(row)):
+                    line[i] = row[i]
+                    squares[i] = row[i] * row[i]
+                _sum_along(lines, 2, rings, place)
+            else:
+                rings[:, place] = 0
+                rings[:, place + TAPS] = 0
+            y = below - RADIUS
+            if y >= first:
+                _sum_down(2, rings, place, sums)
+                to_mean, to_square = mean[y, left : left + STRIP], mean_square[y, left : left + STRIP]
+                for i in range(len(to_mean)):
+                    to_mean[i] = sums[0, i]
+                    to_square[i] = sums[1, i]
 
 
 @kernel(fast=True)
-def similarity(first, end, image, photo, photo_mean, photo_mean_square, sums, slopes):
+def similarity(first, end, image, photo, photo_mean, photo_mean_square, totals, slopes):
     """SSIM of rows `first` to `end`, and how it changes with the image's moments.
 
     Args:
         photo_mean, photo_mean_square: from `target_moments`.
-        sums: (H,) float64, filled: each row's sum of SSIM.
+        totals: (H,) float64, filled: each row's sum of SSIM.
         slopes: (3, H, 3·W), filled: the derivatives of SSIM by the image's mean, by the mean of its
             square, and by the mean of its product with the photo, under each window.
     """
     height, length = image.shape
-    lines = np.zeros((3, length + 2 * PAD), np.float32)
-    for y in range(first, end):
+    lines = np.empty((3, STRIP + 2 * PAD), np.float32)
+    rings = np.empty((3, 2 * TAPS, STRIP), np.float32)
+    sums = np.empty((3, STRIP), np.float32)
+    totals[first:end] = 0
+    for left in range(0, length, STRIP):
         lines[:] = 0
-        for k in range(max(0, RADIUS - y), min(TAPS, height + RADIUS - y)):
-            weight, row, photo_row = WINDOW[k], image[y + k - RADIUS], photo[y + k - RADIUS]
-            for i in range(length):
-                weighted = weight * row[i]
-                lines[0, PAD + i] += weighted
-                lines[1, PAD + i] += weighted * row[i]
-                lines[2, PAD + i] += weighted * photo_row[i]
-        total = F(0)
-        for i in range(length):
-            a, b = _along_row(lines[0], i), photo_mean[y, i]
-            variance_a = _along_row(lines[1], i) - a * a
-            variance_b = photo_mean_square[y, i] - b * b
-            covariance = _along_row(lines[2], i) - a * b
-            luminance, structure = F(2) * a * b + C1, F(2) * covariance + C2
-            luminance_norm = a * a + b * b + C1
-            structure_norm = variance_a + variance_b + C2
-            inverse = F(1) / (luminance_norm * structure_norm)
-            ssim = luminance * structure * inverse
-            total += ssim
-            by_square = -ssim / structure_norm
-            by_product = F(2) * luminance * inverse
-            slopes[1, y, i] = by_square
-            slopes[2, y, i] = by_product
-            # The variance and the covariance hold the mean, too.
-            slopes[0, y, i] = (
-                F(2) * b * structure * inverse
-                - F(2) * a * ssim / luminance_norm
-                - F(2) * a * by_square
-                - b * by_product
-            )
-        sums[y] = total
+        start, stop = _span(left, length)
+        at = start - left + PAD
+        for below in range(first - RADIUS, end + RADIUS):
+            place = (below + RADIUS) % TAPS
+            if 0 <= below < height:
+                row, photo_row = image[below, start:stop], photo[below, start:stop]
+                line, squares, products = lines[0, at:], lines[1, at:], lines[2, at:]
+                for i in range(len(row)):
+                    line[i] = row[i]
+                    squares[i] = row[i] * row[i]
+                    products[i] = row[i] * photo_row[i]
+                _sum_along(lines, 3, rings, place)
+            else:
+                rings[:, place] = 0
+                rings[:, place + TAPS] = 0
+            y = below - RADIUS
+            if y < first:
+                continue
+            _sum_down(3, rings, place, sums)
+            total = F(0)
+            means, squares = photo_mean[y, left : left + STRIP], photo_mean_square[y, left : left + STRIP]
+            for i in range(len(means)):
+                a, b = sums[0, i], means[i]
+                variance_a = sums[1, i] - a * a
+                variance_b = squares[i] - b * b
+                covariance = sums[2, i] - a * b
+                luminance, structure = F(2) * a * b + C1, F(2) * covariance + C2
+                luminance_norm = a * a + b * b + C1
+                structure_norm = variance_a + variance_b + C2
+                inverse = F(1) / (luminance_norm * structure_norm)
+                ssim = luminance * structure * inverse
+                total += ssim
+                by_square = -ssim / structure_norm
+                by_product = F(2) * luminance * inverse
+                # The variance and the covariance hold the mean, too.
+                sums[0, i] = (
+                    F(2) * b * structure * inverse
+                    - F(2) * a * ssim / luminance_norm
+                    - F(2) * a * by_square
+                    - b * by_product
+                )
+                sums[1, i] = by_square
+                sums[2, i] = by_product
+            for plane in range(3):
+                line = slopes[plane, y, left : left + STRIP]
+                for i in range(len(line)):
+                    line[i] = sums[plane, i]
+            totals[y] += total
 
 
 @kernel(fast=True)
 def similarity_backward(first, end, image, photo, slopes, scale, to_image):
     """Fills rows `first` to `end` of `to_image`: the gradient of `scale` · Σ SSIM by the image."""
     height, length = image.shape
-    lines = np.zeros((3, length + 2 * PAD), np.float32)
-    for y in range(first, end):
+    lines = np.empty((3, STRIP + 2 * PAD), np.float32)
+    rings = np.empty((3, 2 * TAPS, STRIP), np.float32)
+    sums = np.empty((3, STRIP), np.float32)
+    for left in range(0, length, STRIP):
         lines[:] = 0
-        for k in range(max(0, RADIUS - y), min(TAPS, height + RADIUS - y)):
-            weight, at = WINDOW[k], y + k - RADIUS
-            for plane in range(3):
-                row = slopes[plane, at]
-                for i in range(length):
-                    lines[plane, PAD + i] += weight * row[i]
-        for i in range(length):
-            by_mean, by_square = _along_row(lines[0], i), _along_row(lines[1], i)
-            by_product = _along_row(lines[2], i)
-            to_image[y, i] = scale * (by_mean + F(2) * image[y, i] * by_square + photo[y, i] * by_product)
+        start, stop = _span(left, length)
+        at = start - left + PAD
+        for below in range(first - RADIUS, end + RADIUS):
+            place = (below + RADIUS) % TAPS
+            if 0 <= below < height:
+                for plane in range(3):
+                    row, line = slopes[plane, below, start:stop], lines[plane, at:]
+                    for i in range(len(row)):
+                        line[i] = row[i]
+                _sum_along(lines, 3, rings, place)
+            else:
+                rings[:, place] = 0
+                rings[:, place + TAPS] = 0
+            y = below - RADIUS
+            if y >= first:
+                _sum_down(3, rings, place, sums)
+                result = to_image[y, left : left + STRIP]
+                row, photo_row = image[y, left : left + STRIP], photo[y, left : left + STRIP]
+                for i in range(len(result)):
+                    result[i] = scale * (sums[0, i] + F(2) * row[i] * sums[1, i] + photo_row[i] * sums[2, i])

@@ -25,7 +25,7 @@ def exact_target(photo: torch.Tensor) -> SsimTarget:
     return SsimTarget(photo, blurred(photo), blurred(photo * photo))
 
 
-@pytest.mark.parametrize("size", [(40, 53), (11, 11), (3, 70), (1, 1), (67, 16)])
+@pytest.mark.parametrize("size", [(40, 53), (11, 11), (3, 70), (1, 1), (67, 16), (14, 64), (9, 200)])
 def test_value_and_gradient_are_those_of_torch_in_float64(size):
     image, photo = pictures(*size)
     ours, exact = image.clone().requires_grad_(), image.double().requires_grad_()
@@ -37,6 +37,20 @@ def test_value_and_gradient_are_those_of_torch_in_float64(size):
 
     assert loss.item() == pytest.approx(expected.item(), abs=2e-6)
     assert (ours.grad - exact.grad).norm() / exact.grad.norm() < 1e-4
+
+
+def test_the_same_images_give_the_same_bits_on_any_number_of_threads(monkeypatch):
+    image, photo = pictures(50, 90)
+    runs = []
+    for cores in (1, 2, 5):
+        monkeypatch.setattr("spaceport_render.threads.available_cores", lambda cores=cores: cores)
+        ours = image.clone().requires_grad_()
+        loss = ssim_loss(ours, photo)
+        loss.backward()
+        runs.append((loss.detach(), ours.grad))
+    for loss, gradient in runs[1:]:
+        assert torch.equal(loss, runs[0][0])
+        assert torch.equal(gradient, runs[0][1])
 
 
 def test_a_bare_photo_gives_the_same_as_its_kept_target():
