@@ -1,14 +1,16 @@
+import math
 import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spaceport_render import threads
-from spaceport_render.threads import available_cores, run_over
+from spaceport_render.threads import available_cores, cpu_quota, run_over
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
@@ -67,6 +69,71 @@ def test_cores_are_those_that_the_process_may_use():
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "1"
     assert available_cores() == len(os.sched_getaffinity(0))
+
+
+def control_group(system: Path, membership: str, files: dict[str, str]) -> Path:
+    """A root folder in which this process is a member of a group, and groups have these files."""
+    for name, text in {"proc/self/cgroup": membership, **files}.items():
+        (system / name).parent.mkdir(parents=True, exist_ok=True)
+        (system / name).write_text(text)
+    return system
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "cores"),
+    [
+        # Docker and SageMaker, control groups version 2: a container sees its own group as the root.
+        ("0::/", {"sys/fs/cgroup/cpu.max": "150000 100000"}, 1.5),
+        ("0::/", {"sys/fs/cgroup/cpu.max": "max 100000"}, math.inf),
+        # The group itself has all that the group above it has.
+        (
+            "0::/jobs/one",
+            {"sys/fs/cgroup/jobs/one/cpu.max": "max 100000", "sys/fs/cgroup/jobs/cpu.max": "400000 100000"},
+            4,
+        ),
+        # Version 1; the path is the host's, which the container does not see.
+        (
+            "3:cpu,cpuacct:/docker/0123",
+            {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"},
+            2,
+        ),
+        (
+            "3:cpu,cpuacct:/",
+            {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"},
+            math.inf,
+        ),
+        ("0::/", {}, math.inf),
+    ],
+)
+def test_a_containers_quota_bounds_the_cores(tmp_path, membership, files, cores):
+    assert cpu_quota(control_group(tmp_path, membership + "\n", files)) == cores
+
+
+def test_cores_are_no_more_than_the_quota(monkeypatch):
+    threads._cores_of_quota.cache_clear()
+    monkeypatch.setattr(threads, "cpu_quota", lambda: 0.4)
+    assert available_cores() == 1
+    threads._cores_of_quota.cache_clear()
+
+
+def test_work_does_not_wait_for_a_helper_that_has_not_begun(monkeypatch):
+    # Given a machine so busy that the only helper is still at another caller's work
+    monkeypatch.setattr(threads, "available_cores", lambda: 2)
+    pool, finish = ThreadPoolExecutor(1), threading.Event()
+    monkeypatch.setattr(threads, "_pool", lambda process: pool)
+    other = pool.submit(finish.wait, 60)
+
+    # When work is run, then it is all done by the caller, at once
+    done = np.zeros(10, int)
+
+    def kernel(first: int, end: int) -> None:
+        done[first:end] += 1
+
+    run_over(10, kernel)
+    assert (done == 1).all()
+    assert not other.done()
+    finish.set()
+    pool.shutdown()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
