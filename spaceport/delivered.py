@@ -39,10 +39,13 @@ class Delivered:
         """Where `name` is on the web, `base_url` being where the bucket is."""
         return f"{base_url}/{self._prefix}{name}"
 
-    def give_media_types(self, folder: str) -> None:
-        """Give the files of `folder` the media types that SageMaker did not: plain bytes are downloaded."""
+    def give_media_types(self, prefix: str) -> None:
+        """Give the files whose names begin with `prefix` the media types that SageMaker did not.
+
+        Browsers download plain bytes where they would show a page or play a video.
+        """
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + folder
+            Bucket=self._bucket, Prefix=self._prefix + prefix
         )
         for page in pages:
             for found in page.get("Contents", []):

@@ -177,6 +177,8 @@ class Outputs(BaseModel):
     sog: str | None = None
     quality: str | None = None
     report: str | None = None
+    video: str | None = None
+    thumbnail: str | None = None
     ply: str | None = None
     georef: str | None = None
     cameras: str | None = None

@@ -227,7 +227,11 @@ class DeliveryNumbers(_Report):
 
 
 class QualityReport(_Report):
-    """`quality.json`. PublishResult adds `stages` and `total_seconds`."""
+    """`quality.json`. PublishResult adds `stages` and `total_seconds`.
+
+    Attributes:
+        pictures: which of VIDEO and THUMBNAIL (`spaceport.pictures`) lie beside it.
+    """
 
     photos: Photos
     sfm: SfmNumbers
@@ -235,6 +239,7 @@ class QualityReport(_Report):
     training: TrainingReport
     delivery: DeliveryNumbers
     advice: list[Advice] = Field(default_factory=list)
+    pictures: list[str] = Field(default_factory=list)
     stages: dict[str, float] | None = None
     total_seconds: float | None = None
 

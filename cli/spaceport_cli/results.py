@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from spaceport.errors import UserError
 from spaceport.job import Outputs
+from spaceport.pictures import THUMBNAIL, VIDEO
 from spaceport.quality import QUALITY_REPORT, QualityReport
 
 # Which output of the row becomes which file.
@@ -19,6 +20,8 @@ _FILES = {
     "sog": "model.sog",
     "quality": QUALITY_REPORT,
     "report": "report.html",
+    "video": VIDEO,
+    "thumbnail": THUMBNAIL,
     "georef": "georef.json",
     "cameras": "cameras.geojson",
     "points": "points.ply",

@@ -1,4 +1,4 @@
-"""Last state: complete quality.json and report.html, make both and the viewer servable, tell the row."""
+"""Last state: complete quality.json and report.html, make all that browsers show servable, tell the row."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from spaceport.errors import UserError
 from spaceport.failure import RefusedError
 from spaceport.job import JobRecord, Outputs, now_iso
 from spaceport.jobs import Jobs
+from spaceport.pictures import THUMBNAIL, VIDEO
 from spaceport.quality import QUALITY_REPORT, QualityReport, headline
 from spaceport.stages import COMPRESSION
 
@@ -51,13 +52,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if page is not None:  # an older image of the compression stage makes none
         timed = report_times.with_times(page.decode(), seconds, total)
         delivered.write(report_times.REPORT_PAGE, timed.encode(), report_times.MEDIA_TYPE)
-    delivered.give_media_types("viewer/")
+    for name in ("viewer/", *quality.pictures):
+        delivered.give_media_types(name)
     viewer = delivered.link(settings.viewer_base_url, "viewer/index.html")
     outputs = Outputs(
         viewer_url=viewer if settings.viewer_base_url else None,
         sog=f"{event['compressedS3Uri']}model.sog",
         quality=f"{event['compressedS3Uri']}{QUALITY_REPORT}",
         report=f"{event['compressedS3Uri']}{report_times.REPORT_PAGE}" if page is not None else None,
+        video=f"{event['compressedS3Uri']}{VIDEO}" if VIDEO in quality.pictures else None,
+        thumbnail=f"{event['compressedS3Uri']}{THUMBNAIL}" if THUMBNAIL in quality.pictures else None,
         ply=f"{event['gaussianS3Uri']}model.ply",
         georef=f"{event['colmapS3Uri']}sparse/georef.json" if quality.georef else None,
         cameras=f"{event['colmapS3Uri']}sparse/cameras.geojson" if quality.georef else None,

@@ -118,9 +118,10 @@ def test_the_artifacts_are_where_the_contract_says(brighton, stack):
         "colmap/dense/sparse/points3D.bin",
         "gaussian/model.ply", "gaussian/training.log", "gaussian/metrics.json",
         "compressed/model.sog", "compressed/model.sogs", "compressed/quality.json",
-        "compressed/report.html",
+        "compressed/report.html", "compressed/flight.mp4", "compressed/thumbnail.jpg",
         "compressed/viewer/index.html",
     } <= keys  # fmt: skip
+    assert sum(key.startswith("gaussian/held_out/") for key in keys) == 2
     assert sum(key.startswith("extracted/") for key in keys) == 18
     assert sum(key.startswith("colmap/dense/images/") for key in keys) == 18
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaceport.errors import UserError
+from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.progress import Progress, part_of
 from spaceport.quality import (
     QUALITY_REPORT,
@@ -56,7 +57,7 @@ class CompressionJob:
 
     Attributes:
         colmap: SfM's output: `sfm.json` and `dense/`.
-        training: the training job's model folder: `model.ply`, `training.log`, `metrics.json`.
+        training: the training job's model folder: `model.ply`, `training.log`, `metrics.json`, and pictures.
         compressed: takes the delivered files.
         gaussian: takes a copy of the training job's files.
         viewer_package: the installed `@playcanvas/supersplat-viewer`.
@@ -116,7 +117,7 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
     write_viewer(job.compressed / VIEWER, job.title, cameras, decoded, job.viewer_package)
     for name in (MODEL, TRAINING_LOG, TRAINING_REPORT):
         shutil.copyfile(job.training / name, job.gaussian / name)
-    report = assemble(sfm, training, delivery)
+    report = assemble(sfm, training, delivery, _publish_pictures(job))
     (job.compressed / QUALITY_REPORT).write_text(report.model_dump_json(indent=2))
 
     progress(0.95, "Writing the report")
@@ -130,6 +131,17 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
         psnr_loss_db=delivery.psnr_loss_db,
     )
     return report
+
+
+def _publish_pictures(job: CompressionJob) -> list[str]:
+    """Copy what pictures training left; returns those that lie beside the delivered model."""
+    for folder in (HELD_OUT, TRAINED_ON):
+        if (job.training / folder).is_dir():
+            shutil.copytree(job.training / folder, job.gaussian / folder, dirs_exist_ok=True)
+    there = [name for name in (VIDEO, THUMBNAIL) if (job.training / name).is_file()]
+    for name in there:
+        shutil.copyfile(job.training / name, job.compressed / name)
+    return there
 
 
 def _write_report_page(page: Path, material: Material) -> None:

@@ -29,7 +29,9 @@ def read_report(path: Path, kind: type[Report]) -> Report:
         raise _bad(path, f"can't be used: {place} {first['msg'].lower()}") from error
 
 
-def assemble(sfm: SfmReport, training: TrainingReport, delivery: DeliveryNumbers) -> QualityReport:
+def assemble(
+    sfm: SfmReport, training: TrainingReport, delivery: DeliveryNumbers, pictures: list[str]
+) -> QualityReport:
     """The whole report, less what only the end of the pipeline knows (the stages' times)."""
     return QualityReport(
         photos=sfm.photos,
@@ -38,6 +40,7 @@ def assemble(sfm: SfmReport, training: TrainingReport, delivery: DeliveryNumbers
         training=training,
         delivery=delivery,
         advice=sfm.advice,
+        pictures=pictures,
     )
 
 

@@ -85,6 +85,22 @@ def test_results_are_of_one_job_also_where_an_earlier_one_left_its_own(stack, to
     assert (folder / "model.sog").read_bytes() == b"splat"
 
 
+def test_the_film_and_the_thumbnail_come_with_the_model(stack, told, say, photos, quality):
+    drones = stack()
+    outputs = drones.put_results(quality)
+    made = {}
+    for name in ("flight.mp4", "thumbnail.jpg"):
+        drones.s3.put_object(Bucket="drones-data", Key=f"jobs/x/compressed/{name}", Body=name.encode())
+        made[name] = f"s3://drones-data/jobs/x/compressed/{name}"
+    outputs = outputs.model_copy(update={"video": made["flight.mp4"], "thumbnail": made["thumbnail.jpg"]})
+    drones.api.play(say(finished(told, outputs)))
+
+    assert main(["run", str(photos), *STACK, "--out", "flight"]) == ExitCode.DONE
+
+    assert Path("flight/flight.mp4").read_bytes() == b"flight.mp4"
+    assert Path("flight/thumbnail.jpg").read_bytes() == b"thumbnail.jpg"
+
+
 def test_a_model_without_held_out_photos_says_so(stack, told, say, photos, quality, capsys):
     training = quality.training.model_copy(update={"psnr_holdout": None, "holdout": []})
     drones = stack()

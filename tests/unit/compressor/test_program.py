@@ -10,6 +10,7 @@ import pycolmap
 import pytest
 from PIL import Image
 
+from spaceport.pictures import HELD_OUT, THUMBNAIL, VIDEO
 from spaceport.progress import parse_line
 from spaceport.quality import QualityReport
 from spaceport_compressor.compress import CompressionJob, compress
@@ -132,6 +133,8 @@ def test_a_trained_model_becomes_what_is_delivered(root, run):
     for name in ("model.ply", "training.log", "metrics.json"):
         source = root / "processing/input/training" / name
         assert (gaussian / name).read_bytes() == source.read_bytes()
+    # none of the pictures that an older image of training does not make,
+    assert report.pictures == []
     # the report for people,
     assert "4 of 5 photos found" in (compressed / "report.html").read_text(encoding="utf-8")
     # and progress that rises to the end.
@@ -141,6 +144,24 @@ def test_a_trained_model_becomes_what_is_delivered(root, run):
     assert fractions[-1] == 1.0
     assert lines[-1].metrics["sog_bytes"] == report.delivery.sog_bytes
     assert {line.stage for line in lines if line} == {"compression"}
+
+
+def test_the_pictures_that_training_made_are_published(root, run):
+    # Given a training job with a film and pictures of held-out photos
+    training = root / "processing/input/training"
+    (training / HELD_OUT).mkdir()
+    for name in (VIDEO, THUMBNAIL, f"{HELD_OUT}/photo 1.png.jpg"):
+        (training / name).write_text(name)
+    # When its model is packed
+    done = run()
+    # Then film and thumbnail lie beside the delivered model, the rest beside the trained one
+    assert done.returncode == 0, done.stderr
+    compressed, gaussian = (root / "processing/output" / name for name in ("compressed", "gaussian"))
+    assert (compressed / VIDEO).read_text() == VIDEO
+    assert (compressed / THUMBNAIL).read_text() == THUMBNAIL
+    assert (gaussian / HELD_OUT / "photo 1.png.jpg").is_file()
+    report = QualityReport.model_validate_json((compressed / "quality.json").read_bytes())
+    assert report.pictures == [VIDEO, THUMBNAIL]
 
 
 def test_a_report_that_can_t_be_drawn_costs_only_itself(root, viewer, caplog):

@@ -18,8 +18,10 @@ from spaceport.errors import ErrorText
 from spaceport.executions import execution_input
 from spaceport.failure import JobOverError, RefusedError
 from spaceport.job import JobRecord, empty_stages, now_iso, task_name
+from spaceport.pictures import THUMBNAIL, VIDEO
 from spaceport.plan import Plan
 from spaceport.progress import ProgressLine
+from spaceport.quality import QUALITY_REPORT
 from spaceport.stages import SFM, Status
 
 ZIP = "s3://uploads-bucket/a.zip"
@@ -441,10 +443,11 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     def put(key: str, body: bytes) -> None:
         s3.put_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{key}", Body=body)
 
-    put("quality.json", json.dumps(QUALITY).encode())
+    put("quality.json", json.dumps({**QUALITY, "pictures": [VIDEO]}).encode())
     put("report.html", f"<html>{report_times.PLACE}</html>".encode())
     put("viewer/index.html", b"<html>")
     put("viewer/index.js", b"1")
+    put(VIDEO, b"film")
     assert aws.jobs.begin(queued, ARN, now_iso())
     # When the state runs
     handler = load("publish_result", VIEWER_BASE_URL="http://viewer").handler
@@ -468,8 +471,28 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert report["total_seconds"] >= 0
     page = s3.head_object(Bucket=aws.data_bucket, Key="jobs/job-1/compressed/viewer/index.html")
     assert page["ContentType"] == "text/html"
+    film = s3.head_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{VIDEO}")
+    assert film["ContentType"] == "video/mp4"
+    assert row.outputs.video == f"{job_folder(aws)}compressed/{VIDEO}"
     # And a second run changes nothing
     assert not handler(publish_event(aws), context)["published"]
+
+
+def test_publish_tells_of_the_pictures_that_this_run_made(aws, load, context, queued):
+    # Given a model with a thumbnail, and a film that an earlier run has left
+    s3 = boto3.client("s3")
+    told = {**QUALITY, "pictures": [THUMBNAIL]}
+    for name, body in ((QUALITY_REPORT, json.dumps(told).encode()), (THUMBNAIL, b"new"), (VIDEO, b"old")):
+        s3.put_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{name}", Body=body)
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    # When the state runs
+    assert load("publish_result").handler(publish_event(aws), context)["published"]
+    # Then the row names what is this model's, and browsers will show it
+    outputs = aws.jobs.get("job-1").outputs
+    assert outputs.thumbnail == f"{job_folder(aws)}compressed/{THUMBNAIL}"
+    assert outputs.video is None
+    head = s3.head_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{THUMBNAIL}")
+    assert head["ContentType"] == "image/jpeg"
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ import torch
 from imageio_ffmpeg import get_ffmpeg_exe
 from PIL import Image
 
+from spaceport.pictures import HELD_OUT, TRAINED_ON
 from spaceport.tuning import Preset, Tuning
 from spaceport_gaussian.job import start
 from spaceport_gaussian.material import prepare
-from spaceport_gaussian.pictures.comparisons import GAP, HELD_OUT, TRAINED_ON, spread
+from spaceport_gaussian.pictures.comparisons import GAP, spread
 from spaceport_gaussian.pictures.flight_video import Film, film_for, write_video
 from spaceport_gaussian.pictures.gallery import write_gallery
 

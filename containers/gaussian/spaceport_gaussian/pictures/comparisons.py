@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from spaceport.pictures import HELD_OUT, TRAINED_ON
 from spaceport_gaussian.photos import Photo
 from spaceport_gaussian.pictures.drawing import Pixels, drawn, write_jpeg
 from spaceport_gaussian.splat import Splat
 
-HELD_OUT = "held_out"  # photos that training never saw
-TRAINED_ON = "trained_on"  # the fixed subset of those it learnt from, where none was held out: they flatter
 SHOWN = 24  # of a flight of hundreds, spread over it: 15 MB at 1600 pixels
 GAP = 8  # white pixels between the two
 QUALITY = 90

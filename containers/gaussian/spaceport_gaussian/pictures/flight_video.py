@@ -17,7 +17,6 @@ import numpy as np
 from spaceport.tuning import Preset
 from spaceport_gaussian.pictures.drawing import Pixels
 
-VIDEO = "flight.mp4"
 ASPECT = 9 / 16  # of screens
 SHARPER = 4 / 3  # than the training photos: a model shows a little more than each of them
 # x264's constant quality: 23 is its default; with 20 leaves and gravel stay clean in motion.

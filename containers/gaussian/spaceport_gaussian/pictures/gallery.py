@@ -6,14 +6,15 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.progress import Progress
 from spaceport_gaussian.material import Material
 from spaceport_gaussian.photos import Vantage
-from spaceport_gaussian.pictures.comparisons import HELD_OUT, TRAINED_ON, write_comparisons
+from spaceport_gaussian.pictures.comparisons import write_comparisons
 from spaceport_gaussian.pictures.drawing import Pixels, drawn
 from spaceport_gaussian.pictures.flight_path import Lens, flight
-from spaceport_gaussian.pictures.flight_video import VIDEO, Film, film_for, write_video
-from spaceport_gaussian.pictures.thumbnail import THUMBNAIL, write_thumbnail
+from spaceport_gaussian.pictures.flight_video import Film, film_for, write_video
+from spaceport_gaussian.pictures.thumbnail import write_thumbnail
 from spaceport_gaussian.splat import Splat
 from spaceport_render.holdout import fixed_subset
 

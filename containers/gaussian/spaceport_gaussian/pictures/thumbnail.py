@@ -10,7 +10,6 @@ from spaceport_gaussian.pictures.drawing import drawn, write_jpeg
 from spaceport_gaussian.splat import Splat
 from spaceport_render.camera import Camera, widest_view
 
-THUMBNAIL = "thumbnail.jpg"
 SIDE = 640  # longer side, pixels: a phone's width on a dense screen
 QUALITY = 85  # some 60 KB
 
