@@ -318,7 +318,7 @@ def test_a_stack_that_is_not_there_is_named(stack, photos, capsys):
         (["--set", "holdout"], "'holdout' is not KEY=VALUE"),
         (["--set", "holdout=many"], "The setting 'holdout' can't be 'many'"),
         (["--set", "speed=9"], "Settings are: preset, "),
-        (["--preset", "fast"], "'preview', 'balanced' or 'quality'"),
+        (["--preset", "fast"], "'preview', 'balanced', 'quality' or 'vanilla'"),
         (["--preset", "preview", "--set", "preset=quality"], "contradict each other"),
         (["--name", "x" * 201], "Choose another --name"),
         (["--name", "🚁" * 190], "Choose a shorter --name"),
