@@ -193,6 +193,7 @@ class TrainingReport(_Report):
         views: of the held-out photos, else of the fixed subset.
         fps: pictures a second on `device`, as large as the training photos: 1 / the median time of one.
         incidents: what went wrong and was mended.
+        batch: photos an iteration: as many as there were GPUs.
     """
 
     seconds: float
@@ -215,6 +216,7 @@ class TrainingReport(_Report):
     views: list[ViewNumbers] = Field(default_factory=list)
     fps: float | None = None
     incidents: list[Incident] = Field(default_factory=list)
+    batch: int = 1
 
 
 class DeliveryNumbers(_Report):

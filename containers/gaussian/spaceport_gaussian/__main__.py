@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import torch
 
@@ -14,34 +15,49 @@ from spaceport.job_program import MlTree, run_program
 from spaceport.progress import Progress
 from spaceport.stages import TRAINING
 from spaceport.tuning import Tuning
+from spaceport_gaussian import distributed
 from spaceport_gaussian.job import Folders, run_job
 from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 
+PROGRAM = "spaceport_gaussian"
 SCENE_CHANNEL = "scene"
 EXIT_INTERRUPTED = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended
 
 
 def main() -> int:
+    """Run the job, in a process for each GPU; return the exit code."""
+    gpus = torch.cuda.device_count()
+    if gpus > 1 and not distributed.is_one_of_several():
+        # In place of this process, which has done nothing yet: then no signal or exit code needs passing on.
+        os.execv(sys.executable, [sys.executable, "-m", *distributed.torchrun_command(gpus, PROGRAM)])
     tree = MlTree.from_environment()
     stop = StopSignal(leave=lambda: os._exit(EXIT_INTERRUPTED))
     # pycolmap, which reads the scene, takes SIGTERM for a crash once imported; so it is imported first and
     # loses the signal to us.
     importlib.import_module("pycolmap")
     signal.signal(signal.SIGTERM, stop)
+    # The others fail when the first does, and only know that it is gone.
+    failure = tree.training_failure if distributed.is_first() else Path(os.devnull)
     try:
-        return run_program(TRAINING, tree.training_failure, lambda progress: _train(tree, progress, stop))
+        return run_program(TRAINING, failure, lambda progress: _train(tree, progress, stop))
     except Interrupted:
         return EXIT_INTERRUPTED
 
 
 def _train(tree: MlTree, progress: Progress, stop: StopSignal) -> None:
     folders = Folders(tree.channel(SCENE_CHANNEL), tree.model, tree.checkpoints)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = distributed.own_device()
     if device.type == "cpu":
         # torch's OpenMP threads spin while they wait, which takes the cores from the rasterizer's own
         # threads: seen 19 times slower on two busy cores. What torch does here is small anyway.
         torch.set_num_threads(1)
-    run_job(folders, read_tuning(tree), progress, device=device, stop=stop)
+    with distributed.joined(device) as team:
+        told = progress if team.is_first else _untold
+        run_job(folders, read_tuning(tree), told, device=device, stop=stop, team=team)
+
+
+def _untold(_fraction: float, _message: str = "", **_metrics: float) -> None:
+    """For the processes of a team that tell no progress."""
 
 
 def read_tuning(tree: MlTree) -> Tuning:

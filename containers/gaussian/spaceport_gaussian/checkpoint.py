@@ -22,13 +22,14 @@ FORMAT = 3  # raise it when the meaning of a saved value changes: older files ar
 logger = logging.getLogger(__name__)
 
 
-def fingerprint(scene: Scene, tuning: Tuning) -> str:
+def fingerprint(scene: Scene, tuning: Tuning, batch: int = 1) -> str:
     """What a checkpoint must agree in with a job to be resumed by it: format, tuning, recipe and scene.
 
     The recipe is in it with every knob, so that another version of this program, whose recipe may be another,
-    starts anew. What depends on the machine is not: a run may go on on another GPU or on a CPU.
+    starts anew. What depends on the machine is not: a run may go on on another GPU or on a CPU; but not with
+    another number of photos an iteration (`batch`), which is another schedule.
     """
-    recipe = recipe_for(tuning, gaussian_budget(tuning, len(scene.points)))
+    recipe = recipe_for(tuning, gaussian_budget(tuning, len(scene.points)), batch)
     digest = hashlib.sha256(json.dumps([FORMAT, tuning.model_dump(mode="json"), repr(recipe)]).encode())
     for view in scene.views:
         camera = view.camera

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ from spaceport.progress import Progress, part_of
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
+from spaceport_gaussian.distributed import ALONE, Team
 from spaceport_gaussian.initialisation import starting_splat
 from spaceport_gaussian.material import Material, prepare
 from spaceport_gaussian.measuring import measure
 from spaceport_gaussian.pictures.gallery import write_gallery
 from spaceport_gaussian.recovery import Guard, train_guarded
 from spaceport_gaussian.splat import Splat
-from spaceport_gaussian.stop_signal import StopSignal
-from spaceport_gaussian.training import TrainingRun
+from spaceport_gaussian.stop_signal import Interrupted, StopSignal
+from spaceport_gaussian.training import Step, TrainingRun
 from spaceport_gaussian.training_log import LOG, TrainingLog
 from spaceport_gaussian.watching import PREVIEW, Watching, write_preview
 from spaceport_render import holdout
@@ -56,19 +58,23 @@ def run_job(
     *,
     device: torch.device,
     stop: StopSignal,
+    team: Team = ALONE,
 ) -> TrainingReport:
     """Train the scene and write the model with its report; go on from a checkpoint where one fits.
+
+    Of a team of processes, which all call this, the first alone writes.
 
     Raises:
         UserError: the scene can't be read (`bad_scene`) or is too small (`too_few_photos`,
             `too_few_points`), or the memory is (`gpu_too_small`, `machine_too_small`), or what was learnt
             came to nothing (`training_diverged`).
-        Interrupted: where `stop` heard the signal in the loop; a checkpoint holds every iteration then.
+        Interrupted: where `stop`, or that of another process, heard the signal in the loop; a checkpoint
+            holds every iteration then.
     """
     started = time.monotonic()
     progress(0.0, "Reading the photos")
-    material = prepare(read_scene(folders.scene, tuning.train_max_size), tuning, device)
-    job = checkpoint.fingerprint(material.scene, tuning)
+    material = prepare(read_scene(folders.scene, tuning.train_max_size), tuning, device, team=team)
+    job = checkpoint.fingerprint(material.scene, tuning, team.size)
     saved = checkpoint.load(folders.checkpoints, job, device)
     if saved is None:
         progress(LOOP_SHARE[0] / 2, "Placing the first Gaussians")
@@ -82,13 +88,17 @@ def run_job(
         return spent_before + time.monotonic() - started
 
     def save(now: TrainingRun) -> None:
-        checkpoint.save(folders.checkpoints, job, {"run": now.state_dict(), "seconds": spent()})
+        if team.is_first:
+            checkpoint.save(folders.checkpoints, job, {"run": now.state_dict(), "seconds": spent()})
 
     def last_good() -> dict[str, Any]:
+        team.any(False)  # wait until the first process has written what it writes
         good = checkpoint.load(folders.checkpoints, job, device)
         return start(material).state_dict() if good is None else good["run"]
 
-    log = TrainingLog(folders.checkpoints / LOG, resumed_at=run.iterations)
+    log = TrainingLog(
+        folders.checkpoints / LOG if team.is_first else Path(os.devnull), resumed_at=run.iterations
+    )
     preview = folders.checkpoints / PREVIEW
     subset = holdout.fixed_subset(material.photos.at(1.0))
     watching = Watching(
@@ -101,19 +111,27 @@ def run_job(
         share=LOOP_SHARE,
     )
     found = run.iterations
-    with stop.noted_while(lambda: run.iterations > found):
+    # In a team nobody may leave alone: the others could not save.
+    with stop.noted_while(lambda: run.iterations > found or team.size > 1):
         guard = Guard(last_good, tell=lambda incident: log.write(event="incident", **incident.model_dump()))
         run, material = train_guarded(
-            run, material, guard, watcher=watching, stop_requested=stop.is_requested
+            run,
+            material,
+            guard,
+            watcher=watching if team.is_first else _unwatched,
+            stop_requested=stop.is_requested,
         )
         save(run)
+    if run.stopped_by is None:
+        raise Interrupted  # it was another process that heard the signal
 
     progress(LOOP_SHARE[1], "Measuring the model")
-    write_preview(preview, run.splat, subset[len(subset) // 2])
     report = measure(run, material, spent)
     log.write(run.iterations, "end", **report.model_dump())
-    _deliver(folders, run.splat, report)
-    write_gallery(folders.model, run.splat, material, part_of(progress, *PICTURES_SHARE))
+    if team.is_first:
+        write_preview(preview, run.splat, subset[len(subset) // 2])
+        _deliver(folders, run.splat, report)
+        write_gallery(folders.model, run.splat, material, part_of(progress, *PICTURES_SHARE))
     progress(1.0, "The model is trained", psnr=round(report.psnr_train, 2), gaussians=report.gaussians)
     return report
 
@@ -134,6 +152,10 @@ def start(material: Material) -> TrainingRun:
 def restore(material: Material, state: dict[str, object]) -> TrainingRun:
     """The run that a checkpoint holds."""
     return TrainingRun.restore(state, material.recipe, extent=material.extent, device=material.device)
+
+
+def _unwatched(_run: TrainingRun, _step: Step) -> None:
+    """For the processes of a team that tell nothing."""
 
 
 def _deliver(folders: Folders, splat: Splat, report: TrainingReport) -> None:

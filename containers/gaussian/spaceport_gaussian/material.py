@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from spaceport.tuning import Tuning
+from spaceport_gaussian.distributed import ALONE, Team
 from spaceport_gaussian.initialisation import check_trainable, scene_extent
 from spaceport_gaussian.memory import affordable_gaussians
 from spaceport_gaussian.photos import PhotoPyramid
@@ -28,22 +29,28 @@ class Material:
     recipe: Recipe
     tuning: Tuning
     device: torch.device
+    team: Team = ALONE
 
     def within(self, max_gaussians: int) -> Material:
         """The same, with the recipe of a budget of at most `max_gaussians`."""
         if max_gaussians >= self.recipe.max_gaussians:
             return self
-        return replace(self, recipe=recipe_for(self.tuning, max_gaussians))
+        return replace(self, recipe=recipe_for(self.tuning, max_gaussians, self.team.size))
 
 
 def prepare(
-    scene: Scene, tuning: Tuning, device: torch.device, held_names: Collection[str] | None = None
+    scene: Scene,
+    tuning: Tuning,
+    device: torch.device,
+    held_names: Collection[str] | None = None,
+    team: Team = ALONE,
 ) -> Material:
     """Split off the held-out photos and choose the recipe.
 
     Args:
         held_names: of the photos to hold out, for measurements with a split of their own; None: as the
             tuning says.
+        team: the processes that train together.
 
     Raises:
         UserError: as `check_trainable` and `affordable_gaussians` do.
@@ -53,15 +60,16 @@ def prepare(
     training_views = tuple(view for view in scene.views if view.camera.name not in held_names)
     held_views = tuple(view for view in scene.views if view.camera.name in held_names)
     check_trainable(scene, len(training_views))
+    wanted = gaussian_budget(tuning, len(scene.points))
+    max_gaussians = team.as_first(lambda: affordable_gaussians(wanted, scene.views, device))
     return Material(
         scene=scene,
         training_views=training_views,
         photos=PhotoPyramid(training_views, device),
         held=PhotoPyramid(held_views, device),
         extent=scene_extent([view.camera for view in training_views], scene.points),
-        recipe=recipe_for(
-            tuning, affordable_gaussians(gaussian_budget(tuning, len(scene.points)), scene.views, device)
-        ),
+        recipe=recipe_for(tuning, max_gaussians, team.size),
         tuning=tuning,
         device=device,
+        team=team,
     )

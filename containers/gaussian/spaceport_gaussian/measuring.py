@@ -51,6 +51,7 @@ def measure(run: TrainingRun, material: Material, spent: Callable[[], float]) ->
         preset=material.tuning.preset,
         peak_memory_bytes=_peak_memory(material.device),
         incidents=run.incidents,
+        batch=material.team.size,
         seconds=spent(),
     )
 

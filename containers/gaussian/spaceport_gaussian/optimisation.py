@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from spaceport_gaussian.distributed import Team
 from spaceport_gaussian.splat import PARAMETERS, Splat
 
 
@@ -22,6 +23,7 @@ class LearningRates:
         hold: share of the budget before that fall starts. While photos are still small the means
             must travel (DashGaussian, Chen et al. 2025, holds it until near full resolution).
         quats, log_scales, opacity_logits, sh_dc, sh_rest: constant.
+        batch: photos that a step is taken by.
     """
 
     means: float = 1.6e-4
@@ -32,6 +34,16 @@ class LearningRates:
     opacity_logits: float = 5e-2
     sh_dc: float = 2.5e-3
     sh_rest: float = 2.5e-3 / 20
+    batch: int = 1
+
+    def for_batches_of(self, batch: int) -> LearningRates:
+        """These rates for steps by `batch` photos each: √batch times as high.
+
+        A batch's gradient has 1/√batch of the noise, which Adam divides by (Malladi et al. 2022; right for
+        splats, too: Grendel-GS, Zhao et al. 2024).
+        """
+        rates = {name: getattr(self, name) * batch**0.5 for name in PARAMETERS}
+        return replace(self, **rates, batch=batch)
 
     def means_at(self, progress: float) -> float:
         """The means' rate, in scene extents, when the share `progress` (0..1) of the budget is spent."""
@@ -51,6 +63,9 @@ class Edit:
     survivors: Tensor
     born: dict[str, Tensor]
 
+    def to(self, device: torch.device) -> Edit:
+        return Edit(self.survivors.to(device), {name: born.to(device) for name, born in self.born.items()})
+
 
 class GaussianOptimiser:
     """Adam with one group for each parameter; moments follow their Gaussians through every `Edit`.
@@ -65,8 +80,25 @@ class GaussianOptimiser:
         self._rates = rates
         self._extent = extent
         groups = [{"params": [getattr(splat, name)], "lr": getattr(rates, name)} for name in PARAMETERS]
+        # A moment looks back over as many photos, whatever the batch (Malladi et al. 2022).
+        betas = (max(0.0, 1 - 0.1 * rates.batch), max(0.0, 1 - 0.001 * rates.batch))
         # eps as in 3DGS: gradients of a mean loss are tiny, the default of 1e-8 would swallow them.
-        self._adam = torch.optim.Adam(groups, eps=1e-15, fused=True)
+        self._adam = torch.optim.Adam(groups, betas=betas, eps=1e-15, fused=True)
+
+    @torch.no_grad()
+    def gather(self, team: Team) -> None:
+        """Take the mean of the gradients that the photos of all processes made."""
+        if team.size > 1:
+            gradients = [self._gradient(name) for name in PARAMETERS]
+            team.add_up(gradients)
+            torch._foreach_div_(gradients, team.size)
+
+    def _gradient(self, name: str) -> Tensor:
+        """A parameter's gradient; zeros where this process's photo made none, for the sum needs them."""
+        parameter: Tensor = getattr(self._splat, name)
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        return parameter.grad
 
     def step(self, progress: float) -> None:
         """Take one step by the gradients of the last backward pass, and clear them."""

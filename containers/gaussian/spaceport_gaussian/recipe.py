@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 from spaceport.tuning import Tuning
 from spaceport_gaussian.losses import OutlierWeights, PhotometricLoss
@@ -85,12 +86,19 @@ def gaussian_budget(tuning: Tuning, points: int) -> int:
     return min(tuning.max_gaussians, max(LEAST_BUDGET, round(GAUSSIANS_PER_POINT * pixels * points)))
 
 
-def recipe_for(tuning: Tuning, max_gaussians: int) -> Recipe:
+def recipe_for(tuning: Tuning, max_gaussians: int, batch: int = 1) -> Recipe:
     """The recipe that `tuning` asks for.
 
     Args:
         max_gaussians: the scene's budget, or fewer where the device has no room for them.
+        batch: photos an iteration. The tuning's iterations are of one photo each: there are fewer of them.
     """
+    if batch > 1:
+        counts = {
+            name: ceil(getattr(tuning, name) / batch) for name in ("max_iterations", "plateau_patience")
+        }
+        recipe = recipe_for(tuning.model_copy(update=counts), max_gaussians)
+        return replace(recipe, rates=recipe.rates.for_batches_of(batch))
     return (
         optimised_recipe(tuning, max_gaussians)
         if tuning.optimization_enabled

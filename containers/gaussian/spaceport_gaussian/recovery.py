@@ -66,12 +66,19 @@ def train_guarded(
     """
     while True:
         try:
-            train(run, material.photos, material.recipe, watcher=watcher, stop_requested=stop_requested)
+            train(
+                run,
+                material.photos,
+                material.recipe,
+                team=material.team,
+                watcher=watcher,
+                stop_requested=stop_requested,
+            )
         except NotFinite:
             mend: Mend = mend_values
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
+            if not is_out_of_memory(error) or material.team.size > 1:
+                raise  # the other processes wait for this one in the midst of an iteration
             mend = mend_memory
         else:
             return run, material

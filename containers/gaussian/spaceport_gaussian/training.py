@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from spaceport.quality import Incident
+from spaceport_gaussian.distributed import ALONE, Team
 from spaceport_gaussian.evaluation.likeness import mean_psnr, psnr
 from spaceport_gaussian.finite import CHECKS, require_finite
 from spaceport_gaussian.optimisation import Edit, GaussianOptimiser
 from spaceport_gaussian.photos import Photo, PhotoPyramid
-from spaceport_gaussian.policies.policy import Situation
+from spaceport_gaussian.policies.policy import Situation, SplatEdit
 from spaceport_gaussian.policies.pull import PullStatistics
 from spaceport_gaussian.policies.stopping import Plateau, StoppedBy, reason_to_stop
 from spaceport_gaussian.recipe import Recipe
@@ -96,8 +97,14 @@ class TrainingRun:
             max_gaussians=recipe.max_gaussians,
         )
 
-    def next_photo(self, count: int) -> int:
-        """The index of the photo to learn from now: in rounds, each round in a new order."""
+    def next_photo(self, count: int, team: Team = ALONE) -> int:
+        """The index of the photo to learn from now: in rounds, each round in a new order.
+
+        Each process of a team gets another photo, and remembers those of all.
+        """
+        return [self._pop_photo(count) for _ in range(team.size)][team.rank]
+
+    def _pop_photo(self, count: int) -> int:
         if not self.waiting:
             self.waiting = torch.randperm(count, generator=self.order).tolist()
         return self.waiting.pop()
@@ -160,10 +167,13 @@ def train(
     photos: PhotoPyramid,
     recipe: Recipe,
     *,
+    team: Team = ALONE,
     watcher: Watcher,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train `run` on `photos` until a rule of the recipe ends it, or `stop_requested` says so.
+
+    A team of processes takes each step by the photos of all of them, and so do they with every decision.
 
     In the second case `run.stopped_by` stays None; its state is whole, can be saved, and go on later.
 
@@ -171,25 +181,27 @@ def train(
         NotFinite: where the run has come to values that are not finite.
     """
     budget = recipe.stopping.max_iterations
-    while run.stopped_by is None and not stop_requested():
+    while run.stopped_by is None and not team.any(stop_requested()):
         if CHECKS.is_due(run.iterations, budget):
+            team.align([tensor.detach() for tensor in run.splat.tensors.values()])
             require_finite(run)
         progress = run.iterations / budget
         scale = recipe.resolution.scale_at(run.iterations)
         degree = recipe.harmonics.degree_at(progress)
-        photo = photos.at(scale)[run.next_photo(len(photos))]
+        photo = photos.at(scale)[run.next_photo(len(photos), team)]
 
         render = run.splat.render(photo, degree, opacity_factors=dropout_factors(run, recipe))
         target = photo.target
         loss = recipe.loss(render.image, target, progress)
         (loss + recipe.regularisation.loss(run.splat, render.radii > 0, render.alpha, run.extent)).backward()
         if recipe.densification is not None:
-            run.pull.observe(render, photo, absolute=recipe.densification.absolute_pull)
+            run.pull.observe(render, photo, team, absolute=recipe.densification.absolute_pull)
+        run.optimiser.gather(team)
         run.optimiser.step(progress)
         run.iterations += 1
 
-        let_policies_act(run, recipe, photos.at(scale), degree)
-        tested = psnr_if_due(run, photos, recipe, degree)
+        let_policies_act(run, recipe, photos.at(scale), degree, team)
+        tested = psnr_if_due(run, photos, recipe, degree, team)
         run.stopped_by = reason_to_stop(recipe.stopping, run.iterations, run.plateau, tested)
         watcher(
             run,
@@ -214,16 +226,30 @@ def dropout_factors(run: TrainingRun, recipe: Recipe) -> Tensor | None:
     return recipe.dropout.factors(len(run.splat), run.iterations, progress, run.splat.means.device)
 
 
-def let_policies_act(run: TrainingRun, recipe: Recipe, photos: Sequence[Photo], sh_degree: int) -> None:
+def let_policies_act(
+    run: TrainingRun, recipe: Recipe, photos: Sequence[Photo], sh_degree: int, team: Team
+) -> None:
     """Change the set of Gaussians and their values, where the recipe's policies say that it is time."""
     budget = recipe.stopping.max_iterations
     growth = () if recipe.densification is None else (recipe.densification,)
     for editing in (*growth, *recipe.pruning):
         if editing.is_due(run.iterations, budget):
-            run.apply(editing.edit(situation(run, recipe, photos, sh_degree)))
+            told = situation(run, recipe, photos, sh_degree)
+            run.apply(edit_of_team(team, editing, told))
     for adjustment in recipe.adjustments:
         if adjustment.is_due(run.iterations, budget):
             adjustment.adjust(situation(run, recipe, photos, sh_degree), run.optimiser)
+
+
+def edit_of_team(team: Team, policy: SplatEdit, told: Situation) -> Edit:
+    """What `policy` changes: as the first process of the team finds, so that all keep the same Gaussians."""
+    if team.size == 1:
+        return policy.edit(told)
+    edit, draw = team.as_first(
+        lambda: (policy.edit(told).to(torch.device("cpu")), told.generator.get_state())
+    )
+    told.generator.set_state(draw)
+    return edit.to(told.splat.means.device)
 
 
 def situation(run: TrainingRun, recipe: Recipe, photos: Sequence[Photo], sh_degree: int) -> Situation:
@@ -241,10 +267,12 @@ def situation(run: TrainingRun, recipe: Recipe, photos: Sequence[Photo], sh_degr
     )
 
 
-def psnr_if_due(run: TrainingRun, photos: PhotoPyramid, recipe: Recipe, sh_degree: int) -> float | None:
+def psnr_if_due(
+    run: TrainingRun, photos: PhotoPyramid, recipe: Recipe, sh_degree: int, team: Team
+) -> float | None:
     """The PSNR over the fixed subset, remembered in the run, where the stopping rules ask for it now."""
     if not recipe.stopping.is_test_due(run.iterations, recipe.resolution.is_full(run.iterations - 1)):
         return None
-    tested = mean_psnr(run.splat, fixed_subset(photos.at(1.0)), sh_degree)
+    tested = team.as_first(lambda: mean_psnr(run.splat, fixed_subset(photos.at(1.0)), sh_degree))
     run.plateau = run.plateau.after(run.iterations, tested, recipe.stopping.min_gain)
     return tested

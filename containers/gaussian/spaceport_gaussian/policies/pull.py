@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spaceport_gaussian.distributed import ALONE, Team
 from spaceport_gaussian.photos import Photo
 from spaceport_render.rasterize import Rasterization
 
@@ -30,19 +31,25 @@ class PullStatistics:
     def empty(cls, count: int, device: torch.device) -> PullStatistics:
         return cls(torch.zeros(count, device=device), torch.zeros(count, device=device))
 
-    def observe(self, rasterization: Rasterization, photo: Photo, *, absolute: bool) -> None:
+    def observe(
+        self, rasterization: Rasterization, photo: Photo, team: Team = ALONE, *, absolute: bool
+    ) -> None:
         """Add what the backward pass through `rasterization` found.
 
         The gradient is taken by a shift of half the image, not of a pixel: thus it means the same at
         every size of the photos.
 
         Args:
+            team: whose photos count, each process's its own.
             absolute: take each pixel's share absolutely (AbsGS, Ye et al. 2024).
         """
         gradients = rasterization.mean_gradients()
         across, down = (gradients.absolute if absolute else gradients.signed).unbind(dim=-1)
-        self.pull += torch.hypot(across * (photo.camera.width / 2), down * (photo.camera.height / 2))
-        self.views += (rasterization.radii > 0).float()
+        pull = torch.hypot(across * (photo.camera.width / 2), down * (photo.camera.height / 2))
+        views = (rasterization.radii > 0).float()
+        team.add_up([pull, views])
+        self.pull += pull
+        self.views += views
 
     def mean(self) -> Tensor:
         """(N,) the mean over the photos that showed the Gaussian; 0 for those never seen."""
