@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from spaceport.quality import Advice, ControlNumbers, Lens, PhaseNumbers, PhotoWarning, QualityReport
+from spaceport.quality import (
+    Advice,
+    ControlNumbers,
+    Lens,
+    PhaseNumbers,
+    PhotoWarning,
+    QualityReport,
+    TrainingReport,
+)
 from spaceport.report_times import with_times
 from spaceport_compressor.report_page.numbers import MEANINGS, size
 from spaceport_compressor.report_page.page import Material, write_report_page
@@ -165,7 +173,7 @@ def test_every_number_of_the_contract_is_told():
     elsewhere = {  # lists, and what only the end knows: each has a part of the page to itself
         "photos.refused", "photos.warned", "photos.unregistered", "sfm.other_models", "sfm.lenses",
         "sfm.phases", "georef.control.used", "georef.control.check", "georef.control.rejected", "advice",
-        "training.holdout", "training.views", "pictures", "stages", "total_seconds",
+        "training.holdout", "training.views", "training.incidents", "pictures", "stages", "total_seconds",
     }  # fmt: skip
     told = {meaning.path for group in MEANINGS.values() for meaning in group}
     assert told == set(leaves(QualityReport)) - elsewhere
@@ -193,6 +201,16 @@ def test_what_exposure_explains_and_the_speed_are_told_where_they_were_measured(
     page = write(newer)
     for words in ("exposure forgiven", "18.60 dB", "0.612", "113.4 pictures a second"):
         assert words in page
+
+
+def test_what_went_wrong_in_training_and_was_mended_is_told(write):
+    told = quality()
+    incident = {"iteration": 1234, "what": "7 of 9 Gaussians were <lost>.", "done": "Removed them."}
+    training = TrainingReport.model_validate({**told.training.model_dump(), "incidents": [incident]})
+
+    assert "was mended" not in write(told)
+    text = Read(write(told.model_copy(update={"training": training}))).text
+    assert "Iteration 1,234: 7 of 9 Gaussians were <lost>. Removed them." in text
 
 
 def test_without_holdout_it_says_so_and_how_to_measure(write):
