@@ -40,6 +40,16 @@ class Mapper(StrEnum):
     GLOBAL = "global"
 
 
+class Densify(StrEnum):
+    """How the Gaussians become more while training."""
+
+    BUDGET = "budget"  # along a line to the budget, where the photos pull hardest
+    CONSISTENT = "consistent"  # the same, but only what several photos agree is wrong
+    RELOCATE = "relocate"  # along the same line, onto others, by opacity; what has faded, too
+    GRADIENT = "gradient"  # wherever the photos pull harder than a threshold, as plain 3DGS does
+    NONE = "none"
+
+
 class TuningRequest(BaseModel):
     """The tuning fields as a caller may give them: every one optional, names as in the execution input."""
 
@@ -68,6 +78,18 @@ class TuningRequest(BaseModel):
     surround: bool | None = Field(None, description="continue the ground beyond what the photos show")
     train_max_size: int | None = Field(None, ge=64, le=8192, description="longer side for training, pixels")
     max_gaussians: int | None = Field(None, ge=100, le=20_000_000)
+    densify: Densify | None = Field(
+        None, description="how Gaussians become more: budget, consistent, relocate, gradient or none"
+    )
+    prune_insignificant: bool | None = Field(
+        None, description="take away the Gaussians that paint least, twice while training"
+    )
+    opacity_decay: bool | None = Field(
+        None, description="let all opacities fade a little while Gaussians become more"
+    )
+    position_noise: float | None = Field(
+        None, ge=0, le=1e8, description="jolt faint Gaussians, so much; 500000 as published; 0: not"
+    )
     sh_degree: int | None = Field(None, ge=0, le=3)
     antialiased: bool | None = Field(
         None, description="train with Mip-Splatting's 2D filter; viewers must then draw with it, too"
@@ -135,6 +157,10 @@ class Tuning(BaseModel):
     surround: bool = True
     train_max_size: int = 1024
     max_gaussians: int = 200_000
+    densify: Densify = Densify.BUDGET
+    prune_insignificant: bool = False
+    opacity_decay: bool = False
+    position_noise: float = 0.0
     sh_degree: int = 3
     antialiased: bool = False
     dropout: float = 0.0

@@ -107,6 +107,11 @@ class GaussianOptimiser:
         self._splat.clear_bands()
         self._adam.zero_grad(set_to_none=True)
 
+    @property
+    def means_rate(self) -> float:
+        """Of the last step, metres."""
+        return float(self._adam.param_groups[0]["lr"])
+
     @torch.no_grad()
     def apply(self, edit: Edit) -> None:
         """Change the set of Gaussians; those that stay keep their moments, new ones start without."""

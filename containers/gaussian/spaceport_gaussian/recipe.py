@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 
-from spaceport.tuning import Tuning
+from spaceport.tuning import Densify, Tuning
 from spaceport_gaussian.losses import OutlierWeights, PhotometricLoss
 from spaceport_gaussian.optimisation import LearningRates
 from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl, OpacityReset
+from spaceport_gaussian.policies.budget import EDITS
 from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
+from spaceport_gaussian.policies.consistent_densification import ConsistentDensification
 from spaceport_gaussian.policies.dropout import GaussianDropout
 from spaceport_gaussian.policies.harmonics import DegreeByViews, HarmonicsRamp
+from spaceport_gaussian.policies.opacity_decay import OpacityDecay
 from spaceport_gaussian.policies.policy import Adjustment, Densification, SplatEdit
 from spaceport_gaussian.policies.regularisation import Regularisation
+from spaceport_gaussian.policies.relocation import PositionNoise, Relocation
 from spaceport_gaussian.policies.resolution import (
     ResolutionSchedule,
     constant_resolution,
     progressive_resolution,
 )
 from spaceport_gaussian.policies.sh_masks import BandMasks
+from spaceport_gaussian.policies.significance_pruning import SignificancePruning
 from spaceport_gaussian.policies.stopping import StoppingRules
 from spaceport_gaussian.seeding.gaps import GapSeeding
 from spaceport_gaussian.seeding.surround import Surround
@@ -132,7 +138,8 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         harmonics=HarmonicsRamp(tuning.sh_degree, every=0.2),
         rates=LearningRates(),
         max_gaussians=max_gaussians,
-        densification=BudgetedDensification(max_gaussians),
+        densification=densification_for(tuning.densify, max_gaussians),
+        pruning=(SignificancePruning(),) if tuning.prune_insignificant else (),
         loss=PhotometricLoss(
             mse_weight=tuning.mse_weight, outliers=OutlierWeights() if tuning.robust else None
         ),
@@ -148,11 +155,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
             target_psnr=tuning.target_psnr if tuning.psnr_plateau_termination else None,
             patience=tuning.plateau_patience if tuning.psnr_plateau_termination else None,
         ),
-        adjustments=tuple(
-            adjustment
-            for is_on, adjustment in ((tuning.sh_by_views, DegreeByViews()), (tuning.sh_masks, BandMasks()))
-            if is_on
-        ),
+        adjustments=tuple(adjustments_for(tuning)),
         dense_share=DENSE_SHARE if tuning.dense_seeds else None,
         seeding=GapSeeding() if tuning.gap_seeds else None,
         surround=Surround() if tuning.surround else None,
@@ -160,3 +163,30 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         antialiased=tuning.antialiased,
         dropout=GaussianDropout(tuning.dropout, tuning.seed) if tuning.dropout else None,
     )
+
+
+def densification_for(densify: Densify, max_gaussians: int) -> Densification | None:
+    """The policy of that name, with the optimised recipe's cadence."""
+    match densify:
+        case Densify.BUDGET:
+            return BudgetedDensification(max_gaussians)
+        case Densify.CONSISTENT:
+            return ConsistentDensification(max_gaussians)
+        case Densify.RELOCATE:
+            return Relocation(max_gaussians)
+        case Densify.GRADIENT:
+            return AdaptiveDensityControl(max_gaussians, EDITS)
+        case Densify.NONE:
+            return None
+
+
+def adjustments_for(tuning: Tuning) -> Iterator[Adjustment]:
+    """What the tuning asks for, in the order in which they act."""
+    if tuning.position_noise:
+        yield PositionNoise(tuning.position_noise)
+    if tuning.opacity_decay:
+        yield OpacityDecay()
+    if tuning.sh_by_views:
+        yield DegreeByViews()
+    if tuning.sh_masks:
+        yield BandMasks()

@@ -9,10 +9,9 @@ import torch
 
 from spaceport_gaussian.optimisation import Edit
 from spaceport_gaussian.policies.births import alive, draw_by_score, halves, staying
+from spaceport_gaussian.policies.budget import EDITS, target_count
 from spaceport_gaussian.policies.cadence import Cadence
 from spaceport_gaussian.policies.policy import Situation
-
-CADENCE = Cadence(start=0.05, stop=0.75, every=1 / 30, min_every=10)
 
 
 @dataclass(frozen=True)
@@ -25,31 +24,25 @@ class BudgetedDensification:
 
     Attributes:
         max_gaussians: the budget, reached at `cadence.stop`.
-        cadence: seldom enough for the statistics to have seen some photos.
+        cadence: of the edits.
         min_opacity: Gaussians fainter than this are taken away (3DGS).
         max_scale: those larger than this share of the scene's extent too (3DGS).
     """
 
     absolute_pull: ClassVar[bool] = True  # a large Gaussian is pulled to all sides
     max_gaussians: int
-    cadence: Cadence = CADENCE
+    cadence: Cadence = EDITS
     min_opacity: float = 0.005
     max_scale: float = 0.1
 
     def is_due(self, iterations: int, max_iterations: int) -> bool:
         return self.cadence.is_due(iterations, max_iterations)
 
-    def target_count(self, progress: float, initial_count: int) -> int:
-        """How many Gaussians there are to be when the share `progress` of the iterations is done."""
-        start, stop = self.cadence.start, self.cadence.stop
-        grown = min(1.0, max(0.0, (progress - start) / (stop - start)))
-        return round(initial_count + (self.max_gaussians - initial_count) * grown)
-
     @torch.no_grad()
     def edit(self, situation: Situation) -> Edit:
         splat = situation.splat
         living = alive(splat, min_opacity=self.min_opacity, max_scale=self.max_scale * situation.extent)
         score = situation.pull.mean() * living
-        room = self.target_count(situation.progress, situation.initial_count) - int(living.sum())
+        room = target_count(self.max_gaussians, self.cadence, situation) - int(living.sum())
         parents = draw_by_score(score, room, situation.generator)
         return Edit(staying(living, parents), halves(splat, parents))
