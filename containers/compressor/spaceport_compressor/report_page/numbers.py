@@ -235,7 +235,13 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
         ),
     ),
     "Training": (
-        Meaning("training.iterations", "Iterations", _count, "one photo looked at each"),
+        Meaning("training.iterations", "Iterations", _count),
+        Meaning(
+            "training.batch",
+            "Photos an iteration",
+            _count,
+            "as many as there were GPUs",
+        ),
         Meaning("training.stopped_by", "Ended because", lambda rule: STOPPED_BY.get(rule, rule)),
         Meaning(
             "training.gaussians_initial",
