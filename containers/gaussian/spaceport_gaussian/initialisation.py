@@ -9,43 +9,18 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from spaceport.errors import UserError
 from spaceport_gaussian.recipe import Recipe
 from spaceport_gaussian.splat import Splat
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.scene import Scene, View
 
-MIN_POINTS = 50  # fewer cover no scene: training would only smear them over the photos
-MIN_PHOTOS = 2  # one photo says nothing of depth
 PLAIN_OPACITY = 0.1  # Kerbl et al.: low, so that light reaches what lies behind
 NEIGHBOURS = 3
 # Bounds of the first scale as a share of the scene's extent: doubled points would have size 0,
 # a lone far point would cover the scene.
 MIN_SCALE, MAX_SCALE = 1e-5, 0.05
 SH_C0 = 0.28209479177387814  # the constant basis function, 1 / (2 √π)
-
-
-def check_trainable(scene: Scene, training_photos: int) -> None:
-    """Raise a UserError where `scene` is too small to learn from.
-
-    Args:
-        scene: what SfM made of the photos.
-        training_photos: how many photos are left after the held-out ones are taken away.
-    """
-    if training_photos < MIN_PHOTOS:
-        raise UserError(
-            "too_few_photos",
-            f"Training needs at least {MIN_PHOTOS} photos, but only {training_photos} of "
-            f"{len(scene.views)} can be used for it.",
-            "Add overlapping photos, or hold out fewer of them.",
-        )
-    if len(scene.points) < MIN_POINTS:
-        raise UserError(
-            "too_few_points",
-            f"The photos share only {len(scene.points)} points in space, and training needs {MIN_POINTS}.",
-            "Take photos that overlap by 70 % or more and show textured ground.",
-        )
 
 
 def scene_extent(cameras: Sequence[Camera], points: NDArray[np.float32]) -> float:

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from spaceport.errors import UserError
 from spaceport.tuning import Tuning
 from spaceport_gaussian.initialisation import (
-    check_trainable,
     initial_gaussians,
     scene_extent,
     starting_splat,
@@ -56,20 +54,6 @@ def test_the_extent_is_that_of_the_cameras(survey):
     cameras = [view.camera for view in survey.views]  # out to (4, 3) metres from the middle one
 
     assert scene_extent(cameras, survey.points) == pytest.approx(1.1 * 5.0)
-
-
-@pytest.mark.parametrize(
-    ("points", "photos", "code"),
-    [(49, 9, "too_few_points"), (200, 1, "too_few_photos"), (200, 0, "too_few_photos")],
-)
-def test_a_scene_too_small_to_learn_from_is_refused(survey, points, photos, code):
-    scene = dataclasses.replace(survey, points=survey.points[:points])
-
-    with pytest.raises(UserError) as refused:
-        check_trainable(scene, photos)
-
-    assert refused.value.code == code
-    assert refused.value.hint
 
 
 @pytest.fixture
