@@ -10,6 +10,8 @@ SAM := build/sam/bin/sam
 PYTHON_READY := $(VENV)/.ready
 NPM_READY := node_modules/.ready
 SAM_READY := build/sam/.ready
+# Beside the compiled kernels: a folder that is cleared of those is cleared of this, too.
+KERNELS_READY := containers/render/spaceport_render/__pycache__/.ready
 PRESET ?= preview
 
 .PHONY: help setup demo test lint lock down clean
@@ -17,7 +19,7 @@ PRESET ?= preview
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-setup: $(PYTHON_READY) $(NPM_READY)  ## .venv/ and node_modules/ with everything the CPU path and the tests need
+setup: $(PYTHON_READY) $(KERNELS_READY) $(NPM_READY)  ## .venv/ and node_modules/ with everything the CPU path and the tests need
 
 # Only the demo's own flight is made: anybody's zip is theirs, and its name may hold spaces.
 demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a viewable splat on this machine; ZIP=photos.zip for your own
@@ -47,6 +49,12 @@ $(PYTHON_READY): pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[functions,jobs,local,dev]'
 	@touch $@
+
+# Else the first job compiles them, and lets its user wait.
+$(KERNELS_READY): $(PYTHON_READY) $(wildcard containers/render/spaceport_render/*.py) containers/compressor/spaceport_compressor/kmeans.py
+	$(BIN)/python -m spaceport_render.warm_cache
+	$(BIN)/python -m spaceport_compressor.warm_cache
+	@mkdir -p $(@D) && touch $@
 
 # An environment of its own: its pins are not ours.
 $(SAM_READY): Makefile

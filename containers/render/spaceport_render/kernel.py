@@ -3,7 +3,9 @@
 Numba keeps compiled code in `__pycache__` beside the source, and compiles anew when the source or the
 CPU is another. Where that folder is not writable it takes the user's cache folder (`~/.cache/numba`);
 where that is not writable either, we give it a private folder among the temporary files, and if even
-that fails each process compiles for itself. `NUMBA_CACHE_DIR` overrides all of this.
+that fails each process compiles for itself. `NUMBA_CACHE_DIR` names one folder instead; where it can only
+be read, as in a container whose image holds it, the private folder starts as its copy, because Numba
+reads no folder that it can't write.
 
 Numba looks for changes in one file only: the one a kernel stands in. So a kernel calls nothing
 compiled, and freezes no constant, of another file; what it needs from there is passed in.
@@ -11,7 +13,9 @@ compiled, and freezes no constant, of another file; what it needs from there is 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable
@@ -46,6 +50,7 @@ def kernel(fast: bool = False) -> Callable[[Callable[..., Any]], Callable[..., A
             folder = _private_folder()
             if folder is None:
                 return numba.njit(**options)(function)
+            _copy_kernels(numba.config.CACHE_DIR, folder)
             numba.config.CACHE_DIR = str(folder)
             return numba.njit(cache=True, **options)(function)
 
@@ -59,6 +64,18 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     function for all callers, whose loops are not vectorised.
     """
     return numba.njit(error_model="numpy", fastmath=set(REORDERED), forceinline=True)(function)
+
+
+def _copy_kernels(shipped: str, folder: Path) -> None:
+    """What is missing is only compiled anew."""
+    if not shipped or any(folder.iterdir()):
+        return
+    with contextlib.suppress(OSError):
+        # Files alone: the folders' permissions are to stay ours.
+        for file in Path(shipped).glob("*/*"):
+            target = folder / file.relative_to(shipped)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            shutil.copyfile(file, target)
 
 
 def _private_folder() -> Path | None:

@@ -90,7 +90,7 @@ def viewer(repository):
 def run(root, viewer):
     """Start the program as the executor does; `run(NAME=value)` adds to its environment."""
 
-    def start(**environment):
+    def start(*program, **environment):
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPACEPORT_")}
         given = {
             "SPACEPORT_ML_ROOT": str(root),
@@ -98,7 +98,7 @@ def run(root, viewer):
             "SPACEPORT_VIEWER_DIR": str(viewer),
         }
         return subprocess.run(
-            [sys.executable, "-m", "spaceport_compressor"],
+            [sys.executable, *(program or ("-m", "spaceport_compressor"))],
             env=inherited | given | environment,
             check=False,
             capture_output=True,
@@ -107,6 +107,30 @@ def run(root, viewer):
         )
 
     return start
+
+
+# The program, telling at its end how many kernels it had to compile.
+COUNTING_KERNELS = """
+import sys
+from numba.core.dispatcher import Dispatcher
+from spaceport_compressor.__main__ import main
+code = main()
+values = {id(value): value for module in list(sys.modules.values()) for value in vars(module).values()}
+kernels = [value for value in values.values() if isinstance(value, Dispatcher)]
+print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def test_a_warmed_cache_leaves_nothing_to_compile(run, tmp_path):
+    # Given a cache as `make setup` and the image's build leave it
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    warming = [sys.executable, "-m", "spaceport_compressor.warm_cache"]
+    subprocess.run(warming, env={**os.environ, **cache}, check=True)
+    # When a model is compressed and judged, then all kernels are there
+    done = run("-c", COUNTING_KERNELS, **cache)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "0"
 
 
 def test_a_trained_model_becomes_what_is_delivered(root, run):

@@ -111,6 +111,32 @@ def test_a_stop_while_the_film_is_made_leaves_a_whole_model_and_the_same_next_ti
     assert (tree.model / "flight.mp4").read_bytes() == (whole.model / "flight.mp4").read_bytes()
 
 
+# The program, telling at its end how many kernels it had to compile.
+COUNTING_KERNELS = """
+import sys
+from numba.core.dispatcher import Dispatcher
+from spaceport_gaussian.__main__ import main
+code = main()
+values = {id(value): value for module in list(sys.modules.values()) for value in vars(module).values()}
+kernels = [value for value in values.values() if isinstance(value, Dispatcher)]
+print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def test_a_warmed_cache_leaves_nothing_to_compile(tree, tmp_path):
+    # Given a cache as `make setup` and the image's build leave it
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    warming = [sys.executable, "-m", "spaceport_render.warm_cache"]
+    subprocess.run(warming, env={**os.environ, **cache}, check=True)
+
+    # When a scene is trained and measured, then all kernels are there
+    program = start(tree, "-c", COUNTING_KERNELS, **cache)
+    _, err = program.communicate(timeout=60)
+    assert program.returncode == 0, err
+    assert err.splitlines()[-1] == "0"
+
+
 def test_sigterm_while_kernels_are_compiled_ends_the_program_at_once(tree, tmp_path):
     # Given a program that has to compile its kernels, which takes it ten seconds
     program = start(tree, NUMBA_CACHE_DIR=str(tmp_path / "no kernels yet"))

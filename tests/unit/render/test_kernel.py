@@ -79,6 +79,34 @@ def test_the_cache_works_where_neither_the_package_nor_the_home_can_be_written(t
     assert folder.stat().st_mode & 0o077 == 0
 
 
+def test_kernels_of_a_folder_that_can_only_be_read_are_not_compiled_again(tmp_path):
+    # Given kernels compiled into an image's folder, by another user
+    (tmp_path / "temporary").mkdir()
+    shipped = tmp_path / "kernels"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(shipped), "TMPDIR": str(tmp_path / "temporary")}
+
+    def cache_hits(program: str) -> int:
+        command = [sys.executable, "-c", program]
+        return int(
+            subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        )
+
+    assert cache_hits(PROGRAM) == 0
+    # When they are used where they can't be written, nor anything beside the package. (Root may write all:
+    # so Numba's own trial is made to fail.)
+    unwritable = (
+        "import numba.core.caching as caching\n"
+        "trial = caching._CacheLocator.ensure_cache_path\n"
+        "def only_temporary(self):\n"
+        f"    if not self.get_cache_path().startswith({str(tmp_path / 'temporary')!r}): raise OSError\n"
+        "    trial(self)\n"
+        "caching._CacheLocator.ensure_cache_path = only_temporary\n"
+    )
+    # Then they are found, in a folder of the user's own
+    assert cache_hits(unwritable + PROGRAM) == 1
+    assert cache_hits(unwritable + PROGRAM) == 1
+
+
 def test_a_temporary_folder_that_others_can_write_is_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     folder = kernel._private_folder()

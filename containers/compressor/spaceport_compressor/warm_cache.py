@@ -1,0 +1,17 @@
+"""Compiles the kernels that compressing a model and judging it take, ahead of the first job.
+
+    python -m spaceport_compressor.warm_cache
+
+What `spaceport_render.warm_cache` says of CPUs holds here, too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spaceport_compressor.kmeans import build_palette
+from spaceport_render.warm_cache import compile_rasterizer
+
+if __name__ == "__main__":
+    compile_rasterizer()
+    build_palette(np.arange(8, dtype=np.float32).reshape(4, 2), size=2)
