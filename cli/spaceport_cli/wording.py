@@ -18,7 +18,11 @@ _METRICS: dict[str, dict[str, Callable[[float], str]]] = {
         "points": "{:,.0f} points".format,
         SECONDS_LEFT: about_left,
     },
-    TRAINING.name: {"psnr": "{:.1f} dB".format, "gaussians": "{:,.0f} Gaussians".format},
+    TRAINING.name: {
+        "psnr": "{:.1f} dB".format,
+        "gaussians": "{:,.0f} Gaussians".format,
+        SECONDS_LEFT: about_left,
+    },
 }
 
 

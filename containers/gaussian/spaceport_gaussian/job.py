@@ -13,12 +13,14 @@ import torch
 
 from spaceport.progress import Progress, part_of
 from spaceport.quality import TRAINING_REPORT, TrainingReport
+from spaceport.time_left import SECONDS_LEFT
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
 from spaceport_gaussian.distributed import ALONE, Team
 from spaceport_gaussian.initialisation import starting_splat
 from spaceport_gaussian.material import Material, prepare
 from spaceport_gaussian.measuring import measure
+from spaceport_gaussian.pace import FIXED_ON_CPU, FIXED_ON_CUDA, Pace
 from spaceport_gaussian.pictures.gallery import write_gallery
 from spaceport_gaussian.recovery import Guard, train_guarded
 from spaceport_gaussian.splat import Splat
@@ -66,8 +68,8 @@ def run_job(
 
     Raises:
         UserError: the scene can't be read (`bad_scene`) or is too small (`too_few_photos`,
-            `too_few_points`), or the memory is (`gpu_too_small`, `machine_too_small`), or what was learnt
-            came to nothing (`training_diverged`).
+            `too_few_points`, `photos_too_small`, `no_parallax`), or the memory is (`gpu_too_small`,
+            `machine_too_small`), or what was learnt came to nothing (`training_diverged`).
         Interrupted: where `stop`, or that of another process, heard the signal in the loop; a checkpoint
             holds every iteration then.
     """
@@ -109,6 +111,7 @@ def run_job(
         preview_photo=subset[len(subset) // 2],
         save=save,
         share=LOOP_SHARE,
+        pace=pace_of(material),
     )
     found = run.iterations
     # In a team nobody may leave alone: the others could not save.
@@ -132,8 +135,16 @@ def run_job(
         write_preview(preview, run.splat, subset[len(subset) // 2])
         _deliver(folders, run.splat, report)
         write_gallery(folders.model, run.splat, material, part_of(progress, *PICTURES_SHARE))
-    progress(1.0, "The model is trained", psnr=round(report.psnr_train, 2), gaussians=report.gaussians)
+    numbers = {"psnr": round(report.psnr_train, 2), "gaussians": report.gaussians, SECONDS_LEFT: 0}
+    progress(1.0, "The model is trained", **numbers)
     return report
+
+
+def pace_of(material: Material) -> Pace:
+    """What the iterations of `material`'s recipe cost."""
+    schedule, iterations = material.recipe.resolution, material.recipe.stopping.max_iterations
+    fixed = FIXED_ON_CUDA if material.device.type == "cuda" else FIXED_ON_CPU
+    return Pace((schedule.scale_at(iteration) for iteration in range(iterations)), fixed)
 
 
 def start(material: Material) -> TrainingRun:

@@ -10,6 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from spaceport.progress import Progress
+from spaceport.time_left import SECONDS_LEFT
+from spaceport_gaussian.pace import Pace
 from spaceport_gaussian.photos import Photo
 from spaceport_gaussian.pictures.drawing import drawn, write_jpeg
 from spaceport_gaussian.splat import Splat
@@ -35,6 +37,7 @@ class Watching:
         preview_photo: the view that previews show.
         save: saves a checkpoint of the run.
         share: of the stage's progress bar that belongs to the loop: (from, to).
+        pace: tells how long it will still take.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Watching:
         preview_photo: Photo,
         save: Callable[[TrainingRun], None],
         share: tuple[float, float],
+        pace: Pace,
         clock: Clock = time.monotonic,
     ) -> None:
         self._max_iterations = max_iterations
@@ -56,6 +60,7 @@ class Watching:
         self._preview_photo = preview_photo
         self._save = save
         self._share = share
+        self._pace = pace
         self._clock = clock
         self._previewed_at = self._saved_at = self._started_at = clock()
         self._saving_took = 0.0
@@ -87,12 +92,14 @@ class Watching:
     def _tell(self, step: Step) -> None:
         first, last = self._share
         assert self._psnr is not None
+        left = self._pace.seconds_left(step.iterations, self._told_at)
         self._progress(
             first + (last - first) * step.iterations / self._max_iterations,
             f"Iteration {step.iterations} of {self._max_iterations}",
             psnr=round(self._psnr.item(), 2),
             gaussians=step.gaussians,
             iteration=step.iterations,
+            **({} if left is None else {SECONDS_LEFT: round(left)}),
         )
 
     def _write(self, splat: Splat, step: Step) -> None:

@@ -45,11 +45,14 @@ def test_plain_lines_tell_stage_detail_and_numbers(status):
 
     PlainLines(out).update(
         status(
-            stage="3dgs", message="Training", detail="step 600", metrics={"psnr": 24.13, "gaussians": 41200}
+            stage="3dgs",
+            message="Training",
+            detail="step 600",
+            metrics={"psnr": 24.13, "gaussians": 41200, "seconds_left": 197},
         )
     )
 
-    assert out.getvalue() == " 40%  Training: step 600 · 24.1 dB · 41,200 Gaussians\n"
+    assert out.getvalue() == " 40%  Training: step 600 · 24.1 dB · 41,200 Gaussians · about 4 min left\n"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from spaceport_gaussian.pace import MEASURING_SHARE, Pace
 from spaceport_gaussian.training import Step
 from spaceport_gaussian.training_log import TrainingLog
 from spaceport_gaussian.watching import CHECKPOINT_EVERY_S, CHECKPOINT_SHARE, Watching
@@ -18,24 +19,30 @@ class Run:
         self.now = 0.0
         self.saved: list[float] = []
         self.told: list[float] = []
+        self.left: float | None = None
         self._saving_takes = saving_takes
         self._watching = Watching(
             max_iterations=10_000,
-            progress=lambda *_, **__: self.told.append(self.now),
+            progress=self._tell,
             log=TrainingLog(folder / "training.log", resumed_at=0),
             preview=folder / "preview.jpg",
             preview_photo=SimpleNamespace(),
             save=self._save,
             share=(0.0, 1.0),
+            pace=Pace([1.0] * 10_000, fixed=0.15),
             clock=lambda: self.now,
         )
+
+    def _tell(self, _fraction: float, _message: str = "", **metrics: float) -> None:
+        self.told.append(self.now)
+        self.left = metrics.get("seconds_left")
 
     def _save(self, _: object) -> None:
         self.saved.append(self.now)
         self.now += self._saving_takes
 
     def go_on(self, seconds: float) -> None:
-        end, iteration = self.now + seconds, 0
+        end, iteration = self.now + seconds, round(10 * self.now)
         splat = SimpleNamespace(
             render=lambda _: SimpleNamespace(image=torch.zeros(16, 16, 3)),
             bands=None,
@@ -72,3 +79,13 @@ def test_the_job_tells_of_itself_and_draws_itself_every_few_seconds(tmp_path):
     assert not (tmp_path / "preview.jpg").exists()
     run.go_on(2.0)
     assert (tmp_path / "preview.jpg").exists()
+
+
+def test_the_time_left_is_told_after_a_moment(tmp_path):
+    run = Run(tmp_path, saving_takes=0.0)
+
+    run.go_on(1.0)
+    assert run.left is None
+    run.go_on(99.0)
+    # 9,000 of 10,000 iterations are left, a tenth of a second each
+    assert run.left == pytest.approx(900 + 1_000 * MEASURING_SHARE, rel=0.02)
