@@ -1,9 +1,24 @@
-"""How many Gaussians a scene gets."""
+"""How many Gaussians a scene gets, and which policies a setting stands for."""
 
 from __future__ import annotations
 
-from spaceport.tuning import Tuning
-from spaceport_gaussian.recipe import AT_SIZE, GAUSSIANS_PER_POINT, LEAST_BUDGET, gaussian_budget
+import pytest
+
+from spaceport.tuning import Densify, Tuning
+from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl
+from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
+from spaceport_gaussian.policies.consistent_densification import ConsistentDensification
+from spaceport_gaussian.policies.opacity_decay import OpacityDecay
+from spaceport_gaussian.policies.relocation import PositionNoise, Relocation
+from spaceport_gaussian.policies.significance_pruning import SignificancePruning
+from spaceport_gaussian.recipe import (
+    AT_SIZE,
+    GAUSSIANS_PER_POINT,
+    LEAST_BUDGET,
+    gaussian_budget,
+    plain_recipe,
+    recipe_for,
+)
 
 
 def test_the_budget_follows_the_points_and_the_photos_size():
@@ -24,3 +39,44 @@ def test_a_scene_with_few_points_still_gets_enough_and_none_more_than_the_maximu
 def test_the_plain_recipe_takes_the_maximum():
     tuning = Tuning(train_max_size=AT_SIZE, max_gaussians=50_000, optimization_enabled=False)
     assert gaussian_budget(tuning, 100) == 50_000
+
+
+@pytest.mark.parametrize(
+    ("densify", "policy"),
+    [
+        (Densify.BUDGET, BudgetedDensification),
+        (Densify.CONSISTENT, ConsistentDensification),
+        (Densify.RELOCATE, Relocation),
+        (Densify.GRADIENT, AdaptiveDensityControl),
+    ],
+)
+def test_densify_names_the_policy_of_growth(densify, policy):
+    recipe = recipe_for(Tuning.model_validate({"densify": str(densify)}), 7_000)
+
+    assert type(recipe.densification) is policy
+    assert recipe.densification.max_gaussians == 7_000
+
+
+def test_without_densification_the_first_gaussians_are_all():
+    assert recipe_for(Tuning(densify=Densify.NONE), 7_000).densification is None
+
+
+def test_the_other_policies_of_growth_are_off_until_asked_for():
+    off = recipe_for(Tuning(), 7_000)
+    on = recipe_for(Tuning(prune_insignificant=True, opacity_decay=True, position_noise=5e5), 7_000)
+
+    assert (type(off.densification), off.pruning, off.adjustments) == (BudgetedDensification, (), ())
+    assert on.pruning == (SignificancePruning(),)
+    assert on.adjustments == (PositionNoise(5e5), OpacityDecay())
+
+
+def test_the_plain_recipe_knows_none_of_them():
+    asked = Tuning(
+        optimization_enabled=False,
+        densify=Densify.CONSISTENT,
+        prune_insignificant=True,
+        opacity_decay=True,
+        position_noise=5e5,
+    )
+
+    assert recipe_for(asked, 7_000) == plain_recipe(Tuning(optimization_enabled=False), 7_000)
