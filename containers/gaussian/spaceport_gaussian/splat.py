@@ -115,14 +115,12 @@ class Splat:
         if opacity_factors is not None:
             opacities = (opacities * opacity_factors).clamp(max=1.0)
         degree = self.max_sh_degree if sh_degree is None else min(sh_degree, self.max_sh_degree)
-        # Bands above the degree are cut off, so that no time goes into their zero gradients.
-        bands = (self.sh_dc, self.sh_rest[:, : (degree + 1) ** 2 - 1]) if degree else (self.sh_dc,)
         return rasterize(
             self.means,
             self.quats,
             self.scales,
             opacities,
-            torch.cat(bands, dim=1),
+            (self.sh_dc, self.sh_rest),
             at.world_to_camera,
             at.intrinsics,
             at.camera.width,

@@ -40,14 +40,16 @@ class Splats:
 
     Attributes:
         means: (N, 3). quats: (N, 4), any length. scales: (N, 3), standard deviations, metres.
-        opacities: (N,), 0 to 1. sh: (N, K, 3).
+        opacities: (N,), 0 to 1.
+        sh_dc, sh_rest: (N, 1, 3) and (N, K - 1, 3), the constant colour and the view-dependent bands.
     """
 
     means: Floats
     quats: Floats
     scales: Floats
     opacities: Floats
-    sh: Floats
+    sh_dc: Floats
+    sh_rest: Floats
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ class SplatGradients:
     quats: Floats
     scales: Floats
     opacities: Floats
-    sh: Floats
+    sh_dc: Floats
+    sh_rest: Floats
     means2d: Floats
     means2d_absolute: Floats
 
@@ -149,7 +152,17 @@ def draw(
     )
     drawn = np.flatnonzero(radii)
     footprints = footprints[drawn]
-    run_over(len(drawn), color, drawn, splats.means, splats.sh, viewpoint.position, sh_degree, footprints)
+    run_over(
+        len(drawn),
+        color,
+        drawn,
+        splats.means,
+        splats.sh_dc,
+        splats.sh_rest,
+        viewpoint.position,
+        sh_degree,
+        footprints,
+    )
     touches = find_touches(footprints, across, down, TILE_WIDTH, TILE_HEIGHT)
     image = np.empty((viewpoint.height, viewpoint.width, 3), np.float32)
     alpha = np.empty((viewpoint.height, viewpoint.width), np.float32)
@@ -196,7 +209,8 @@ def differentiate(
         quats=np.zeros_like(splats.quats),
         scales=np.zeros_like(splats.scales),
         opacities=np.zeros_like(splats.opacities),
-        sh=np.zeros_like(splats.sh),
+        sh_dc=np.zeros_like(splats.sh_dc),
+        sh_rest=np.zeros_like(splats.sh_rest),
         means2d=np.zeros((len(splats.means), 2), np.float32),
         means2d_absolute=np.zeros((len(splats.means), 2), np.float32),
     )
@@ -223,13 +237,14 @@ def differentiate(
         color_backward,
         drawn,
         splats.means,
-        splats.sh,
+        splats.sh_rest,
         viewpoint.position,
         sh_degree,
         footprints,
         gradients,
         result.means,
-        result.sh,
+        result.sh_dc,
+        result.sh_rest,
     )
     result.means2d[drawn] = np.stack([gradients["x"], gradients["y"]], axis=1)
     result.means2d_absolute[drawn] = np.stack([gradients["abs_x"], gradients["abs_y"]], axis=1)

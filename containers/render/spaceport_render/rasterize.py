@@ -56,7 +56,7 @@ def rasterize(
     quats: Tensor,
     scales: Tensor,
     opacities: Tensor,
-    sh: Tensor,
+    sh: Tensor | tuple[Tensor, Tensor],
     world_to_camera: Tensor,
     intrinsics: Tensor,
     width: int,
@@ -78,6 +78,8 @@ def rasterize(
         scales: (N, 3) standard deviations along the own axes.
         opacities: (N,) 0 to 1.
         sh: (N, K, 3) spherical harmonics; K may be more than `sh_degree` needs: the rest gets no gradient.
+            Or the first and the others apart, (N, 1, 3) and (N, K - 1, 3), as they are learnt: to put them
+            together and take the gradients apart takes the CPU as long as all it computes for colours.
         world_to_camera: (4, 4) rigid; the camera looks along z, y points down.
         intrinsics: (3, 3), pixels; the first pixel's centre is (0.5, 0.5).
         sh_degree: 0 to 3.
@@ -88,38 +90,31 @@ def rasterize(
     Raises:
         ValueError: when shapes, types or devices don't fit.
     """
-    _require_fitting(means, quats, scales, opacities, sh, sh_degree)
-    arguments = (means, quats, scales, opacities, sh, world_to_camera, intrinsics, width, height)
+    sh_dc, sh_rest = sh if isinstance(sh, tuple) else (sh[:, :1], sh[:, 1:])
+    _require_fitting(means, quats, scales, opacities, sh_dc, sh_rest, sh_degree)
     if means.is_cuda:
         from spaceport_render.gsplat_rasterizer import rasterize_with_gsplat  # noqa: PLC0415 - compiles CUDA
 
+        # Bands above the degree are cut off, so that no time goes into their zero gradients.
+        bands = (sh_dc, sh_rest[:, : (sh_degree + 1) ** 2 - 1]) if sh_degree else (sh_dc,)
         image, alpha, radii, mean_gradients = rasterize_with_gsplat(
-            *arguments, sh_degree=sh_degree, background=background, antialiased=antialiased
+            means,
+            quats,
+            scales,
+            opacities,
+            torch.cat(bands, dim=1),
+            world_to_camera,
+            intrinsics,
+            width,
+            height,
+            sh_degree=sh_degree,
+            background=background,
+            antialiased=antialiased,
         )
         return Rasterization(image, alpha, radii, lambda: MeanGradients(*mean_gradients()))
-    return _rasterize_with_numba(
-        *arguments, sh_degree=sh_degree, background=background, antialiased=antialiased
-    )
-
-
-def _rasterize_with_numba(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    sh: Tensor,
-    world_to_camera: Tensor,
-    intrinsics: Tensor,
-    width: int,
-    height: int,
-    *,
-    sh_degree: int,
-    background: tuple[float, float, float],
-    antialiased: bool,
-) -> Rasterization:
     viewpoint = Viewpoint.of(world_to_camera.detach().numpy(), intrinsics.detach().numpy(), width, height)
     call = _Call(viewpoint, sh_degree, np.array(background, np.float32), antialiased)
-    image, alpha, radii = _NumbaRasterization.apply(means, quats, scales, opacities, sh, call)
+    image, alpha, radii = _NumbaRasterization.apply(means, quats, scales, opacities, sh_dc, sh_rest, call)
     return Rasterization(image, alpha, radii, call.mean_gradients)
 
 
@@ -146,12 +141,19 @@ class _Call:
 class _NumbaRasterization(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, sh: Tensor, call: _Call
+        ctx: Any,
+        means: Tensor,
+        quats: Tensor,
+        scales: Tensor,
+        opacities: Tensor,
+        sh_dc: Tensor,
+        sh_rest: Tensor,
+        call: _Call,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        splats = _splats(means, quats, scales, opacities, sh)
+        splats = _splats(means, quats, scales, opacities, sh_dc, sh_rest)
         drawing = draw(splats, call.viewpoint, call.sh_degree, call.background, antialiased=call.antialiased)
         # Kept by torch, so that changing a parameter before backward() is an error, not a wrong gradient.
-        ctx.save_for_backward(means, quats, scales, opacities, sh)
+        ctx.save_for_backward(means, quats, scales, opacities, sh_dc, sh_rest)
         ctx.drawing, ctx.call = drawing, call
         radii = torch.from_numpy(drawing.radii)
         ctx.mark_non_differentiable(radii)
@@ -174,8 +176,10 @@ class _NumbaRasterization(torch.autograd.Function):
             antialiased=call.antialiased,
         )
         call.gradients = gradients
-        of = (gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh)
-        return (*map(torch.from_numpy, of), None)
+        of = (gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh_dc)
+        # Bands that were not asked for get none, rather than zeros: so an optimiser does not count the step.
+        to_sh_rest = torch.from_numpy(gradients.sh_rest) if call.sh_degree else None
+        return (*map(torch.from_numpy, of), to_sh_rest, None)
 
 
 def _splats(*tensors: Tensor) -> Splats:
@@ -183,21 +187,32 @@ def _splats(*tensors: Tensor) -> Splats:
 
 
 def _require_fitting(
-    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, sh: Tensor, sh_degree: int
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    sh_dc: Tensor,
+    sh_rest: Tensor,
+    sh_degree: int,
 ) -> None:
     if not 0 <= sh_degree <= MAX_DEGREE:
         raise ValueError(f"sh_degree must be 0 to {MAX_DEGREE}, not {sh_degree}")
-    count = len(means)
+    count, coefficients = len(means), (sh_degree + 1) ** 2
     wanted = {"means": (count, 3), "quats": (count, 4), "scales": (count, 3), "opacities": (count,)}
-    given = {"means": means, "quats": quats, "scales": scales, "opacities": opacities, "sh": sh}
+    given = {"means": means, "quats": quats, "scales": scales, "opacities": opacities}
     for name, shape in wanted.items():
         if given[name].shape != shape:
             raise ValueError(f"{name} must have the shape {shape}, not {tuple(given[name].shape)}")
-    if sh.ndim != 3 or len(sh) != count or sh.shape[2] != 3 or sh.shape[1] < (sh_degree + 1) ** 2:
+    if (
+        sh_dc.shape != (count, 1, 3)
+        or sh_rest.shape[::2] != (count, 3)
+        or 1 + sh_rest.shape[1] < coefficients
+    ):
         raise ValueError(
-            f"sh must have the shape ({count}, {(sh_degree + 1) ** 2} or more, 3), not {tuple(sh.shape)}"
+            f"sh must have the shape ({count}, {coefficients} or more, 3), the first apart from the others "
+            f"or not; these have {tuple(sh_dc.shape)} and {tuple(sh_rest.shape)}"
         )
-    for name, tensor in given.items():
+    for name, tensor in {**given, "sh": sh_dc, "sh beyond the first": sh_rest}.items():
         if tensor.dtype != torch.float32 or tensor.device != means.device:
             raise ValueError(
                 f"{name} must be float32 on {means.device}, not {tensor.dtype} on {tensor.device}"

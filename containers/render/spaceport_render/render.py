@@ -18,7 +18,8 @@ def render(
         quats=as_kernels_take(gaussians.quats),
         scales=as_kernels_take(gaussians.scales),
         opacities=as_kernels_take(gaussians.opacities),
-        sh=as_kernels_take(gaussians.sh),
+        sh_dc=as_kernels_take(gaussians.sh[:, :1]),
+        sh_rest=as_kernels_take(gaussians.sh[:, 1:]),
     )
     viewpoint = Viewpoint.of(camera.world_to_camera, camera.intrinsics, camera.width, camera.height)
     return draw(splats, viewpoint, gaussians.sh_degree, np.array(background, np.float32)).image

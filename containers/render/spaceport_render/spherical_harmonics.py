@@ -96,7 +96,7 @@ def _set_slopes(x, y, z, degree, slopes):
 
 
 @kernel()
-def color(first, end, drawn, means, sh, camera_position, degree, footprints):
+def color(first, end, drawn, means, sh_dc, sh_rest, camera_position, degree, footprints):
     """Sets the colours of `footprints` `first` to `end`, which belong to the Gaussians `drawn`.
 
     Colour = ½ + Σ basis · sh in the direction from the camera, never below 0. A colour that is not
@@ -111,11 +111,13 @@ def color(first, end, drawn, means, sh, camera_position, degree, footprints):
         z = means[i, 2] - camera_position[2]
         distance = math.sqrt(x * x + y * y + z * z)
         _set_basis(x / distance, y / distance, z / distance, degree, basis)
-        red, green, blue = F(0.5), F(0.5), F(0.5)
-        for k in range(count):
-            red += basis[k] * sh[i, k, 0]
-            green += basis[k] * sh[i, k, 1]
-            blue += basis[k] * sh[i, k, 2]
+        red = F(0.5) + SH_0 * sh_dc[i, 0, 0]
+        green = F(0.5) + SH_0 * sh_dc[i, 0, 1]
+        blue = F(0.5) + SH_0 * sh_dc[i, 0, 2]
+        for k in range(1, count):
+            red += basis[k] * sh_rest[i, k - 1, 0]
+            green += basis[k] * sh_rest[i, k - 1, 1]
+            blue += basis[k] * sh_rest[i, k - 1, 2]
         # Written so that NaN and infinity fail the test.
         footprints[n].red = red if F(0) < red < np.inf else F(0)
         footprints[n].green = green if F(0) < green < np.inf else F(0)
@@ -124,9 +126,10 @@ def color(first, end, drawn, means, sh, camera_position, degree, footprints):
 
 @kernel()
 def color_backward(
-    first, end, drawn, means, sh, camera_position, degree, footprints, gradients, to_means, to_sh
-):
-    """From the colours' `gradients` to `to_sh`; what comes through the direction is added to `to_means`."""
+    first, end, drawn, means, sh_rest, camera_position, degree, footprints, gradients,
+    to_means, to_sh_dc, to_sh_rest,
+):  # fmt: skip
+    """From the colours' `gradients` to `to_sh_*`; what comes through the direction is added to `to_means`."""
     basis = np.empty(16, np.float32)
     slopes = np.empty((16, 3), np.float32)
     count = (degree + 1) ** 2
@@ -142,15 +145,18 @@ def color_backward(
         distance = math.sqrt(x * x + y * y + z * z)
         x, y, z = x / distance, y / distance, z / distance
         _set_basis(x, y, z, degree, basis)
-        for k in range(count):
-            to_sh[i, k, 0] = basis[k] * red
-            to_sh[i, k, 1] = basis[k] * green
-            to_sh[i, k, 2] = basis[k] * blue
+        to_sh_dc[i, 0, 0], to_sh_dc[i, 0, 1], to_sh_dc[i, 0, 2] = SH_0 * red, SH_0 * green, SH_0 * blue
+        for k in range(1, count):
+            to_sh_rest[i, k - 1, 0] = basis[k] * red
+            to_sh_rest[i, k - 1, 1] = basis[k] * green
+            to_sh_rest[i, k - 1, 2] = basis[k] * blue
         if degree > 0:
             _set_slopes(x, y, z, degree, slopes)
             to_x, to_y, to_z = F(0), F(0), F(0)
             for k in range(1, count):
-                through = sh[i, k, 0] * red + sh[i, k, 1] * green + sh[i, k, 2] * blue
+                through = (
+                    sh_rest[i, k - 1, 0] * red + sh_rest[i, k - 1, 1] * green + sh_rest[i, k - 1, 2] * blue
+                )
                 to_x += slopes[k, 0] * through
                 to_y += slopes[k, 1] * through
                 to_z += slopes[k, 2] * through

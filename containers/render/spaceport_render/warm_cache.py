@@ -22,7 +22,8 @@ def compile_rasterizer() -> None:
         quats=np.array([[1, 0, 0, 0]], np.float32),
         scales=np.ones((1, 3), np.float32),
         opacities=np.ones(1, np.float32),
-        sh=np.zeros((1, 1, 3), np.float32),
+        sh_dc=np.zeros((1, 1, 3), np.float32),
+        sh_rest=np.zeros((1, 0, 3), np.float32),
     )
     size = 16
     lens = np.array([[size, 0, size / 2], [0, size, size / 2], [0, 0, 1.0]])

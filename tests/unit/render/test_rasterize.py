@@ -203,6 +203,17 @@ def test_coefficients_above_the_degree_are_neither_seen_nor_changed():
     assert (gradients["sh"][:, :4] != 0).any()
 
 
+def test_harmonics_may_be_given_in_two_parts():
+    cloud = splats(50, 6)
+    result, gradients = drawn(cloud, degree=2)
+    apart = {name: value.clone().requires_grad_() for name, value in cloud.items() if name != "sh"}
+    sh = tuple(part.clone().requires_grad_() for part in (cloud["sh"][:, :1], cloud["sh"][:, 1:]))
+    ours = rasterize(*apart.values(), sh, *camera(40, 30), 40, 30, sh_degree=2, background=BACKGROUND)
+    (ours.image.sum() + ours.alpha.sum()).backward()
+    assert torch.equal(ours.image, result.image)
+    assert torch.equal(torch.cat([part.grad for part in sh], dim=1), gradients["sh"])
+
+
 def test_absolute_mean_gradients_do_not_cancel():
     # A Gaussian in the middle of an image that is to become brighter on one side only.
     one = {name: value[:1] for name, value in splats(1, 0).items()}

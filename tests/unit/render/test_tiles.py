@@ -18,7 +18,8 @@ def drawing():
         quats=rng.normal(size=(count, 4)).astype(np.float32),
         scales=np.exp(rng.normal(-3, 1.2, size=(count, 3))).astype(np.float32),
         opacities=rng.uniform(0.05, 1, count).astype(np.float32),
-        sh=np.zeros((count, 1, 3), np.float32),
+        sh_dc=np.zeros((count, 1, 3), np.float32),
+        sh_rest=np.zeros((count, 0, 3), np.float32),
     )
     view = np.eye(4)
     view[2, 3] = 6
