@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from spaceport.tuning import Tuning
+from spaceport.tuning import Densify, Tuning
+from spaceport_gaussian.contributions import contributions
 from spaceport_gaussian.evaluation.likeness import mean_psnr
 from spaceport_gaussian.job import restore, start
 from spaceport_gaussian.material import Material, prepare
@@ -41,6 +42,10 @@ REGULARISED = TUNING.model_copy(
         "antialiased": True,
     }
 )
+RELOCATED = TUNING.model_copy(
+    update={"densify": Densify.RELOCATE, "position_noise": 5e5, "opacity_decay": True}
+)
+CONSISTENT = TUNING.model_copy(update={"densify": Densify.CONSISTENT, "prune_insignificant": True})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,8 +110,8 @@ def test_ssim_and_its_gradient_are_those_of_the_cpu():
 
 @pytest.mark.parametrize(
     "tuning",
-    [TUNING, REGULARISED, TUNING.model_copy(update={"optimization_enabled": False})],
-    ids=["ours", "regularised", "plain"],
+    [TUNING, REGULARISED, RELOCATED, CONSISTENT, TUNING.model_copy(update={"optimization_enabled": False})],
+    ids=["ours", "regularised", "relocated", "consistent", "plain"],
 )
 def test_both_devices_train_to_the_same_quality(tuning, survey):
     psnrs = {}
@@ -134,7 +139,17 @@ def test_a_run_begun_on_cuda_goes_on(device, survey, tmp_path):
     assert held_out(material, run) == pytest.approx(unbroken, abs=0.3)
 
 
-@pytest.mark.parametrize("tuning", [TUNING, REGULARISED], ids=["ours", "regularised"])
+def test_both_devices_find_the_same_contributions(survey):
+    found = {}
+    for name in ("cpu", "cuda"):
+        material = prepare(survey, TUNING, torch.device(name))
+        found[name] = contributions(start(material).splat, material.photos.at(1.0))
+
+    assert torch.equal(found["cuda"].views.cpu() > 0, found["cpu"].views > 0)
+    torch.testing.assert_close(found["cuda"].weights.cpu(), found["cpu"].weights, rtol=1e-2, atol=0.1)
+
+
+@pytest.mark.parametrize("tuning", [TUNING, REGULARISED, RELOCATED], ids=["ours", "regularised", "relocated"])
 def test_an_iteration_waits_for_the_device_no_more_than_the_rasterizer_does(tuning, survey):
     """gsplat reads one number back in each iteration; a second wait idles the GPU while Python works."""
     material = prepare(survey, tuning, torch.device("cuda"))
