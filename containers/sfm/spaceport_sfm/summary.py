@@ -1,42 +1,13 @@
-"""What a person at a terminal sees: one line while photos are placed, a few when they are."""
+"""What a person at a terminal sees when the photos are placed: a few lines."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TextIO
 
 from spaceport.quality import GeorefNumbers, SfmReport
-from spaceport.time_left import SECONDS_LEFT, about_left
 
 NAMED = 5  # photos that are named in a list; sfm.json has them all
-
-
-class StatusLine:
-    """A progress callback that keeps one line of a terminal up to date."""
-
-    def __init__(self, terminal: TextIO) -> None:
-        self._terminal = terminal
-        self._left = 0.0  # seconds, 0 while unknown
-
-    def __call__(self, fraction: float, message: str = "", **metrics: float) -> None:
-        self._left = metrics.get(SECONDS_LEFT, self._left)
-        width = shutil.get_terminal_size().columns - 1
-        told = " · ".join(part for part in (message, about_left(self._left)) if part)
-        line = f"{fraction:4.0%} {told}"[:width]
-        self._terminal.write(f"\r{line:<{width}}")
-        self._terminal.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._terminal.write("\n")
-        self._terminal.flush()
 
 
 def summary(report: SfmReport, out: Path) -> str:

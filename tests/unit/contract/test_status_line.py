@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from spaceport_sfm.summary import StatusLine
+from spaceport.program_command import StatusLine
 
 
 def test_the_time_left_is_there_from_when_it_is_known_to_the_end(monkeypatch):

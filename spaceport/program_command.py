@@ -1,0 +1,123 @@
+"""What the commands of the job programs share: `python -m PROGRAM IN OUT`, for a person without a cloud."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, TextIO
+
+from spaceport.errors import UserError
+from spaceport.time_left import SECONDS_LEFT, about_left
+from spaceport.tuning import Tuning, TuningRequest, parse_request, resolve
+
+LOG = "log.txt"
+
+
+class StatusLine:
+    """A progress callback that keeps one line of a terminal up to date."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+        self._left = 0.0  # seconds, 0 while unknown
+
+    def __call__(self, fraction: float, message: str = "", **metrics: float) -> None:
+        self._left = metrics.get(SECONDS_LEFT, self._left)
+        width = shutil.get_terminal_size().columns - 1
+        told = " · ".join(part for part in (message, about_left(self._left)) if part)
+        line = f"{fraction:4.0%} {told}"[:width]
+        self._terminal.write(f"\r{line:<{width}}")
+        self._terminal.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._terminal.write("\n")
+        self._terminal.flush()
+
+
+def contents_of_results_folder(out: Path) -> list[Path]:
+    """What `out`, made if it is not there, holds besides the log.
+
+    Raises:
+        UserError: `out_unwritable`.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        contents = [entry for entry in out.iterdir() if entry.name != LOG]
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise _unwritable(out, PermissionError("no permission to write there"))
+    return contents
+
+
+def out_not_empty(out: Path, *, finished: bool) -> UserError:
+    """Tells that `out` holds results (`finished`) or other files, where a run must not write."""
+    holds = "the results of a finished run" if finished else "files that are not of an unfinished run"
+    return UserError(
+        "out_not_empty",
+        f"{out} holds {holds}.",
+        "Choose a new folder for the results, or remove these files.",
+    )
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    reason = error.strerror or error
+    return UserError("out_unwritable", f"{out} can't take the results: {reason}.", "Choose another folder.")
+
+
+@contextmanager
+def only_run_on(out: Path) -> Iterator[None]:
+    """Keeps other runs away from `out`; the kernel gives it free however this process ends.
+
+    Raises:
+        UserError: `out_busy`.
+    """
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UserError(
+            "out_busy", f"Another run is writing to {out}.", "Wait for its end, or choose another folder."
+        ) from error
+    finally:
+        os.close(folder)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Let the command take `--set KEY=VALUE`, as often as wanted."""
+    parser.add_argument(
+        "--set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"a setting: {', '.join(TuningRequest.model_fields)}",
+    )
+
+
+def tuning_of(settings: Sequence[str]) -> Tuning:
+    """The tuning that `settings`, each KEY=VALUE, ask for. Raises UserError `bad_tuning`."""
+    return resolve(parse_request(dict(setting.split("=", 1) for setting in settings)))
+
+
+def _setting(text: str) -> str:
+    if "=" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form key=value")
+    return text
+
+
+def log_to(stream: IO[str]) -> None:
+    """Send this process's log to `stream`."""
+    logging.basicConfig(level=logging.INFO, stream=stream, format="%(levelname)s %(name)s: %(message)s")
