@@ -1,11 +1,16 @@
 # ruff: noqa: PLR0917 - a camera is several arguments
-"""How much faster is the Numba rasterizer on a CPU than one written in torch?
+"""How fast does the Numba rasterizer draw and differentiate on a CPU, and how much faster than torch?
 
     python bench/rasterizer_speed.py [--gaussians 20000] [--width 480] [--height 270]
+                                     [--iterations 0] [--table]
 
 Both draw the same aerial scene with the same rules and differentiate the same loss by all parameters, in
 turns, in one process. The torch one is not a straw man: it is tiled, culls as ours does, composites each
 tile at once by a cumulative product, and leaves gradients to autograd.
+
+`--table` prints ours against size and count. `--iterations` trains for so many: a render, 3DGS's loss against
+a picture of the unspoilt scene, its gradient, and a step of Adam. On a machine that does other work, compare
+CPU time, which is that of all threads.
 """
 
 from __future__ import annotations
@@ -22,10 +27,13 @@ from machine import machine
 from torch import Tensor
 
 from spaceport_render.rasterize import rasterize
+from spaceport_render.ssim_loss import SsimTarget, ssim_loss
 from spaceport_render.threads import available_cores
 
 TILE = 16
 ALPHA_CUT = 1 / 255
+SIZES = ((240, 135), (480, 270), (960, 540))
+COUNTS = (5_000, 20_000, 80_000)
 
 
 def aerial_scene(count: int) -> tuple[Tensor, ...]:
@@ -165,17 +173,76 @@ def timed(
     return 1e3 * (drawn - start), 1e3 * (time.perf_counter() - drawn), image.detach()
 
 
+def medians(size: tuple[int, int], count: int, rounds: int) -> tuple[float, float]:
+    """Milliseconds of our rasterizer, forward and backward."""
+    splats, (view, lens) = aerial_scene(count), oblique_camera(*size)
+
+    def ours(leaves: tuple[Tensor, ...]) -> Tensor:
+        return rasterize(*leaves, view, lens, *size, sh_degree=3).image
+
+    runs = [timed(ours, splats)[:2] for _ in range(rounds + 1)][1:]
+    forward, backward = (statistics.median(column) for column in zip(*runs, strict=True))
+    return forward, backward
+
+
+def print_table(rounds: int) -> None:
+    print("\nms forward + backward, medians\n")
+    print("| | " + " | ".join(f"{count:,}" for count in COUNTS) + " |")
+    print("| --- |" + " --- |" * len(COUNTS))
+    for width, height in SIZES:
+        cells = [medians((width, height), count, rounds) for count in COUNTS]
+        told = " | ".join(f"{forward:.1f} + {backward:.1f}" for forward, backward in cells)
+        print(f"| {width}x{height} | {told} |")
+
+
+def print_training(size: tuple[int, int], count: int, iterations: int) -> None:
+    view, lens = oblique_camera(*size)
+    unspoilt = aerial_scene(count)
+    with torch.no_grad():
+        photo = SsimTarget.of(rasterize(*unspoilt, view, lens, *size, sh_degree=3).image.clamp(0, 1))
+    means, quats, scales, opacities, sh = unspoilt
+    noise = torch.randn(means.shape, generator=torch.Generator().manual_seed(0))
+    start = (means + 0.1 * noise, quats, scales.log(), torch.logit(opacities, 1e-4), 0.5 * sh)
+    leaves = [value.clone().requires_grad_() for value in start]
+    rates = (1e-2, 1e-3, 5e-3, 5e-2, 2.5e-3)
+    groups = [{"params": [leaf], "lr": rate} for leaf, rate in zip(leaves, rates, strict=True)]
+    adam = torch.optim.Adam(groups, eps=1e-15, fused=True)
+    losses = []
+    began, cpu_began = time.perf_counter(), time.process_time()
+    for _ in range(iterations):
+        means, quats, log_scales, logits, sh = leaves
+        scales, opacities = log_scales.exp(), logits.sigmoid()
+        image = rasterize(means, quats, scales, opacities, sh, view, lens, *size, sh_degree=3).image
+        loss = 0.8 * (image - photo.photo).abs().mean() + 0.2 * ssim_loss(image, photo)
+        loss.backward()
+        adam.step()
+        adam.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+    wall, cpu = time.perf_counter() - began, time.process_time() - cpu_began
+    print(f"{iterations} iterations: {wall:.1f} s, {cpu:.1f} CPU s; loss {losses[0]:.4f} -> {losses[-1]:.4f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gaussians", type=int, default=20_000)
     parser.add_argument("--width", type=int, default=480)
     parser.add_argument("--height", type=int, default=270)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=0)
+    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(available_cores())
-    splats = aerial_scene(options.gaussians)
-    view, lens = oblique_camera(options.width, options.height)
-    size = (options.width, options.height)
+    print(machine("torch", "numba"))
+    compare_with_torch((options.width, options.height), options.gaussians, options.rounds)
+    torch.set_num_threads(1)  # as the trainer does
+    if options.table:
+        print_table(4 * options.rounds)
+    if options.iterations:
+        print_training((options.width, options.height), options.gaussians, options.iterations)
+
+
+def compare_with_torch(size: tuple[int, int], count: int, rounds: int) -> None:
+    splats, (view, lens) = aerial_scene(count), oblique_camera(*size)
 
     def ours(leaves: tuple[Tensor, ...]) -> Tensor:
         return rasterize(*leaves, view, lens, *size, sh_degree=3).image
@@ -186,12 +253,11 @@ def main() -> None:
     first = timed(ours, splats)  # compiles, or loads what was compiled
     image, torch_image = timed(ours, splats)[2], timed(theirs, splats)[2]
     measured: dict[str, list[tuple[float, float]]] = {"numba": [], "torch": []}
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         # Ours is short: five runs a turn, so that a passing disturbance does not decide.
         measured["numba"] += [timed(ours, splats)[:2] for _ in range(5)]
         measured["torch"] += [timed(theirs, splats)[:2]]
-    print(machine("torch", "numba"))
-    print(f"{options.gaussians} Gaussians, {options.width}x{options.height}, SH degree 3, medians")
+    print(f"{count} Gaussians, {size[0]}x{size[1]}, SH degree 3, medians")
     difference = (image - torch_image).abs().max()
     # A pixel on the threshold of 1/255 may fall on either side of it, which makes up to 4e-3.
     print(f"first call {sum(first[:2]):.0f} ms; images differ by {difference:.1e} at most")
