@@ -1,4 +1,7 @@
-"""The training job's program: SageMaker's folders, hyperparameters and signals on the outside."""
+"""The training job's program: SageMaker's folders, hyperparameters and signals on the outside.
+
+With arguments it is the command for a machine without a cloud, see `command`.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ from spaceport.job_program import MlTree, run_program
 from spaceport.progress import Progress
 from spaceport.stages import TRAINING
 from spaceport.tuning import Tuning
-from spaceport_gaussian import distributed
+from spaceport_gaussian import command, distributed
+from spaceport_gaussian.device import prepared_device
 from spaceport_gaussian.job import Folders, run_job
 from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 
 PROGRAM = "spaceport_gaussian"
 SCENE_CHANNEL = "scene"
+SAGEMAKERS_ARGUMENT = ["train"]  # what it starts a training image with
 EXIT_INTERRUPTED = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended
 
 
@@ -46,11 +51,7 @@ def main() -> int:
 
 def _train(tree: MlTree, progress: Progress, stop: StopSignal) -> None:
     folders = Folders(tree.channel(SCENE_CHANNEL), tree.model, tree.checkpoints)
-    device = distributed.own_device()
-    if device.type == "cpu":
-        # torch's OpenMP threads spin while they wait, which takes the cores from the rasterizer's own
-        # threads: seen 19 times slower on two busy cores. What torch does here is small anyway.
-        torch.set_num_threads(1)
+    device = prepared_device()
     with distributed.joined(device) as team:
         told = progress if team.is_first else _untold
         run_job(folders, read_tuning(tree), told, device=device, stop=stop, team=team)
@@ -66,4 +67,5 @@ def read_tuning(tree: MlTree) -> Tuning:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    is_job = sys.argv[1:] in ([], SAGEMAKERS_ARGUMENT)
+    sys.exit(main() if is_job else command.main(sys.argv[1:]))

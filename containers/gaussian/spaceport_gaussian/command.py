@@ -1,0 +1,174 @@
+"""`python -m spaceport_gaussian SCENE OUT`: the stage without any cloud, for a person or a script."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from types import FrameType
+
+from spaceport.errors import UserError
+from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR
+from spaceport.program_command import (
+    LOG,
+    StatusLine,
+    add_settings,
+    contents_of_results_folder,
+    log_to,
+    only_run_on,
+    out_not_empty,
+    tuning_of,
+)
+from spaceport.progress import Progress, ProgressWriter
+from spaceport.quality import TRAINING_REPORT, TrainingReport
+from spaceport.stages import TRAINING
+from spaceport.tuning import Preset, Tuning
+from spaceport_gaussian.checkpoint import CHECKPOINT
+from spaceport_gaussian.device import prepared_device
+from spaceport_gaussian.job import Folders, run_job
+from spaceport_gaussian.stop_signal import Interrupted, StopSignal
+from spaceport_gaussian.summary import summary
+
+WORK = "work"  # in OUT: the checkpoints
+SCENES = (".", "colmap/dense", "dense")  # where in SCENE the scene may be; the second is where SfM leaves it
+STOPPED = "Stopped. The same command goes on from here."
+EPILOG = f"""\
+SCENE is what `python -m spaceport_sfm` made, or any folder with images/ and COLMAP's sparse/ of photos
+without lens distortion (PINHOLE cameras), z up. OUT gets model.ply (the trained splat), {TRAINING_REPORT} and
+training.log (what was measured), thumbnail.jpg, flight.mp4 (unless video=false) and held_out/ or trained_on/
+(photos beside the model). OUT/{WORK} holds the last checkpoint and preview.jpg, the model as it learns: the
+same command goes on where a run was stopped or killed. It is removed at the end. On a terminal OUT/{LOG}
+gets the log, else standard error, and standard output gets progress as JSON lines. Of several GPUs it takes
+the first.
+
+exit codes: 0 done, 1 something that you can mend, 2 wrong usage, 70 a fault of ours, 130 and 143 stopped
+"""
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return its exit code."""
+    given = _parser().parse_args(arguments)
+    stop = _Stop()
+    # pycolmap, which reads the scene, takes these signals for a crash once imported; so it is imported first.
+    importlib.import_module("pycolmap")
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with ExitStack() as files:  # the log among them, which our own faults go to as well
+        return _told(given, stop, files)
+
+
+class _Stop:
+    """A handler of SIGTERM and Ctrl-C: remembers which it was, and says at once that nothing is lost."""
+
+    def __init__(self) -> None:
+        self.number = signal.SIGTERM
+        self.signal = StopSignal(leave=self._leave)
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.number  # what a shell reports for a process that the signal ended
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.number = signal.Signals(number)
+        self.signal(number, frame)
+
+    def _leave(self) -> None:
+        os.write(2, f"\n{STOPPED}\n".encode())  # Python's own streams may be in the midst of something
+        os._exit(self.exit_code)
+
+
+def _told(given: argparse.Namespace, stop: _Stop, files: ExitStack) -> int:
+    """Run; tell the person how it ended."""
+    try:
+        preset = [f"preset={given.preset}"] if given.preset else []
+        report = _run(given.scene, given.out, tuning_of([*preset, *given.set]), stop, files, keep=given.keep)
+    except UserError as error:
+        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
+        return EXIT_USER_ERROR
+    except Interrupted:
+        print(STOPPED, file=sys.stderr)
+        return stop.exit_code
+    except Exception:
+        logger.exception("the training program failed")
+        print(f"This is a fault of ours; the log above or in {given.out / LOG} tells more.", file=sys.stderr)
+        return EXIT_FAULT
+    print(summary(report, given.out), file=sys.stderr)
+    return 0
+
+
+def _run(
+    scene: Path, out: Path, tuning: Tuning, stop: _Stop, files: ExitStack, *, keep: bool
+) -> TrainingReport:
+    scene, out = scene_in(scene.absolute()), out.absolute()
+    check_results_folder(scene, out)
+    files.enter_context(only_run_on(out))
+    (out / WORK).mkdir(exist_ok=True)
+    folders = Folders(scene, model=out, checkpoints=out / WORK)
+    with _progress(out, files) as progress:
+        report = run_job(folders, tuning, progress, device=prepared_device(), stop=stop.signal)
+    if not keep:
+        shutil.rmtree(out / WORK)
+    return report
+
+
+def _progress(out: Path, files: ExitStack) -> AbstractContextManager[Progress]:
+    """What progress goes to: a person at a terminal, or a program."""
+    if not sys.stdout.isatty():
+        log_to(sys.stderr)
+        return nullcontext(ProgressWriter(TRAINING, sys.stdout))
+    log_to(files.enter_context((out / LOG).open("a")))
+    return StatusLine(sys.stdout)
+
+
+def scene_in(folder: Path) -> Path:
+    """Where in `folder` the scene is. Raises UserError `scene_missing`."""
+    for place in SCENES:
+        if all((folder / place / part).is_dir() for part in ("images", "sparse")):
+            return folder / place
+    raise UserError(
+        "scene_missing",
+        f"{folder} holds no scene: no images/ and sparse/.",
+        "Name the folder that `python -m spaceport_sfm PHOTOS OUT` wrote to.",
+    )
+
+
+def check_results_folder(scene: Path, out: Path) -> None:
+    """Make `out`. Raises UserError where a run would write over something that is not its own."""
+    if out.resolve().is_relative_to(scene.resolve()):
+        raise UserError(
+            "folders_overlap",
+            f"{out} lies in {scene}: results would lie among what they are made of.",
+            "Choose a folder for the results beside the scene.",
+        )
+    contents = {entry.name for entry in contents_of_results_folder(out)}
+    is_unfinished = contents <= {WORK} or (out / WORK / CHECKPOINT).is_file()
+    if not is_unfinished:
+        raise out_not_empty(out, finished=TRAINING_REPORT in contents)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m spaceport_gaussian",
+        description="Train a 3D Gaussian splat of a scene whose camera poses are known.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scene", type=Path, metavar="SCENE", help="a folder with images/ and sparse/")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for the results")
+    parser.add_argument(
+        "--preset",
+        choices=[preset.value for preset in Preset],
+        help="how much time it may take; preview is made for machines without a GPU (default: balanced)",
+    )
+    add_settings(parser)
+    parser.add_argument("--keep", action="store_true", help=f"keep OUT/{WORK}: checkpoint and preview")
+    return parser
