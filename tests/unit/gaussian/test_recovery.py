@@ -342,9 +342,9 @@ def test_every_preset_has_room_on_a_t4(preset):
 
 
 def test_a_machine_without_room_for_a_scene_is_refused_in_words(survey, monkeypatch):
-    monkeypatch.setattr(memory, "available_bytes", lambda: 20 << 20)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10 << 20)
 
-    with pytest.raises(UserError, match="20 MiB of memory are left") as refused:
+    with pytest.raises(UserError, match="10 MiB of memory are left") as refused:
         prepare(survey, TUNING, CPU)
 
     assert refused.value.code == "machine_too_small"
