@@ -31,8 +31,8 @@ class Need:
 
 # Both on an H200, 2026-11-23. Brighton's peaks (docs/training.md), less the photos: 1,665 MiB of 1,000,000
 # Gaussians and 723 MiB of 275,571, in photos of 1.37 Mpx, make 1,360 B a Gaussian. Made scenes
-# (`bench/training_memory.py`): 72, 209 and 483 MiB of 20,000 in photos of 0.06, 0.52 and 1.44 Mpx make 312 B a
-# pixel.
+# (`bench/training_memory.py`): 72, 209 and 483 MiB of 20,000 in photos of 0.06, 0.52 and 1.44 Mpx make 312 B
+# a pixel.
 ON_CUDA = Need(per_gaussian=1_360, per_pixel=312, fixed=50 << 20)
 # `bench/training_memory.py`, 2 cores of an Intel Xeon VM, 2026-11-23: 20,000 to 300,000 Gaussians in photos
 # of 0.06 to 1.44 Mpx; no cell took more than 1.06 of this.
