@@ -23,10 +23,10 @@ class Relocation:
     """Puts Gaussians that have faded onto living ones, and as many more as the budget has room for.
 
     3DGS as MCMC (Kheradmand et al., NeurIPS 2024, section 3.3): where they land is drawn by opacity, and all
-    that share a place then get the opacity and size with which they look as the one did, so
-    an edit leaves the renders as they were. The paper adds 5 % at a time up to its budget; here the count
-    follows our line. Complete only together with `PositionNoise`, which parts those that share a place, and
-    with costs of opacity and size (`Regularisation`).
+    that share a place then get the opacity and size with which they look as the one did, so an edit leaves
+    the renders as they were. The paper adds 5 % at a time up to its budget; here the count follows our line.
+    Complete only together with `PositionNoise`, which parts those that share a place, and with costs of
+    opacity and size (`Regularisation`).
 
     Attributes:
         max_gaussians: the budget, reached at `cadence.stop`.
@@ -45,7 +45,7 @@ class Relocation:
     @torch.no_grad()
     def edit(self, situation: Situation) -> Edit:
         splat = situation.splat
-        living = splat.opacities > self.min_opacity
+        living = splat.opacities >= self.min_opacity
         room = target_count(self.max_gaussians, self.cadence, situation) - int(living.sum())
         joining = draw_with_return(splat.opacities * living, room, situation.generator)
         chosen = joining.nonzero().squeeze(1)
