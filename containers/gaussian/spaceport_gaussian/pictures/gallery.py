@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.progress import Progress
+from spaceport.time_left import SECONDS_LEFT
 from spaceport_gaussian.material import Material
 from spaceport_gaussian.photos import Vantage
 from spaceport_gaussian.pictures.comparisons import write_comparisons
@@ -49,6 +51,8 @@ def _frames(film: Film, splat: Splat, material: Material, progress: Progress) ->
     cameras = [view.camera for view in material.scene.views]
     lens = Lens.inside(cameras, film.width, film.height)
     path = flight(cameras, material.scene.points, lens, film.times)
-    for index, camera in enumerate(path):
-        progress(index / len(path), "Filming a flight over the model")
+    began = time.monotonic()
+    for done, camera in enumerate(path):
+        left = {SECONDS_LEFT: (time.monotonic() - began) / done * (len(path) - done)} if done else {}
+        progress(done / len(path), "Filming a flight over the model", **left)
         yield drawn(splat, Vantage.of_camera(camera, splat.means.device))
