@@ -147,6 +147,16 @@ def test_an_oblique_flight_keeps_its_direction():
     assert (np.sum(forwards(film) * towards_middle, axis=1) > math.cos(math.radians(8))).all()
 
 
+def test_a_scene_whose_z_is_not_up_is_filmed_all_the_same():
+    # Given cameras that look along z, as in COLMAP's own frames
+    cameras = [camera_at((8.0 * step, 0.0, -HEIGHT), (0, 0, 1)) for step in range(12)]
+
+    film = fly(cameras)
+
+    assert np.isfinite([camera.world_to_camera for camera in film]).all()
+    assert np.allclose(forwards(film), (0, 0, 1))
+
+
 def test_sides_of_a_scene_are_not_blended():
     # Given a flight that looks east on the way there and west on the way back
     part = longest_part(crosshatch(), 50.0)

@@ -233,9 +233,10 @@ def _looks_down(camera: Camera) -> bool:
 
 
 def _camera(name: str, position: Floats, forward: Floats, lens: Lens) -> Camera:
-    """A camera with a level horizon."""
+    """A camera with a level horizon; any that looks straight up or down, as where z is not up."""
     right = np.cross(forward, UP)
-    right /= np.linalg.norm(right)
+    length = np.linalg.norm(right)
+    right = right / length if length > 1e-6 else np.array([1.0, 0.0, 0.0])
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = np.stack([right, np.cross(forward, right), forward])
     world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ position
