@@ -22,13 +22,15 @@ def color_corrected(render: NDArray[np.floating], photo: NDArray[np.floating]) -
     """
     target = np.asarray(photo, np.float64).reshape(-1, 3)
     colors = np.asarray(render, np.float64).reshape(-1, 3)
-    was_clipped = _clipped(colors)
+    never = _clipped(colors) | _clipped(target)
+    usable: NDArray[np.bool_] | None = None
     for _ in range(ROUNDS):
+        before, usable = usable, ~(never | _clipped(colors))
+        if before is not None and np.array_equal(before, usable):
+            break  # the same pixels again would ask for no change
         terms = np.column_stack([colors, np.ones(len(colors))])
-        usable = ~(was_clipped | _clipped(colors) | _clipped(target))
         maps = [
-            _least_squares(terms[usable[:, channel]], target[usable[:, channel], channel], channel)
-            for channel in range(3)
+            _least_squares(terms, target[:, channel], usable[:, channel], channel) for channel in range(3)
         ]
         colors = np.clip(terms @ np.column_stack(maps), 0.0, 1.0)
     return colors.reshape(render.shape)
@@ -39,10 +41,11 @@ def _clipped(colors: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _least_squares(
-    terms: NDArray[np.float64], values: NDArray[np.float64], channel: int
+    terms: NDArray[np.float64], values: NDArray[np.float64], usable: NDArray[np.bool_], channel: int
 ) -> NDArray[np.float64]:
-    """The weights (4,) of `terms` (P, 4) nearest to `values` (P,); those of no change where P is 0."""
-    if len(values) == 0:
+    """The weights (4,) of `terms` (P, 4) nearest to `values` (P,); of no change where none is usable."""
+    if not usable.any():
         return np.eye(4)[channel]
     # The 4 × 4 normal equations: a hundredth of the time of a decomposition of all pixels.
-    return np.linalg.lstsq(terms.T @ terms, terms.T @ values, rcond=None)[0]
+    used = (terms * usable[:, None]).T
+    return np.linalg.lstsq(used @ terms, used @ values, rcond=None)[0]
