@@ -118,6 +118,9 @@ class TuningRequest(BaseModel):
         None, ge=0, le=1, description="share of squared differences in the pixels' loss; 0: absolute only"
     )
     robust: bool | None = Field(None, description="less weight for what moves between photos")
+    averaging: bool | None = Field(
+        None, description="deliver the average of the run's last part, not its last iteration"
+    )
     holdout: int | None = Field(
         None, ge=0, le=1000, description="hold out every n-th photo; 0 = none; unset = 8 from 24 photos on"
     )
@@ -173,6 +176,7 @@ class Tuning(BaseModel):
     sh_masks: bool = False
     mse_weight: float = 0.0
     robust: bool = False
+    averaging: bool = False
     holdout: int | None = None
     seed: int = 0
     video: bool = True

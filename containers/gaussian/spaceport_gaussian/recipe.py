@@ -10,6 +10,7 @@ from spaceport.tuning import Densify, Tuning
 from spaceport_gaussian.losses import OutlierWeights, PhotometricLoss
 from spaceport_gaussian.optimisation import LearningRates
 from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl, OpacityReset
+from spaceport_gaussian.policies.averaging import WeightAveraging
 from spaceport_gaussian.policies.budget import EDITS
 from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
 from spaceport_gaussian.policies.consistent_densification import ConsistentDensification
@@ -44,6 +45,7 @@ class Recipe:
         seeding: fills what then is empty still in the photos; None leaves it.
         surround: continues the ground beyond them; None ends it there.
         antialiased: draw with Mip-Splatting's 2D filter, see `rasterize`.
+        averaging: None: the last splat is delivered as it is.
     """
 
     resolution: ResolutionSchedule
@@ -62,6 +64,7 @@ class Recipe:
     initial_opacity: float = 0.1  # Kerbl et al. 2023
     antialiased: bool = False
     dropout: GaussianDropout | None = None
+    averaging: WeightAveraging | None = None
 
     def slower(self, share: float) -> Recipe:
         """The same, with means that move at `share` of their rate."""
@@ -162,6 +165,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         initial_opacity=0.5,  # Kheradmand et al. 2024: seeds cover the photos, little lies behind them
         antialiased=tuning.antialiased,
         dropout=GaussianDropout(tuning.dropout, tuning.seed) if tuning.dropout else None,
+        averaging=WeightAveraging() if tuning.averaging else None,
     )
 
 

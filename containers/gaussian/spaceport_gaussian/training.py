@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +15,7 @@ from spaceport_gaussian.evaluation.likeness import mean_psnr, psnr
 from spaceport_gaussian.finite import CHECKS, require_finite
 from spaceport_gaussian.optimisation import Edit, GaussianOptimiser
 from spaceport_gaussian.photos import Photo, PhotoPyramid
+from spaceport_gaussian.policies.averaging import WeightAverage
 from spaceport_gaussian.policies.policy import Situation, SplatEdit
 from spaceport_gaussian.policies.pull import PullStatistics
 from spaceport_gaussian.policies.stopping import Plateau, StoppedBy, reason_to_stop
@@ -61,10 +62,11 @@ class TrainingRun:
         draw: random numbers of the policies.
         order: random numbers of the order of photos.
         waiting: the photos (indices) still to come in this round, last first.
-        stopped_by: which rule ended training, once one has.
+        stopped_by: which rule ended training, once one has. The splat is the average then.
         max_gaussians: the budget; less than the recipe's first where memory ran out.
         caution: the means' rate as a share of the recipe's; less than 1 where values were not finite.
         incidents: what went wrong so far, and was mended.
+        average: of the splats since the last edit, where the recipe averages and has begun to.
     """
 
     splat: Splat
@@ -81,6 +83,7 @@ class TrainingRun:
     stopped_by: StoppedBy | None = None
     caution: float = 1.0
     incidents: list[Incident] = field(default_factory=list)
+    average: WeightAverage | None = None
 
     @classmethod
     def start(cls, splat: Splat, recipe: Recipe, *, extent: float, seed: int) -> TrainingRun:
@@ -109,10 +112,16 @@ class TrainingRun:
             self.waiting = torch.randperm(count, generator=self.order).tolist()
         return self.waiting.pop()
 
+    @property
+    def best_splat(self) -> Splat:
+        """What the run would deliver now: the average where there is one."""
+        return self.splat if self.average is None else self.average.splat
+
     def apply(self, edit: Edit) -> None:
         """Change the set of Gaussians; what the images want of the new set is yet to be seen."""
         self.optimiser.apply(edit)
         self.pull = PullStatistics.empty(len(self.splat), self.splat.means.device)
+        self.average = None
 
     def is_whole(self) -> bool:
         """Whether each Gaussian has all its values: not so where an edit ended half-way."""
@@ -136,6 +145,8 @@ class TrainingRun:
             "stopped_by": None if self.stopped_by is None else self.stopped_by.value,
             "max_gaussians": self.max_gaussians,
             "caution": self.caution,
+            "average": None if self.average is None else self.average.splat.tensors,
+            "averaged": 0 if self.average is None else self.average.taken,
             "incidents": [incident.model_dump() for incident in self.incidents],
         }
 
@@ -158,6 +169,9 @@ class TrainingRun:
         run.stopped_by = None if state["stopped_by"] is None else StoppedBy(state["stopped_by"])
         run.max_gaussians = min(recipe.max_gaussians, state["max_gaussians"])
         run.caution = state["caution"]
+        if state["average"] is not None:
+            average = {name: tensor.to(device, copy=True) for name, tensor in state["average"].items()}
+            run.average = WeightAverage(replace(run.splat, **average), state["averaged"])
         run.incidents = [Incident(**incident) for incident in state["incidents"]]
         return run
 
@@ -215,6 +229,8 @@ def train(
                 sh_degree=degree,
             ),
         )
+    if run.stopped_by is not None and run.average is not None:
+        run.average.put_into(run.splat)
     require_finite(run)
 
 
@@ -239,6 +255,8 @@ def let_policies_act(
     for adjustment in recipe.adjustments:
         if adjustment.is_due(run.iterations, budget):
             adjustment.adjust(situation(run, recipe, photos, sh_degree), run.optimiser)
+    if recipe.averaging is not None and recipe.averaging.is_due(run.iterations, budget):
+        run.average = recipe.averaging.taking(run.splat, run.average, budget)
 
 
 def edit_of_team(team: Team, policy: SplatEdit, told: Situation) -> Edit:
@@ -273,6 +291,6 @@ def psnr_if_due(
     """The PSNR over the fixed subset, remembered in the run, where the stopping rules ask for it now."""
     if not recipe.stopping.is_test_due(run.iterations, recipe.resolution.is_full(run.iterations - 1)):
         return None
-    tested = team.as_first(lambda: mean_psnr(run.splat, fixed_subset(photos.at(1.0)), sh_degree))
+    tested = team.as_first(lambda: mean_psnr(run.best_splat, fixed_subset(photos.at(1.0)), sh_degree))
     run.plateau = run.plateau.after(run.iterations, tested, recipe.stopping.min_gain)
     return tested
