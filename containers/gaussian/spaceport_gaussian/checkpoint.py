@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,21 @@ FORMAT = 3  # raise it when the meaning of a saved value changes: older files ar
 logger = logging.getLogger(__name__)
 
 
-def fingerprint(scene: Scene, tuning: Tuning, batch: int = 1) -> str:
+def fingerprint(
+    scene: Scene, tuning: Tuning, batch: int = 1, held_names: Collection[str] | None = None
+) -> str:
     """What a checkpoint must agree in with a job to be resumed by it: format, tuning, recipe and scene.
+
+    So must the held-out photos, where they are not those of the tuning: as `prepare` is told them.
 
     The recipe is in it with every knob, so that another version of this program, whose recipe may be another,
     starts anew. What depends on the machine is not: a run may go on on another GPU or on a CPU; but not with
     another number of photos an iteration (`batch`), which is another schedule.
     """
     recipe = recipe_for(tuning, gaussian_budget(tuning, len(scene.points)), batch)
-    digest = hashlib.sha256(json.dumps([FORMAT, tuning.model_dump(mode="json"), repr(recipe)]).encode())
+    held = None if held_names is None else sorted(held_names)
+    known = [FORMAT, tuning.model_dump(mode="json"), repr(recipe), held]
+    digest = hashlib.sha256(json.dumps(known).encode())
     for view in scene.views:
         camera = view.camera
         digest.update(f"{camera.name} {camera.width} {camera.height}".encode())

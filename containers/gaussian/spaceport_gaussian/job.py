@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,13 @@ def run_job(
     device: torch.device,
     stop: StopSignal,
     team: Team = ALONE,
+    held_names: Collection[str] | None = None,
 ) -> TrainingReport:
     """Train the scene and write the model with its report; go on from a checkpoint where one fits.
 
-    Of a team of processes, which all call this, the first alone writes.
+    Args:
+        team: the processes that train together. All of them call this, the first alone writes.
+        held_names: as in `prepare`.
 
     Raises:
         UserError: the scene can't be read (`bad_scene`) or is too small (`too_few_photos`,
@@ -75,8 +79,9 @@ def run_job(
     """
     started = time.monotonic()
     progress(0.0, "Reading the photos")
-    material = prepare(read_scene(folders.scene, tuning.train_max_size), tuning, device, team=team)
-    job = checkpoint.fingerprint(material.scene, tuning, team.size)
+    scene = read_scene(folders.scene, tuning.train_max_size)
+    material = prepare(scene, tuning, device, held_names, team)
+    job = checkpoint.fingerprint(scene, tuning, team.size, held_names)
     saved = checkpoint.load(folders.checkpoints, job, device)
     if saved is None:
         progress(LOOP_SHARE[0] / 2, "Placing the first Gaussians")
