@@ -76,7 +76,7 @@ class Recipe:
 DENSE_SHARE = 0.15
 
 # How many Gaussians a scene supports: so many for each point that SfM found, in photos of so many pixels
-# on the longer side. bench/training_ablation.py, `preview`, held-out PSNR: brighton (7,461 points) 17.4 dB
+# on the longer side. docs/training.md, `preview`, held-out PSNR: brighton (7,461 points) 17.4 dB
 # with 25,000 and 17.2 with 40,000; the demo flight (23,954 points) 24.5 dB with 25,000 and 26.0 with 50,000.
 GAUSSIANS_PER_POINT = 3.4
 AT_SIZE = 480
