@@ -162,4 +162,4 @@ def test_an_iteration_waits_for_the_device_no_more_than_the_rasterizer_does(tuni
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
-    assert len([wait for wait in waits if "synchroniz" in str(wait.message)]) <= 3 * 2
+    assert len([wait for wait in waits if "synchroniz" in str(wait.message)]) <= 3
