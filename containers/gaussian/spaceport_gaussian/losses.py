@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spaceport_render import triton_kernels
 from spaceport_render.ssim_loss import ssim_loss
 
 # The residual, of 1, at which a squared error pulls as hard as an absolute one: about the median of drone
@@ -77,14 +78,30 @@ class PhotometricLoss:
             image, target: (H, W, 3), 0 to 1.
             progress: the share of the budget that is spent, 0..1.
         """
+        is_weighted = self.outliers is not None and progress >= self.outliers.start
+        if not is_weighted and triton_kernels.usable_on(image.device):
+            return self._by_triton(image, target)
         residual = image - target
         error = residual.abs()
         if self.mse_weight:
             squared = residual.square() / (2 * EQUAL_PULL_AT)
             error = (1 - self.mse_weight) * error + self.mse_weight * squared
-        if self.outliers is not None and progress >= self.outliers.start:
+        if is_weighted:
+            assert self.outliers is not None
             weights = self.outliers.of(residual.detach())
             error = weights * error
             # SSIM is of windows, not of pixels: where one is not to count, the photo shows what is rendered.
             target = target + (1 - weights) * residual.detach()
         return (1 - self.ssim_weight) * error.mean() + self.ssim_weight * ssim_loss(image, target)
+
+    def _by_triton(self, image: Tensor, target: Tensor) -> Tensor:
+        """The same, of pixels that all count alike, with a twentieth of the launches."""
+        from spaceport_render.triton_photometric import Weights, photometric_loss  # noqa: PLC0415
+
+        pixels = 1 - self.ssim_weight
+        weights = Weights(
+            absolute=pixels * (1 - self.mse_weight),
+            squared=pixels * self.mse_weight / (2 * EQUAL_PULL_AT),
+            structure=self.ssim_weight,
+        )
+        return photometric_loss(image, target, weights)

@@ -57,7 +57,7 @@ class Photo(Vantage):
     @property
     def target(self) -> Tensor:
         """The colours in 0..1, (H, W, 3) float32. Made on the fly: bytes take a quarter of the memory."""
-        return self.pixels.float() / 255.0
+        return self.pixels / 255.0
 
     @classmethod
     def of_view(cls, view: View, device: torch.device) -> Photo:

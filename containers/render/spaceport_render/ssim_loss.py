@@ -1,4 +1,4 @@
-"""The structural part of 3DGS's loss, 1 - SSIM: by Numba on the CPU, by torch elsewhere."""
+"""The structural part of 3DGS's loss, 1 - SSIM: by Numba on the CPU, by Triton or torch on CUDA."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spaceport_render import structural_similarity
+from spaceport_render import structural_similarity, triton_kernels
 from spaceport_render.numba_rasterizer import as_kernels_take
 from spaceport_render.threads import run_over
 
@@ -51,6 +51,10 @@ def ssim_loss(image: Tensor, photo: Tensor | SsimTarget) -> Tensor:
     Args:
         image, photo: (H, W, 3) float32, 0 to 1, on one device.
     """
+    if isinstance(photo, Tensor) and triton_kernels.usable_on(image.device):
+        from spaceport_render.triton_photometric import Weights, photometric_loss  # noqa: PLC0415
+
+        return photometric_loss(image, photo, Weights(absolute=0.0, squared=0.0, structure=1.0))
     target = photo if isinstance(photo, SsimTarget) else SsimTarget.of(photo)
     if image.shape != target.photo.shape:
         raise ValueError(
