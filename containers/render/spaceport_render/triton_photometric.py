@@ -1,10 +1,10 @@
 # ruff: noqa: PLR0917 - a kernel takes its arrays one by one
 """The photometric loss of training and its gradient on CUDA: differences of pixels, and SSIM.
 
-Four launches and a sum; by torch it is eighty, which take the host longer to ask for than the GPU to do. The
-window of SSIM (Wang et al. 2004) is a product of two lines: one kernel sums along rows, the next down columns,
-where it does all that is left to do, too. What lies between them, 60 bytes a pixel, is still in the GPU's L2
-cache when it is read.
+Four launches and a sum; by torch it is eighty, which take the host longer to ask for than the GPU to do.
+The window of SSIM (Wang et al. 2004) is a product of two lines: one kernel sums along rows, the next down
+columns, where it does all that is left to do, too. What lies between them, 60 bytes a pixel, is still in the
+GPU's L2 cache when it is read.
 
 Images are taken as (H, 3·W), as by the CPU's kernels: taps along a row are then 3 apart, those down a column
 one row. Beyond the border lies 0.
