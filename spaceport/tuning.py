@@ -91,6 +91,9 @@ class TuningRequest(BaseModel):
         None, ge=0, le=1e8, description="jolt faint Gaussians, so much; 500000 as published; 0: not"
     )
     sh_degree: int | None = Field(None, ge=0, le=3)
+    sh_every: int | None = Field(
+        None, ge=1, le=100, description="learn view-dependent colour only every n-th iteration"
+    )
     antialiased: bool | None = Field(
         None, description="train with Mip-Splatting's 2D filter; viewers must then draw with it, too"
     )
@@ -165,6 +168,7 @@ class Tuning(BaseModel):
     opacity_decay: bool = False
     position_noise: float = 0.0
     sh_degree: int = 3
+    sh_every: int = 1
     antialiased: bool = False
     dropout: float = 0.0
     opacity_weight: float = 0.01  # Kheradmand et al. 2024, as the next

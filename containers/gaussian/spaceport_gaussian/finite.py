@@ -50,7 +50,8 @@ def finite_gaussians(run: TrainingRun) -> Tensor:
     """(N,) which Gaussians are finite in every parameter and in what the optimiser knows of it."""
     finite = torch.ones(len(run.splat), dtype=torch.bool, device=run.splat.means.device)
     for name, parameter in run.splat.tensors.items():
-        for tensor in (parameter, *(run.optimiser.moments(name) or ())):
+        kept = (parameter, parameter.grad, *(run.optimiser.moments(name) or ()))
+        for tensor in (tensor for tensor in kept if tensor is not None):
             finite &= tensor.flatten(1).isfinite().all(dim=1) if tensor.ndim > 1 else tensor.isfinite()
     return finite
 

@@ -139,7 +139,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
             else constant_resolution()
         ),
         harmonics=HarmonicsRamp(tuning.sh_degree, every=0.2),
-        rates=LearningRates(),
+        rates=LearningRates(sh_every=tuning.sh_every),
         max_gaussians=max_gaussians,
         densification=densification_for(tuning.densify, max_gaussians),
         pruning=(SignificancePruning(),) if tuning.prune_insignificant else (),

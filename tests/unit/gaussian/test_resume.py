@@ -36,6 +36,7 @@ CHANGES = {
     "gap_seeds": [False],
     "surround": [False],
     "position_noise": [5e5],
+    "sh_every": [4],
     "dropout": [0.2],
     "opacity_weight": [0.0],
     "scale_weight": [0.0],
