@@ -26,6 +26,9 @@ if not (torch.cuda.is_available() or IS_INTERPRETED):
     pytest.skip("gpu: torch sees no CUDA device", allow_module_level=True)
 
 TritonAdam = importlib.import_module("spaceport_gaussian.triton_adam").TritonAdam
+opacity_and_size = importlib.import_module(
+    "spaceport_gaussian.policies.triton_regularisation"
+).opacity_and_size
 photometric = importlib.import_module("spaceport_render.triton_photometric")
 Weights, photometric_loss = photometric.Weights, photometric.photometric_loss
 
@@ -105,6 +108,25 @@ def test_ssim_of_a_bare_photo_is_that_of_a_prepared_one():
     assert ssim_loss(image, photo).item() == pytest.approx(
         ssim_loss(image, SsimTarget.of(photo)).item(), abs=1e-5
     )
+
+
+@pytest.mark.parametrize("count", [0, 1, 37, 1025])
+def test_what_opacity_and_size_cost(count):
+    draw = torch.Generator().manual_seed(0)
+    logits, log_scales = torch.randn(count, generator=draw), torch.randn(count, 3, generator=draw)
+    is_seen = torch.rand(count, generator=draw) < 0.6
+    ours = [tensor.to(DEVICE, copy=True).requires_grad_() for tensor in (logits, log_scales)]
+    exact = [tensor.double().requires_grad_() for tensor in (logits, log_scales)]
+
+    cost = opacity_and_size(*ours, is_seen.to(DEVICE), opacity=0.3, scale=0.05)
+    (2 * cost).backward()
+    each = 0.3 * exact[0].sigmoid() + 0.05 * exact[1].exp().mean(dim=1)
+    right = (each * is_seen).sum() / max(1, count)
+    (2 * right).backward()
+
+    assert cost.item() == pytest.approx(right.item(), rel=1e-5)
+    for found, wanted in zip(ours, exact, strict=True):
+        torch.testing.assert_close(found.grad.cpu().double(), wanted.grad, rtol=1e-5, atol=1e-9)
 
 
 def parameters(count: int) -> list[torch.Tensor]:

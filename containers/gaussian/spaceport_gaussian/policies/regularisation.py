@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spaceport_gaussian.splat import Splat
+from spaceport_render import triton_kernels
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,7 @@ class Regularisation:
             extent: of the scene, metres.
         """
         share = is_seen.float() / len(splat)
-        total = torch.zeros((), device=splat.means.device)
-        if self.opacity:
-            total = total + self.opacity * (splat.opacities * share).sum()
-        if self.scale:
-            total = total + self.scale * (splat.scales.mean(dim=1) * share).sum() / extent
+        total = self._opacity_and_size(splat, is_seen, share, extent)
         if self.anisotropy:
             excess = (slenderness(splat) - self.slenderness).clamp(min=0.0)
             total = total + self.anisotropy * (excess * share).sum()
@@ -60,6 +57,24 @@ class Regularisation:
             total = total + self.harmonics * (splat.sh_rest.square().mean(dim=(1, 2)) * share).sum()
         if self.transparency:
             total = total + self.transparency * (1.0 - alpha).mean()
+        return total
+
+    def _opacity_and_size(self, splat: Splat, is_seen: Tensor, share: Tensor, extent: float) -> Tensor:
+        if triton_kernels.usable_on(share.device) and (self.opacity or self.scale):
+            from spaceport_gaussian.policies import triton_regularisation  # noqa: PLC0415
+
+            return triton_regularisation.opacity_and_size(
+                splat.opacity_logits,
+                splat.log_scales,
+                is_seen,
+                opacity=self.opacity,
+                scale=self.scale / extent,
+            )
+        total = torch.zeros((), device=share.device)
+        if self.opacity:
+            total = total + self.opacity * (splat.opacities * share).sum()
+        if self.scale:
+            total = total + self.scale * (splat.scales.mean(dim=1) * share).sum() / extent
         return total
 
 
