@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -29,11 +28,11 @@ from machine import machine
 from PIL import Image
 
 from spaceport.quality import TrainingReport
+from spaceport.stop_signal import StopSignal
 from spaceport.tuning import Tuning, parse_request, resolve
 from spaceport_gaussian.job import MODEL, Folders, run_job
 from spaceport_gaussian.photos import Photo, PhotoPyramid
 from spaceport_gaussian.splat import Splat
-from spaceport_gaussian.stop_signal import StopSignal
 from spaceport_gaussian.training_log import LOG
 from spaceport_render.ply import read_ply
 from spaceport_render.rasterize import rasterize
@@ -104,7 +103,7 @@ def run_row(row: str, dense: Path, holdout: int, device: torch.device) -> tuple[
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         began = time.perf_counter()
-        report = run_job(folders, tuning, lambda *_, **__: None, device=device, stop=StopSignal(sys.exit))
+        report = run_job(folders, tuning, lambda *_, **__: None, device=device, stop=StopSignal())
         seconds = time.perf_counter() - began
         log = [json.loads(line) for line in (folders.model / LOG).read_text().splitlines()]
         splat = Splat.of_gaussians(read_ply(folders.model / MODEL), device)

@@ -17,16 +17,15 @@ import torch
 from spaceport.job_program import MlTree, run_program
 from spaceport.progress import Progress
 from spaceport.stages import TRAINING
+from spaceport.stop_signal import Interrupted, StopSignal
 from spaceport.tuning import Tuning
 from spaceport_gaussian import command, distributed
 from spaceport_gaussian.device import prepared_device
 from spaceport_gaussian.job import Folders, run_job
-from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 
 PROGRAM = "spaceport_gaussian"
 SCENE_CHANNEL = "scene"
 SAGEMAKERS_ARGUMENT = ["train"]  # what it starts a training image with
-EXIT_INTERRUPTED = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended
 
 
 def main() -> int:
@@ -36,7 +35,7 @@ def main() -> int:
         # In place of this process, which has done nothing yet: then no signal or exit code needs passing on.
         os.execv(sys.executable, [sys.executable, "-m", *distributed.torchrun_command(gpus, PROGRAM)])
     tree = MlTree.from_environment()
-    stop = StopSignal(leave=lambda: os._exit(EXIT_INTERRUPTED))
+    stop = StopSignal(leave=os._exit)
     # pycolmap, which reads the scene, takes SIGTERM for a crash once imported; so it is imported first and
     # loses the signal to us.
     importlib.import_module("pycolmap")
@@ -45,8 +44,8 @@ def main() -> int:
     failure = tree.training_failure if distributed.is_first() else Path(os.devnull)
     try:
         return run_program(TRAINING, failure, lambda progress: _train(tree, progress, stop))
-    except Interrupted:
-        return EXIT_INTERRUPTED
+    except Interrupted as interrupted:
+        return interrupted.exit_code
 
 
 def _train(tree: MlTree, progress: Progress, stop: StopSignal) -> None:

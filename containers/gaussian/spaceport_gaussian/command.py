@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from types import FrameType
 
 from spaceport.errors import UserError
 from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR
@@ -29,11 +28,11 @@ from spaceport.program_command import (
 from spaceport.progress import Progress, ProgressWriter
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.stages import TRAINING
+from spaceport.stop_signal import Interrupted, StopSignal
 from spaceport.tuning import Preset, Tuning
 from spaceport_gaussian.checkpoint import CHECKPOINT
 from spaceport_gaussian.device import prepared_device
 from spaceport_gaussian.job import Folders, run_job
-from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 from spaceport_gaussian.summary import summary
 
 WORK = "work"  # in OUT: the checkpoints
@@ -57,7 +56,7 @@ logger = logging.getLogger(__name__)
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit code."""
     given = _parser().parse_args(arguments)
-    stop = _Stop()
+    stop = StopSignal(_leave)
     # pycolmap, which reads the scene, takes these signals for a crash once imported; so it is imported first.
     importlib.import_module("pycolmap")
     signal.signal(signal.SIGTERM, stop)
@@ -66,27 +65,13 @@ def main(arguments: Sequence[str]) -> int:
         return _told(given, stop, files)
 
 
-class _Stop:
-    """A handler of SIGTERM and Ctrl-C: remembers which it was, and says at once that nothing is lost."""
-
-    def __init__(self) -> None:
-        self.number = signal.SIGTERM
-        self.signal = StopSignal(leave=self._leave)
-
-    @property
-    def exit_code(self) -> int:
-        return 128 + self.number  # what a shell reports for a process that the signal ended
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.number = signal.Signals(number)
-        self.signal(number, frame)
-
-    def _leave(self) -> None:
-        os.write(2, f"\n{STOPPED}\n".encode())  # Python's own streams may be in the midst of something
-        os._exit(self.exit_code)
+def _leave(exit_code: int) -> None:
+    """End at once; nothing is lost."""
+    os.write(2, f"\n{STOPPED}\n".encode())  # Python's own streams may be in the midst of something
+    os._exit(exit_code)
 
 
-def _told(given: argparse.Namespace, stop: _Stop, files: ExitStack) -> int:
+def _told(given: argparse.Namespace, stop: StopSignal, files: ExitStack) -> int:
     """Run; tell the person how it ended."""
     try:
         preset = [f"preset={given.preset}"] if given.preset else []
@@ -94,9 +79,9 @@ def _told(given: argparse.Namespace, stop: _Stop, files: ExitStack) -> int:
     except UserError as error:
         print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
         return EXIT_USER_ERROR
-    except Interrupted:
+    except Interrupted as interrupted:
         print(STOPPED, file=sys.stderr)
-        return stop.exit_code
+        return interrupted.exit_code
     except Exception:
         logger.exception("the training program failed")
         print(f"This is a fault of ours; the log above or in {given.out / LOG} tells more.", file=sys.stderr)
@@ -106,7 +91,7 @@ def _told(given: argparse.Namespace, stop: _Stop, files: ExitStack) -> int:
 
 
 def _run(
-    scene: Path, out: Path, tuning: Tuning, stop: _Stop, files: ExitStack, *, keep: bool
+    scene: Path, out: Path, tuning: Tuning, stop: StopSignal, files: ExitStack, *, keep: bool
 ) -> TrainingReport:
     scene, out = scene_in(scene.absolute()), out.absolute()
     check_results_folder(scene, out)
@@ -114,7 +99,7 @@ def _run(
     (out / WORK).mkdir(exist_ok=True)
     folders = Folders(scene, model=out, checkpoints=out / WORK)
     with _progress(out, files) as progress:
-        report = run_job(folders, tuning, progress, device=prepared_device(), stop=stop.signal)
+        report = run_job(folders, tuning, progress, device=prepared_device(), stop=stop)
     if not keep:
         shutil.rmtree(out / WORK)
     return report

@@ -14,6 +14,7 @@ import torch
 
 from spaceport.progress import Progress, part_of
 from spaceport.quality import TRAINING_REPORT, TrainingReport
+from spaceport.stop_signal import Interrupted, StopSignal
 from spaceport.time_left import SECONDS_LEFT
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
@@ -25,7 +26,6 @@ from spaceport_gaussian.pace import FIXED_ON_CPU, FIXED_ON_CUDA, Pace
 from spaceport_gaussian.pictures.gallery import write_gallery
 from spaceport_gaussian.recovery import Guard, train_guarded
 from spaceport_gaussian.splat import Splat
-from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 from spaceport_gaussian.training import Step, TrainingRun
 from spaceport_gaussian.training_log import LOG, TrainingLog
 from spaceport_gaussian.watching import PREVIEW, Watching, write_preview

@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 from spaceport.job_program import MlTree, run_program
 from spaceport.progress import ProgressWriter
 from spaceport.stages import SFM
+from spaceport.stop_signal import Interrupted, StopSignal
 from spaceport.tuning import Tuning
 from spaceport_sfm import command
 from spaceport_sfm.plan import ReconstructionPlan
 from spaceport_sfm.program import build_scene
-from spaceport_sfm.stop_signal import Interrupted, StopSignal
 
 
 def main() -> int:

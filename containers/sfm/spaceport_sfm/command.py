@@ -28,11 +28,11 @@ from spaceport.program_command import (
 from spaceport.progress import ProgressWriter, parse_line
 from spaceport.quality import SFM_REPORT, SfmReport
 from spaceport.stages import SFM
+from spaceport.stop_signal import Interrupted, StopSignal
 from spaceport.tuning import Tuning
 from spaceport_sfm.phases import is_work_folder
 from spaceport_sfm.plan import ReconstructionPlan
 from spaceport_sfm.program import build_scene
-from spaceport_sfm.stop_signal import Interrupted, StopSignal
 from spaceport_sfm.summary import summary
 
 EPILOG = """\

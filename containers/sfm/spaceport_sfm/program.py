@@ -16,6 +16,7 @@ from spaceport.errors import UserError
 from spaceport.job_program import EXIT_USER_ERROR
 from spaceport.progress import Progress
 from spaceport.quality import SFM_REPORT, SfmReport
+from spaceport.stop_signal import StopSignal
 from spaceport.time_left import SECONDS_LEFT
 from spaceport_sfm.disk import disk_full, full_disk_told, is_full
 from spaceport_sfm.guard import Limits, run_guarded
@@ -24,7 +25,6 @@ from spaceport_sfm.phases import Ledger, Phase, RunTimes, Stopwatch, fingerprint
 from spaceport_sfm.plan import ReconstructionOutcome, ReconstructionPlan
 from spaceport_sfm.report import report
 from spaceport_sfm.steps import END_MESSAGE
-from spaceport_sfm.stop_signal import StopSignal
 
 # Far above what work takes (2 s a photo on 2 cores), far below a day: only a loop without end gets there.
 INTAKE_TIMEOUT_S = 3600.0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from spaceport.stop_signal import StopSignal
 from spaceport.tuning import Tuning
 from spaceport_gaussian.job import Folders, run_job, start
 from spaceport_gaussian.material import prepare
@@ -17,7 +18,6 @@ from spaceport_gaussian.policies.harmonics import DegreeByViews
 from spaceport_gaussian.policies.sh_masks import BandMasks, band_colors
 from spaceport_gaussian.recipe import recipe_for
 from spaceport_gaussian.splat import band
-from spaceport_gaussian.stop_signal import StopSignal
 from spaceport_gaussian.training import TrainingRun, situation, train
 from spaceport_gaussian.training_log import LOG
 
@@ -146,7 +146,7 @@ def test_masks_are_told_late_and_counted_in_the_log(dense_folder, tmp_path):
     tuning = TUNING.model_copy(update={"sh_masks": True})
     folders = Folders(dense_folder, tmp_path / "model", tmp_path / "checkpoints")
 
-    run_job(folders, tuning, ignore, device=CPU, stop=StopSignal(lambda: None))
+    run_job(folders, tuning, ignore, device=CPU, stop=StopSignal())
 
     lines = [json.loads(line) for line in (folders.model / LOG).read_text().splitlines()]
     off = {line["iteration"]: line["sh_bands_off"] for line in lines if "sh_bands_off" in line}

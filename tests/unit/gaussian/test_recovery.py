@@ -8,6 +8,7 @@ import torch
 
 from spaceport.errors import UserError
 from spaceport.quality import TrainingReport
+from spaceport.stop_signal import StopSignal
 from spaceport.tuning import Tuning, TuningRequest, resolve
 from spaceport_gaussian import checkpoint, job, memory
 from spaceport_gaussian.evaluation.likeness import mean_psnr
@@ -16,7 +17,6 @@ from spaceport_gaussian.job import Folders, run_job, start
 from spaceport_gaussian.material import Material, prepare
 from spaceport_gaussian.memory import ON_CUDA, Need, gaussians_that_fit, too_small
 from spaceport_gaussian.recovery import MAX_INCIDENTS, Guard, train_guarded, visibility
-from spaceport_gaussian.stop_signal import StopSignal
 from spaceport_gaussian.training import Step, TrainingRun, train
 
 CPU = torch.device("cpu")
@@ -290,7 +290,7 @@ def test_a_job_tells_its_incidents_in_its_report_and_log_and_keeps_them_when_res
 
     # When it runs to its end, and again
     for _ in range(2):
-        report = run_job(folders, TUNING, lambda *_, **__: None, device=CPU, stop=StopSignal(lambda: None))
+        report = run_job(folders, TUNING, lambda *_, **__: None, device=CPU, stop=StopSignal())
 
     # Then its report tells of it, as its log did
     assert report.gaussians_initial == 400

@@ -12,10 +12,10 @@ from dense_folder import write_dense
 
 from spaceport.errors import UserError
 from spaceport.quality import TrainingReport
+from spaceport.stop_signal import StopSignal
 from spaceport.tuning import Tuning
 from spaceport_gaussian.finite import is_finite
 from spaceport_gaussian.job import MODEL, Folders, run_job
-from spaceport_gaussian.stop_signal import StopSignal
 from spaceport_gaussian.trainability import check_trainable, shared_points
 from spaceport_render.ply import read_ply
 from spaceport_render.scene import Scene, View
@@ -27,7 +27,7 @@ def trained(scene: Scene, folder: Path, tuning: Tuning = TUNING) -> TrainingRepo
     (folder / "scene").mkdir()
     folders = Folders(write_dense(scene, folder / "scene"), folder / "model", folder / "checkpoints")
     ignore = lambda *_, **__: None  # noqa: E731
-    return run_job(folders, tuning, ignore, device=torch.device("cpu"), stop=StopSignal(lambda: None))
+    return run_job(folders, tuning, ignore, device=torch.device("cpu"), stop=StopSignal())
 
 
 def with_cameras(scene: Scene, change: Callable[[int, np.ndarray], None]) -> Scene:

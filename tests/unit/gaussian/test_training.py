@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from spaceport.quality import TrainingReport
+from spaceport.stop_signal import Interrupted, StopSignal
 from spaceport.tuning import Tuning
 from spaceport_gaussian import checkpoint
 from spaceport_gaussian.job import MODEL, Folders, run_job, start
 from spaceport_gaussian.material import prepare
 from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl
-from spaceport_gaussian.stop_signal import Interrupted, StopSignal
 from spaceport_gaussian.training import train
 from spaceport_gaussian.training_log import LOG
 from spaceport_render.ply import read_ply
@@ -30,7 +30,7 @@ class Left(Exception):  # noqa: N818 - where the program would be gone
     pass
 
 
-def leave() -> None:
+def leave(_exit_code: int) -> None:
     raise Left
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from spaceport.errors import UserError
+from spaceport.stop_signal import StopSignal
 from spaceport.tuning import Tuning
 from spaceport_sfm import disk, program
 from spaceport_sfm.plan import ReconstructionPlan
-from spaceport_sfm.stop_signal import StopSignal
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_no_child_outlives_its_parent(tmp_path, by):
     program = (
         "import signal, sys\n"
         "from spaceport_sfm.guard import Limits, run_guarded\n"
-        "from spaceport_sfm.stop_signal import Interrupted, StopSignal\n"
+        "from spaceport.stop_signal import Interrupted, StopSignal\n"
         "stop = StopSignal()\n"
         "signal.signal(signal.SIGTERM, stop)\n"
         f"command = [sys.executable, '-c', {child!r}]\n"
