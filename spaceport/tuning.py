@@ -121,6 +121,8 @@ class TuningRequest(BaseModel):
         None, ge=0, le=1, description="share of squared differences in the pixels' loss; 0: absolute only"
     )
     robust: bool | None = Field(None, description="less weight for what moves between photos")
+    exposure: bool | None = Field(None, description="learn each training photo's exposure and white balance")
+    pose_refinement: bool | None = Field(None, description="learn where SfM was off by a little, too")
     averaging: bool | None = Field(
         None, description="deliver the average of the run's last part, not its last iteration"
     )
@@ -180,6 +182,8 @@ class Tuning(BaseModel):
     sh_masks: bool = False
     mse_weight: float = 0.0
     robust: bool = False
+    exposure: bool = False
+    pose_refinement: bool = False
     averaging: bool = False
     holdout: int | None = None
     seed: int = 0

@@ -162,7 +162,8 @@ def start(material: Material) -> TrainingRun:
         seed=material.tuning.seed,
         device=material.device,
     )
-    return TrainingRun.start(splat, material.recipe, extent=material.extent, seed=material.tuning.seed)
+    photos, seed = len(material.photos), material.tuning.seed
+    return TrainingRun.start(splat, material.recipe, photos=photos, extent=material.extent, seed=seed)
 
 
 def restore(material: Material, state: dict[str, object]) -> TrainingRun:

@@ -15,9 +15,12 @@ from spaceport_gaussian.policies.budget import EDITS
 from spaceport_gaussian.policies.budgeted_densification import BudgetedDensification
 from spaceport_gaussian.policies.consistent_densification import ConsistentDensification
 from spaceport_gaussian.policies.dropout import GaussianDropout
+from spaceport_gaussian.policies.exposure import ExposureCompensation
 from spaceport_gaussian.policies.harmonics import DegreeByViews, HarmonicsRamp
 from spaceport_gaussian.policies.opacity_decay import OpacityDecay
+from spaceport_gaussian.policies.photo_corrections import PhotoCorrection
 from spaceport_gaussian.policies.policy import Adjustment, Densification, SplatEdit
+from spaceport_gaussian.policies.pose_refinement import PoseRefinement
 from spaceport_gaussian.policies.regularisation import Regularisation
 from spaceport_gaussian.policies.relocation import PositionNoise, Relocation
 from spaceport_gaussian.policies.resolution import (
@@ -45,6 +48,7 @@ class Recipe:
         seeding: fills what then is empty still in the photos; None leaves it.
         surround: continues the ground beyond them; None ends it there.
         antialiased: draw with Mip-Splatting's 2D filter, see `rasterize`.
+        corrections: what each training photo is explained by beside the splat.
         averaging: None: the last splat is delivered as it is.
     """
 
@@ -64,6 +68,7 @@ class Recipe:
     initial_opacity: float = 0.1  # Kerbl et al. 2023
     antialiased: bool = False
     dropout: GaussianDropout | None = None
+    corrections: tuple[PhotoCorrection, ...] = ()
     averaging: WeightAveraging | None = None
 
     def slower(self, share: float) -> Recipe:
@@ -165,6 +170,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         initial_opacity=0.5,  # Kheradmand et al. 2024: seeds cover the photos, little lies behind them
         antialiased=tuning.antialiased,
         dropout=GaussianDropout(tuning.dropout, tuning.seed) if tuning.dropout else None,
+        corrections=tuple(corrections_for(tuning)),
         averaging=WeightAveraging() if tuning.averaging else None,
     )
 
@@ -194,3 +200,11 @@ def adjustments_for(tuning: Tuning) -> Iterator[Adjustment]:
         yield DegreeByViews()
     if tuning.sh_masks:
         yield BandMasks()
+
+
+def corrections_for(tuning: Tuning) -> Iterator[PhotoCorrection]:
+    """What the tuning asks for."""
+    if tuning.exposure:
+        yield ExposureCompensation()
+    if tuning.pose_refinement:
+        yield PoseRefinement()

@@ -16,6 +16,7 @@ from spaceport_gaussian.finite import CHECKS, require_finite
 from spaceport_gaussian.optimisation import Edit, GaussianOptimiser
 from spaceport_gaussian.photos import Photo, PhotoPyramid
 from spaceport_gaussian.policies.averaging import WeightAverage
+from spaceport_gaussian.policies.photo_corrections import PhotoCorrections
 from spaceport_gaussian.policies.policy import Situation, SplatEdit
 from spaceport_gaussian.policies.pull import PullStatistics
 from spaceport_gaussian.policies.stopping import Plateau, StoppedBy, reason_to_stop
@@ -58,6 +59,7 @@ class TrainingRun:
     Attributes:
         initial_count: Gaussians at the start.
         extent: of the scene, metres.
+        corrections: what was learnt of each photo beside the splat.
         pull: what the images wanted of each Gaussian since the last edit.
         draw: random numbers of the policies.
         order: random numbers of the order of photos.
@@ -71,6 +73,7 @@ class TrainingRun:
 
     splat: Splat
     optimiser: GaussianOptimiser
+    corrections: PhotoCorrections
     pull: PullStatistics
     initial_count: int
     extent: float
@@ -86,12 +89,16 @@ class TrainingRun:
     average: WeightAverage | None = None
 
     @classmethod
-    def start(cls, splat: Splat, recipe: Recipe, *, extent: float, seed: int) -> TrainingRun:
+    def start(cls, splat: Splat, recipe: Recipe, *, photos: int, extent: float, seed: int) -> TrainingRun:
+        """A run at its first iteration; `photos`: how many there are to train on."""
         device = splat.means.device
         splat.antialiased = recipe.antialiased
         return cls(
             splat=splat,
             optimiser=GaussianOptimiser(splat, recipe.rates, extent),
+            corrections=PhotoCorrections(
+                recipe.corrections, photos=photos, batch=recipe.rates.batch, extent=extent, device=device
+            ),
             pull=PullStatistics.empty(len(splat), device),
             initial_count=len(splat),
             extent=extent,
@@ -133,6 +140,7 @@ class TrainingRun:
             "splat": {name: tensor.detach() for name, tensor in self.splat.tensors.items()},
             "bands": self.splat.bands,
             "optimiser": self.optimiser.state_dict(),
+            "corrections": self.corrections.state_dict(),
             "pull": self.pull.pull,
             "views": self.pull.views,
             "initial_count": self.initial_count,
@@ -156,9 +164,11 @@ class TrainingRun:
     ) -> TrainingRun:
         """The run that `state_dict` described."""
         tensors = {name: tensor.to(device) for name, tensor in state["splat"].items()}
-        run = cls.start(Splat.of(tensors), recipe.slower(state["caution"]), extent=extent, seed=0)
+        recipe, photos = recipe.slower(state["caution"]), state["corrections"]["photos"]
+        run = cls.start(Splat.of(tensors), recipe, photos=photos, extent=extent, seed=0)
         run.splat.bands = None if state["bands"] is None else state["bands"].to(device)
         run.optimiser.load_state_dict(state["optimiser"])
+        run.corrections.load_state_dict(state["corrections"])
         run.pull = PullStatistics(state["pull"].to(device), state["views"].to(device))
         run.initial_count = state["initial_count"]
         run.draw.set_state(state["draw"].cpu())
@@ -202,16 +212,19 @@ def train(
         progress = run.iterations / budget
         scale = recipe.resolution.scale_at(run.iterations)
         degree = recipe.harmonics.degree_at(progress)
-        photo = photos.at(scale)[run.next_photo(len(photos), team)]
+        index = run.next_photo(len(photos), team)
+        photo = photos.at(scale)[index]
 
-        render = run.splat.render(photo, degree, opacity_factors=dropout_factors(run, recipe))
-        target = photo.target
-        loss = recipe.loss(render.image, target, progress)
+        splat = run.corrections.moved(run.splat, photo, index)
+        render = splat.render(photo, degree, opacity_factors=dropout_factors(run, recipe))
+        image, target = run.corrections.developed(render.image, index), photo.target
+        loss = recipe.loss(image, target, progress)
         (loss + recipe.regularisation.loss(run.splat, render.radii > 0, render.alpha, run.extent)).backward()
         if recipe.densification is not None:
             run.pull.observe(render, photo, team, absolute=recipe.densification.absolute_pull)
-        run.optimiser.gather(team)
-        run.optimiser.step(progress)
+        for optimiser in (run.optimiser, run.corrections):
+            optimiser.gather(team)
+            optimiser.step(progress)
         run.iterations += 1
 
         let_policies_act(run, recipe, photos.at(scale), degree, team)
@@ -222,7 +235,7 @@ def train(
             Step(
                 iterations=run.iterations,
                 loss=loss.detach(),
-                psnr=psnr(render.image.detach(), target),
+                psnr=psnr(image.detach(), target),
                 tested_psnr=tested,
                 gaussians=len(run.splat),
                 scale=scale,
@@ -231,7 +244,8 @@ def train(
         )
     if run.stopped_by is not None and run.average is not None:
         run.average.put_into(run.splat)
-    require_finite(run)
+    if run.stopped_by is not None:
+        require_finite(run)
 
 
 def dropout_factors(run: TrainingRun, recipe: Recipe) -> Tensor | None:

@@ -75,7 +75,7 @@ class Watching:
             step.iterations % max(1, round(LOG_SHARE * self._max_iterations)) == 0
             or step.tested_psnr is not None
         ):
-            self._write(run.splat, step)
+            self._write(run, step)
         now = self._clock()
         if now - self._told_at >= TELL_EVERY_S:
             self._told_at = now
@@ -102,8 +102,9 @@ class Watching:
             **({} if left is None else {SECONDS_LEFT: round(left)}),
         )
 
-    def _write(self, splat: Splat, step: Step) -> None:
+    def _write(self, run: TrainingRun, step: Step) -> None:
         assert self._psnr is not None
+        bands = run.splat.bands
         self._log.write(
             step.iterations,
             "step",
@@ -114,7 +115,8 @@ class Watching:
             gaussians=step.gaussians,
             scale=step.scale,
             sh_degree=step.sh_degree,
-            **({} if splat.bands is None else {"sh_bands_off": int((~splat.bands).sum())}),
+            **({} if bands is None else {"sh_bands_off": int((~bands).sum())}),
+            **run.corrections.sizes(),
         )
 
 

@@ -15,6 +15,7 @@ from spaceport_render.render import render
 from spaceport_render.scene import Scene, View
 
 WIDTH, HEIGHT, FOCAL = 96, 64, 80.0
+SH_C0 = 0.28209479  # the constant basis function, 1 / (2 √π)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,8 +24,8 @@ def one_torch_thread():
 
 
 @pytest.fixture(scope="session")
-def survey() -> Scene:
-    """Nine photos of 96 × 64 pixels, 20 m above a ground of 800 blobs; every second one is an SfM point."""
+def ground() -> Gaussians:
+    """800 blobs, which a splat of the survey should come to be."""
     random = np.random.default_rng(7)
     count = 800
     means = np.column_stack(
@@ -32,20 +33,26 @@ def survey() -> Scene:
     ).astype(np.float32)
     waves = 0.5 + 0.25 * np.sin(means[:, :1] * [0.5, 0.8, 1.1] + means[:, 1:2] * [0.9, 0.4, 0.7])
     colors = (waves + random.uniform(-0.15, 0.15, (count, 3))).astype(np.float32)
-    ground = Gaussians(
+    return Gaussians(
         means=means,
         quats=np.tile(np.float32([1, 0, 0, 0]), (count, 1)),
         log_scales=np.full((count, 3), np.log(0.9), np.float32),
         opacity_logits=np.full(count, 3.0, np.float32),
-        sh=((colors - 0.5) / 0.28209479)[:, None],
+        sh=((colors - 0.5) / SH_C0)[:, None],
     )
+
+
+@pytest.fixture(scope="session")
+def survey(ground: Gaussians) -> Scene:
+    """Nine photos of 96 × 64 pixels, 20 m above the ground; every second of its blobs is an SfM point."""
     grid = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
     cameras = [camera_above(f"{row + 1}{column + 1}.png", 4.0 * column, 3.0 * row) for row, column in grid]
     views = tuple(
         View(camera, np.round(np.clip(render(ground, camera), 0, 1) * 255).astype(np.uint8))
         for camera in cameras
     )
-    return Scene(views, means[::2], np.round(colors[::2] * 255).astype(np.uint8))
+    colors = 0.5 + SH_C0 * ground.sh[::2, 0]
+    return Scene(views, ground.means[::2], np.round(colors * 255).astype(np.uint8))
 
 
 def camera_above(name: str, x: float, y: float) -> Camera:

@@ -1,5 +1,6 @@
 """How often a run is told of, drawn and saved, by a clock that the test turns."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -47,11 +48,21 @@ class Run:
             render=lambda _: SimpleNamespace(image=torch.zeros(16, 16, 3)),
             bands=None,
         )
+        corrections = SimpleNamespace(sizes=lambda: {"pose_shift_m": 0.02})
         while self.now < end:
             iteration += 1
             step = Step(iteration, torch.tensor(0.1), torch.tensor(20.0), None, 100, 1.0, 0)
-            self._watching(SimpleNamespace(splat=splat), step)
+            self._watching(SimpleNamespace(splat=splat, corrections=corrections), step)
             self.now += 0.1
+
+
+def test_how_far_photos_are_corrected_is_in_the_log(tmp_path):
+    run = Run(tmp_path, saving_takes=0.0)
+
+    run.go_on(11.0)
+
+    (line,) = (tmp_path / "training.log").read_text().splitlines()
+    assert json.loads(line)["pose_shift_m"] == 0.02
 
 
 def test_a_cheap_checkpoint_is_saved_at_its_interval(tmp_path):
