@@ -126,7 +126,12 @@ def mend_memory(run: TrainingRun, material: Material, guard: Guard) -> tuple[Tra
     run.max_gaussians = budget
     run.initial_count = min(run.initial_count, budget)  # growth is reckoned from it
     if len(run.splat) > budget:
-        keep_only(run, visibility(run).topk(budget).indices.sort().values)
+        try:
+            keep_only(run, visibility(run).topk(budget).indices.sort().values)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise too_small(material.device, free_bytes(material.device), count) from error
     free_memory(material.device)
     done = f"Lowered the budget to {budget} Gaussians and removed the least visible ones."
     note(

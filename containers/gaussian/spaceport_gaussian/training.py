@@ -245,6 +245,7 @@ def train(
     if run.stopped_by is not None and run.average is not None:
         run.average.put_into(run.splat)
     if run.stopped_by is not None:
+        if run.stopped_by is not None:
         require_finite(run)
 
 
