@@ -242,10 +242,9 @@ def train(
                 sh_degree=degree,
             ),
         )
-    if run.stopped_by is not None and run.average is not None:
-        run.average.put_into(run.splat)
     if run.stopped_by is not None:
-        if run.stopped_by is not None:
+        if run.average is not None:
+            run.average.put_into(run.splat)
         require_finite(run)
 
 
