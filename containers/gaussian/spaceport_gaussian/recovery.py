@@ -119,6 +119,7 @@ def mend_memory(run: TrainingRun, material: Material, guard: Guard) -> tuple[Tra
         raise too_small(material.device, free_bytes(material.device), count)
     for tensor in run.splat.tensors.values():
         tensor.grad = None  # half of the next iteration's, it may be
+    run.corrections.forget_gradients()
     free_memory(material.device)
     if not run.is_whole():  # an edit found no memory half-way
         run = go_back(run, material, guard, caution=run.caution)

@@ -243,6 +243,33 @@ def test_the_least_visible_gaussians_go(material):
     assert kept["least"] > 0
 
 
+def test_half_a_backward_pass_is_forgotten(material):
+    # Given a run that found no memory in the midst of a backward pass
+    exposing = prepare(material.scene, TUNING.model_copy(update={"exposure": True}), CPU)
+
+    def half_a_pass(run: TrainingRun) -> None:
+        with torch.enable_grad():
+            image = run.corrections.developed(run.splat.render(material.photos.at(1.0)[0]).image, 0)
+            image.sum().backward()
+        raise MemoryError
+
+    job = Job(exposing, Once(57, half_a_pass))
+    gradients = []
+    job_told = job.told.append
+    run = start(exposing)
+
+    def tell(incident):
+        job_told(incident)
+        gradients.extend(tensor.grad for tensor in run.splat.tensors.values())
+        gradients.extend(values.grad for values in run.corrections._values)
+
+    # When it goes on
+    train_guarded(run, exposing, Guard(dict, tell), watcher=job, stop_requested=lambda: False)
+
+    # Then nothing of that pass is left
+    assert gradients == [None] * 7
+
+
 def test_an_edit_that_found_no_memory_half_way_is_undone(material):
     def half_an_edit(run: TrainingRun) -> None:
         run.splat.means = run.splat.means[:100].detach().requires_grad_()

@@ -100,6 +100,11 @@ class PhotoCorrections:
         for values, neutral in zip(self._values, self._neutral, strict=True):
             values.sub_(values.mean(dim=0) - neutral)
 
+    def forget_gradients(self) -> None:
+        """Clear those of a backward pass that no step will be taken by."""
+        if self._adam is not None:
+            self._adam.zero_grad(set_to_none=True)
+
     def sizes(self) -> dict[str, float]:
         """How far the photos are from neutral, by name. Waits for the device."""
         found: dict[str, float] = {}
