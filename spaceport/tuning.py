@@ -40,6 +40,13 @@ class Mapper(StrEnum):
     GLOBAL = "global"
 
 
+class Resolution(StrEnum):
+    """When small photos give way to larger ones while training."""
+
+    PHASES = "phases"  # after so many iterations each
+    FREQUENCY = "frequency"  # by what the photos show at each size
+
+
 class Densify(StrEnum):
     """How the Gaussians become more while training."""
 
@@ -60,6 +67,9 @@ class TuningRequest(BaseModel):
         None, description="false trains by the plain 3DGS recipe, the benchmarks' baseline"
     )
     progressive_resolution: bool | None = Field(None, description="train at 0.25, 0.5, 0.75, 1.0 of the size")
+    resolution: Resolution | None = Field(
+        None, description="how long at each size: phases or frequency (by the photos' spectrum)"
+    )
     psnr_plateau_termination: bool | None = Field(
         None, description="stop when the PSNR no longer rises or has reached target_psnr; false: neither"
     )
@@ -151,6 +161,7 @@ class Tuning(BaseModel):
     preset: Preset = Preset.BALANCED
     optimization_enabled: bool = True
     progressive_resolution: bool = True
+    resolution: Resolution = Resolution.PHASES
     psnr_plateau_termination: bool = True
     target_psnr: float = 30.0
     max_iterations: int = 6000

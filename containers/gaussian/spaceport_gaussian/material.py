@@ -36,7 +36,8 @@ class Material:
         """The same, with the recipe of a budget of at most `max_gaussians`."""
         if max_gaussians >= self.recipe.max_gaussians:
             return self
-        return replace(self, recipe=recipe_for(self.tuning, max_gaussians, self.team.size))
+        recipe = recipe_for(self.tuning, max_gaussians, self.team.size).fitted_to(self.training_views)
+        return replace(self, recipe=recipe)
 
 
 def prepare(
@@ -69,7 +70,7 @@ def prepare(
         photos=PhotoPyramid(training_views, device),
         held=PhotoPyramid(held_views, device),
         extent=scene_extent([view.camera for view in training_views], scene.points),
-        recipe=recipe_for(tuning, max_gaussians, team.size),
+        recipe=recipe_for(tuning, max_gaussians, team.size).fitted_to(training_views),
         tuning=tuning,
         device=device,
         team=team,

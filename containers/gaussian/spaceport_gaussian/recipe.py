@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from spaceport.tuning import Densify, Tuning
+from spaceport.tuning import Densify, Resolution, Tuning
 from spaceport_gaussian.losses import OutlierWeights, PhotometricLoss
 from spaceport_gaussian.optimisation import LearningRates
 from spaceport_gaussian.policies.adaptive_density_control import AdaptiveDensityControl, OpacityReset
@@ -24,6 +24,7 @@ from spaceport_gaussian.policies.pose_refinement import PoseRefinement
 from spaceport_gaussian.policies.regularisation import Regularisation
 from spaceport_gaussian.policies.relocation import PositionNoise, Relocation
 from spaceport_gaussian.policies.resolution import (
+    FrequencyContent,
     ResolutionSchedule,
     constant_resolution,
     progressive_resolution,
@@ -33,6 +34,8 @@ from spaceport_gaussian.policies.significance_pruning import SignificancePruning
 from spaceport_gaussian.policies.stopping import StoppingRules
 from spaceport_gaussian.seeding.gaps import GapSeeding
 from spaceport_gaussian.seeding.surround import Surround
+from spaceport_render.holdout import fixed_subset
+from spaceport_render.scene import View
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Recipe:
     """How to train: one policy for each question. Schedules are shares of `stopping.max_iterations`.
 
     Attributes:
+        frequency: what `resolution` is replaced by once the photos are known, see `fitted_to`.
         max_gaussians: there are never more.
         densification: None: the first Gaussians are all there ever are.
         pruning: take Gaussians away; each acts after densification.
@@ -59,6 +63,7 @@ class Recipe:
     regularisation: Regularisation
     stopping: StoppingRules
     max_gaussians: int
+    frequency: FrequencyContent | None = None
     densification: Densification | None = None
     pruning: tuple[SplatEdit, ...] = ()
     adjustments: tuple[Adjustment, ...] = ()
@@ -70,6 +75,20 @@ class Recipe:
     dropout: GaussianDropout | None = None
     corrections: tuple[PhotoCorrection, ...] = ()
     averaging: WeightAveraging | None = None
+
+    def fitted_to(self, views: Sequence[View]) -> Recipe:
+        """The same, with the schedule that the spectrum of `views` (those to train on) asks for, if any does.
+
+        The means' rate is held until full size, as DashGaussian does: what is small in the photo can't be
+        put in its place before.
+        """
+        if self.frequency is None:
+            return self
+        iterations = self.stopping.max_iterations
+        # The photos of a flight are much alike.
+        resolution = self.frequency.schedule([view.pixels for view in fixed_subset(views)], iterations)
+        hold = resolution.switches[-1] / iterations if resolution.switches else 0.0
+        return replace(self, resolution=resolution, rates=replace(self.rates, hold=hold))
 
     def slower(self, share: float) -> Recipe:
         """The same, with means that move at `share` of their rate."""
@@ -142,6 +161,11 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
             progressive_resolution(tuning.max_iterations)
             if tuning.progressive_resolution
             else constant_resolution()
+        ),
+        frequency=(
+            FrequencyContent()
+            if tuning.progressive_resolution and tuning.resolution is Resolution.FREQUENCY
+            else None
         ),
         harmonics=HarmonicsRamp(tuning.sh_degree, every=0.2),
         rates=LearningRates(sh_every=tuning.sh_every),
