@@ -70,6 +70,7 @@ class TuningRequest(BaseModel):
     resolution: Resolution | None = Field(
         None, description="how long at each size: phases or frequency (by the photos' spectrum)"
     )
+    progressive_blur: bool | None = Field(None, description="train on blurred photos first")
     psnr_plateau_termination: bool | None = Field(
         None, description="stop when the PSNR no longer rises or has reached target_psnr; false: neither"
     )
@@ -108,7 +109,10 @@ class TuningRequest(BaseModel):
         None, description="train with Mip-Splatting's 2D filter; viewers must then draw with it, too"
     )
     dropout: float | None = Field(
-        None, ge=0, lt=1, description="share of the Gaussians left out of an iteration at the end; 0: none"
+        None,
+        ge=0,
+        lt=1,
+        description="share of Gaussians left out of an iteration; unset: 0.2 where few photos overlap",
     )
     opacity_weight: float | None = Field(
         None, ge=0, le=10, description="what opacity costs: what no photo needs fades"
@@ -153,7 +157,8 @@ class TuningRequest(BaseModel):
 class Tuning(BaseModel):
     """The tuning of one job, complete: what the job programs read.
 
-    `holdout` alone stays open (None): only SfM's end tells how many photos there are.
+    `holdout` and `dropout` may stay open (None): only SfM's end tells how many photos there are, and how many
+    show the same ground.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -162,6 +167,7 @@ class Tuning(BaseModel):
     optimization_enabled: bool = True
     progressive_resolution: bool = True
     resolution: Resolution = Resolution.PHASES
+    progressive_blur: bool = False
     psnr_plateau_termination: bool = True
     target_psnr: float = 30.0
     max_iterations: int = 6000
@@ -183,15 +189,15 @@ class Tuning(BaseModel):
     sh_degree: int = 3
     sh_every: int = 1
     antialiased: bool = False
-    dropout: float = 0.0
+    dropout: float | None = None  # only the scene tells, see recipe.settled
     opacity_weight: float = 0.01  # Kheradmand et al. 2024, as the next
     scale_weight: float = 0.01
     anisotropy_weight: float = 0.0
     sh_weight: float = 0.0
-    transparency_weight: float = 0.0
+    transparency_weight: float = 0.02  # docs/ablation.md, as the next
     sh_by_views: bool = False
     sh_masks: bool = False
-    mse_weight: float = 0.0
+    mse_weight: float = 1.0
     robust: bool = False
     exposure: bool = False
     pose_refinement: bool = False

@@ -14,7 +14,7 @@ import torch
 
 from spaceport.tuning import Tuning
 from spaceport_gaussian.finite import is_finite
-from spaceport_gaussian.recipe import gaussian_budget, recipe_for
+from spaceport_gaussian.recipe import gaussian_budget, recipe_for, settled
 from spaceport_render.scene import Scene
 
 CHECKPOINT = "training.pt"
@@ -34,7 +34,8 @@ def fingerprint(
     starts anew. What depends on the machine is not: a run may go on on another GPU or on a CPU; but not with
     another number of photos an iteration (`batch`), which is another schedule.
     """
-    recipe = recipe_for(tuning, gaussian_budget(tuning, len(scene.points)), batch)
+    budget = gaussian_budget(tuning, len(scene.points))
+    recipe = recipe_for(settled(tuning, scene), budget, batch)
     held = None if held_names is None else sorted(held_names)
     known = [FORMAT, tuning.model_dump(mode="json"), repr(recipe), held]
     digest = hashlib.sha256(json.dumps(known).encode())

@@ -12,7 +12,7 @@ from spaceport_gaussian.distributed import ALONE, Team
 from spaceport_gaussian.initialisation import scene_extent
 from spaceport_gaussian.memory import affordable_gaussians
 from spaceport_gaussian.photos import PhotoPyramid
-from spaceport_gaussian.recipe import Recipe, gaussian_budget, recipe_for
+from spaceport_gaussian.recipe import Recipe, gaussian_budget, recipe_for, settled
 from spaceport_gaussian.trainability import check_trainable
 from spaceport_render import holdout
 from spaceport_render.scene import Scene, View
@@ -62,6 +62,7 @@ def prepare(
     training_views = tuple(view for view in scene.views if view.camera.name not in held_names)
     held_views = tuple(view for view in scene.views if view.camera.name in held_names)
     check_trainable(scene, training_views)
+    tuning = settled(tuning, scene)
     wanted = gaussian_budget(tuning, len(scene.points))
     max_gaussians = team.as_first(lambda: affordable_gaussians(wanted, scene.views, device))
     return Material(

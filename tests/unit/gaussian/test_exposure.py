@@ -20,7 +20,14 @@ from spaceport_render.scene import Scene
 
 CPU = torch.device("cpu")
 TUNING = Tuning(
-    max_iterations=210, train_max_size=96, max_gaussians=900, sh_degree=1, holdout=4, seed=5, exposure=True
+    dropout=0.0,  # else renders of a set of nine photos that hardly overlap are a little too bright
+    max_iterations=210,
+    train_max_size=96,
+    max_gaussians=900,
+    sh_degree=1,
+    holdout=4,
+    seed=5,
+    exposure=True,
 )
 HELD = {2, 6}  # of the survey's nine photos, by that holdout
 GAINS = np.array([0.8, 1.2, 1.0, 0.9, 1.1, 0.85, 1.0, 1.15, 1.0])  # 1 on average over the others
@@ -64,7 +71,7 @@ def test_photos_of_different_exposure_no_longer_harm_what_is_held_out(survey, gr
 
     # Then held-out photos are drawn far better with it, and each training photo's gain has been found
     quality = {on: mean_psnr(run.splat, materials[on].held.at(1.0)) for on, run in runs.items()}
-    assert quality[True] > quality[False] + 2
+    assert quality[True] > quality[False] + 3
     gains = [gain for index, gain in enumerate(GAINS) if index not in HELD]
     greys = (maps_of(runs[True]) @ torch.tensor([0.5, 0.5, 0.5, 1.0])).mean(dim=1) / 0.5
     assert greys.numpy() == pytest.approx(np.array(gains), abs=0.05)

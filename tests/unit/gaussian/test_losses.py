@@ -36,7 +36,7 @@ def test_by_default_it_is_that_of_3dgs(target):
     expected = 0.8 * (image - target).abs().mean() + 0.2 * ssim_loss(image, target)
 
     assert torch.equal(PhotometricLoss()(image, target, 1.0), expected)
-    assert recipe_for(Tuning(), 1_000).loss == PhotometricLoss()
+    assert recipe_for(Tuning(), 1_000).loss == PhotometricLoss(mse_weight=1.0)
     assert recipe_for(Tuning(optimization_enabled=False), 1_000).loss == PhotometricLoss()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from spaceport.tuning import Densify, Tuning
@@ -18,6 +20,7 @@ from spaceport_gaussian.recipe import (
     gaussian_budget,
     plain_recipe,
     recipe_for,
+    settled,
 )
 
 
@@ -80,3 +83,14 @@ def test_the_plain_recipe_knows_none_of_them():
     )
 
     assert recipe_for(asked, 7_000) == plain_recipe(Tuning(optimization_enabled=False), 7_000)
+
+
+def test_gaussians_are_dropped_where_few_photos_show_a_point_and_the_tuning_says_nothing(survey):
+    # Given two photos that show the same ground, and forty
+    few = replace(survey, views=survey.views[3:5])
+    many = replace(survey, views=survey.views[3:5] * 20)
+
+    assert settled(Tuning(), few).dropout == 0.2
+    assert settled(Tuning(), many).dropout == 0
+    assert settled(Tuning(dropout=0.0), few).dropout == 0
+    assert settled(Tuning(dropout=0.3), many).dropout == 0.3

@@ -89,7 +89,9 @@ def test_a_splat_of_constant_colours_has_no_harmonics_to_hold_back():
 
 
 def test_tuning_reaches_the_weights():
-    assert recipe_for(Tuning(), 1_000).regularisation == Regularisation(opacity=0.01, scale=0.01)
+    assert recipe_for(Tuning(), 1_000).regularisation == Regularisation(
+        opacity=0.01, scale=0.01, transparency=0.02
+    )
     tuned = Tuning(
         opacity_weight=0.0, scale_weight=0.02, anisotropy_weight=0.1, sh_weight=1.0, transparency_weight=0.3
     )
