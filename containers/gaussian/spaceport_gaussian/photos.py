@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from spaceport_render.camera import Camera
@@ -67,23 +67,39 @@ class Photo(Vantage):
 
 
 class PhotoPyramid:
-    """A fixed, ordered set of photos; each size is made once, when it is first asked for."""
+    """A fixed, ordered set of photos; each size is made once, when it is first asked for.
+
+    Of blurred photos only the last kind asked for is kept: a schedule never comes back to one.
+    """
 
     def __init__(self, views: Sequence[View], device: torch.device) -> None:
         self._views = tuple(views)
         self._device = device
-        self._levels: dict[float, tuple[Photo, ...]] = {}
+        self._sharp: dict[float, tuple[Photo, ...]] = {}
+        self._blurred: tuple[tuple[float, float], tuple[Photo, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self._views)
 
-    def at(self, scale: float) -> tuple[Photo, ...]:
-        """The photos at `scale` (1 = full size), in the order of the views."""
-        if scale not in self._levels:
-            self._levels[scale] = tuple(
-                Photo.of_view(_resized(view, scale), self._device) for view in self._views
-            )
-        return self._levels[scale]
+    def at(self, scale: float, blur: float = 0.0) -> tuple[Photo, ...]:
+        """The photos at `scale` (1 = full size), in the order of the views.
+
+        Args:
+            blur: the standard deviation of a Gaussian filter over them, as a share of their longer side.
+        """
+        if not blur:
+            if scale not in self._sharp:
+                self._sharp[scale] = self._made(scale, blur)
+            return self._sharp[scale]
+        if self._blurred is None or self._blurred[0] != (scale, blur):
+            self._blurred = None  # before the next are made: memory for both is not reckoned with
+            self._blurred = (scale, blur), self._made(scale, blur)
+        return self._blurred[1]
+
+    def _made(self, scale: float, blur: float) -> tuple[Photo, ...]:
+        return tuple(
+            Photo.of_view(_blurred(_resized(view, scale), blur), self._device) for view in self._views
+        )
 
 
 def _resized(view: View, scale: float) -> View:
@@ -94,3 +110,10 @@ def _resized(view: View, scale: float) -> View:
     # A box filter: each pixel is the mean of the area it covers, which is what a smaller sensor sees.
     small = Image.fromarray(view.pixels).resize((width, height), Image.Resampling.BOX)
     return View(view.camera.resized(width, height), np.asarray(small))
+
+
+def _blurred(view: View, blur: float) -> View:
+    if not blur:
+        return view
+    sigma = blur * max(view.camera.width, view.camera.height)
+    return View(view.camera, np.asarray(Image.fromarray(view.pixels).filter(ImageFilter.GaussianBlur(sigma))))

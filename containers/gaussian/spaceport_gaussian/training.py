@@ -213,7 +213,8 @@ def train(
         scale = recipe.resolution.scale_at(run.iterations)
         degree = recipe.harmonics.degree_at(progress)
         index = run.next_photo(len(photos), team)
-        photo = photos.at(scale)[index]
+        shown = photos.at(scale, recipe.blur_at(progress))
+        photo = shown[index]
 
         splat = run.corrections.moved(run.splat, photo, index)
         render = splat.render(photo, degree, opacity_factors=dropout_factors(run, recipe))
@@ -227,7 +228,7 @@ def train(
             optimiser.step(progress)
         run.iterations += 1
 
-        let_policies_act(run, recipe, photos.at(scale), degree, team)
+        let_policies_act(run, recipe, shown, degree, team)
         tested = psnr_if_due(run, photos, recipe, degree, team)
         run.stopped_by = reason_to_stop(recipe.stopping, run.iterations, run.plateau, tested)
         watcher(
@@ -303,7 +304,7 @@ def psnr_if_due(
     run: TrainingRun, photos: PhotoPyramid, recipe: Recipe, sh_degree: int, team: Team
 ) -> float | None:
     """The PSNR over the fixed subset, remembered in the run, where the stopping rules ask for it now."""
-    if not recipe.stopping.is_test_due(run.iterations, recipe.resolution.is_full(run.iterations - 1)):
+    if not recipe.stopping.is_test_due(run.iterations, recipe.shows_all(run.iterations - 1)):
         return None
     tested = team.as_first(lambda: mean_psnr(run.best_splat, fixed_subset(photos.at(1.0)), sh_degree))
     run.plateau = run.plateau.after(run.iterations, tested, recipe.stopping.min_gain)
