@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from spaceport.tuning import Densify, Tuning
+from spaceport.tuning import Densify, Resolution, Tuning
 from spaceport_gaussian.contributions import contributions
 from spaceport_gaussian.evaluation.likeness import mean_psnr
 from spaceport_gaussian.job import restore, start
@@ -44,6 +44,15 @@ REGULARISED = TUNING.model_copy(
 )
 RELOCATED = TUNING.model_copy(
     update={"densify": Densify.RELOCATE, "position_noise": 5e5, "opacity_decay": True}
+)
+CORRECTED = TUNING.model_copy(
+    update={
+        "exposure": True,
+        "pose_refinement": True,
+        "averaging": True,
+        "progressive_blur": True,
+        "resolution": Resolution.FREQUENCY,
+    }
 )
 CONSISTENT = TUNING.model_copy(update={"densify": Densify.CONSISTENT, "prune_insignificant": True})
 
@@ -110,8 +119,11 @@ def test_ssim_and_its_gradient_are_those_of_the_cpu():
 
 @pytest.mark.parametrize(
     "tuning",
-    [TUNING, REGULARISED, RELOCATED, CONSISTENT, TUNING.model_copy(update={"optimization_enabled": False})],
-    ids=["ours", "regularised", "relocated", "consistent", "plain"],
+    [
+        *(TUNING, REGULARISED, CORRECTED, RELOCATED, CONSISTENT),
+        TUNING.model_copy(update={"optimization_enabled": False}),
+    ],
+    ids=["ours", "regularised", "corrected", "relocated", "consistent", "plain"],
 )
 def test_both_devices_train_to_the_same_quality(tuning, survey):
     psnrs = {}
@@ -149,7 +161,11 @@ def test_both_devices_find_the_same_contributions(survey):
     torch.testing.assert_close(found["cuda"].weights.cpu(), found["cpu"].weights, rtol=1e-2, atol=0.1)
 
 
-@pytest.mark.parametrize("tuning", [TUNING, REGULARISED, RELOCATED], ids=["ours", "regularised", "relocated"])
+@pytest.mark.parametrize(
+    "tuning",
+    [TUNING, REGULARISED, CORRECTED, RELOCATED],
+    ids=["ours", "regularised", "corrected", "relocated"],
+)
 def test_an_iteration_waits_for_the_device_no_more_than_the_rasterizer_does(tuning, survey):
     """gsplat reads one number back in each iteration; a second wait idles the GPU while Python works."""
     material = prepare(survey, tuning, torch.device("cuda"))

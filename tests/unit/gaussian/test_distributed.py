@@ -23,7 +23,17 @@ from spaceport_gaussian.recipe import recipe_for
 from spaceport_gaussian.splat import Splat
 
 CPU = torch.device("cpu")
-TUNING = Tuning(max_iterations=120, train_max_size=96, max_gaussians=1_500, sh_degree=1, holdout=4, seed=5)
+TUNING = Tuning(
+    max_iterations=120,
+    train_max_size=96,
+    max_gaussians=1_500,
+    sh_degree=1,
+    holdout=4,
+    seed=5,
+    exposure=True,
+    pose_refinement=True,
+    averaging=True,
+)
 
 # What each of two processes does: compares the team's gradient with its own of both photos, trains, tells.
 PROCESS = """
@@ -114,6 +124,10 @@ def test_processes_keep_the_same_splat_bit_by_bit(pair):
     assert torch.equal(first["pull"], second["pull"])
     assert torch.equal(first["draw"], second["draw"])
     assert first["waiting"] == second["waiting"]
+    assert torch.equal(first["average"]["means"], second["average"]["means"])
+    for one, other in zip(first["corrections"]["values"], second["corrections"]["values"], strict=True):
+        assert torch.equal(one, other)
+        assert not torch.equal(one[0], one[1])  # each photo has its own
     assert len(told(pair)[0]["counts"]) > 1  # there were edits to agree on
 
 
