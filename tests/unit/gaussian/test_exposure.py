@@ -108,6 +108,15 @@ def test_only_the_photo_that_was_seen_learns_and_the_others_make_up_for_it():
     torch.testing.assert_close(darker, -brighter / 3, rtol=1e-3, atol=1e-6)
 
 
+def test_the_map_is_affine_in_the_colour():
+    # Given a map to red = green / 2 + 0.1, green and blue as they are
+    values = torch.tensor([[0.0, 0.5, 0.0, 0.1], [0, 1, 0, 0], [0, 0, 1, 0]])
+
+    developed = ExposureCompensation().developed(torch.tensor([[[0.9, 0.4, 0.2]]]), values)
+
+    torch.testing.assert_close(developed, torch.tensor([[[0.3, 0.4, 0.2]]]))
+
+
 def test_the_rate_falls_to_a_tenth():
     policy = ExposureCompensation()
     assert [policy.rate_at(progress) for progress in (0, 0.5, 1)] == pytest.approx([0.01, 10**-2.5, 0.001])
