@@ -7,17 +7,47 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TextIO
 
 from spaceport.errors import UserError
+from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR
+from spaceport.stop_signal import Interrupted
 from spaceport.time_left import SECONDS_LEFT, about_left
 from spaceport.tuning import Tuning, TuningRequest, parse_request, resolve
 
 LOG = "log.txt"
+STOPPED = "Stopped. The same command goes on from here."
+
+logger = logging.getLogger(__name__)
+
+
+def tell_end(program: str, run: Callable[[], str], out: Path) -> int:
+    """Call `run` and tell the person how it ended, on standard error; return the exit code.
+
+    Args:
+        program: its name, for the log.
+        run: returns the summary of a run that came to its end.
+        out: where the log may be.
+    """
+    try:
+        summary = run()
+    except UserError as error:
+        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
+        return EXIT_USER_ERROR
+    except Interrupted as interrupted:
+        print(STOPPED, file=sys.stderr)
+        return interrupted.exit_code
+    except Exception:
+        logger.exception("the %s program failed", program)
+        print(f"This is a fault of ours; the log above or in {out / LOG} tells more.", file=sys.stderr)
+        return EXIT_FAULT
+    print(summary, file=sys.stderr)
+    return 0
 
 
 class StatusLine:

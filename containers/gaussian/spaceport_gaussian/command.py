@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import os
 import shutil
 import signal
@@ -14,21 +13,22 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 from spaceport.errors import UserError
-from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR
 from spaceport.program_command import (
     LOG,
+    STOPPED,
     StatusLine,
     add_settings,
     contents_of_results_folder,
     log_to,
     only_run_on,
     out_not_empty,
+    tell_end,
     tuning_of,
 )
 from spaceport.progress import Progress, ProgressWriter
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.stages import TRAINING
-from spaceport.stop_signal import Interrupted, StopSignal
+from spaceport.stop_signal import StopSignal
 from spaceport.tuning import Preset, Tuning
 from spaceport_gaussian.checkpoint import CHECKPOINT
 from spaceport_gaussian.device import prepared_device
@@ -37,7 +37,6 @@ from spaceport_gaussian.summary import summary
 
 WORK = "work"  # in OUT: the checkpoints
 SCENES = (".", "colmap/dense", "dense")  # where in SCENE the scene may be; the second is where SfM leaves it
-STOPPED = "Stopped. The same command goes on from here."
 EPILOG = f"""\
 SCENE is what `python -m spaceport_sfm` made, or any folder with images/ and COLMAP's sparse/ of photos
 without lens distortion (PINHOLE cameras), z up. OUT gets model.ply (the trained splat), {TRAINING_REPORT} and
@@ -50,8 +49,6 @@ the first.
 exit codes: 0 done, 1 something that you can mend, 2 wrong usage, 70 a fault of ours, 130 and 143 stopped
 """
 
-logger = logging.getLogger(__name__)
-
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit code."""
@@ -61,33 +58,20 @@ def main(arguments: Sequence[str]) -> int:
     importlib.import_module("pycolmap")
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    preset = [f"preset={given.preset}"] if given.preset else []
     with ExitStack() as files:  # the log among them, which our own faults go to as well
-        return _told(given, stop, files)
+
+        def run() -> str:
+            tuning = tuning_of([*preset, *given.set])
+            return summary(_run(given.scene, given.out, tuning, stop, files, keep=given.keep), given.out)
+
+        return tell_end("training", run, given.out)
 
 
 def _leave(exit_code: int) -> None:
     """End at once; nothing is lost."""
     os.write(2, f"\n{STOPPED}\n".encode())  # Python's own streams may be in the midst of something
     os._exit(exit_code)
-
-
-def _told(given: argparse.Namespace, stop: StopSignal, files: ExitStack) -> int:
-    """Run; tell the person how it ended."""
-    try:
-        preset = [f"preset={given.preset}"] if given.preset else []
-        report = _run(given.scene, given.out, tuning_of([*preset, *given.set]), stop, files, keep=given.keep)
-    except UserError as error:
-        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
-        return EXIT_USER_ERROR
-    except Interrupted as interrupted:
-        print(STOPPED, file=sys.stderr)
-        return interrupted.exit_code
-    except Exception:
-        logger.exception("the training program failed")
-        print(f"This is a fault of ours; the log above or in {given.out / LOG} tells more.", file=sys.stderr)
-        return EXIT_FAULT
-    print(summary(report, given.out), file=sys.stderr)
-    return 0
 
 
 def _run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import shutil
 import signal
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import IO
 
 from spaceport.errors import UserError
-from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR
 from spaceport.program_command import (
     LOG,
     StatusLine,
@@ -23,12 +21,13 @@ from spaceport.program_command import (
     log_to,
     only_run_on,
     out_not_empty,
+    tell_end,
     tuning_of,
 )
 from spaceport.progress import ProgressWriter, parse_line
 from spaceport.quality import SFM_REPORT, SfmReport
 from spaceport.stages import SFM
-from spaceport.stop_signal import Interrupted, StopSignal
+from spaceport.stop_signal import StopSignal
 from spaceport.tuning import Tuning
 from spaceport_sfm.phases import is_work_folder
 from spaceport_sfm.plan import ReconstructionPlan
@@ -44,8 +43,6 @@ terminal OUT/log.txt gets the log, else standard error, and standard output gets
 exit codes: 0 done, 1 something that you can mend, 2 wrong usage, 70 a fault of ours, 130 and 143 stopped
 """
 
-logger = logging.getLogger(__name__)
-
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit code."""
@@ -55,25 +52,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     with ExitStack() as files:  # the log among them, which our own faults go to as well
-        return _told(given, stop, files)
 
+        def run() -> str:
+            tuning = tuning_of(given.set)
+            return summary(_run(given.photos, given.out, tuning, stop, files, keep=given.keep), given.out)
 
-def _told(given: argparse.Namespace, stop: StopSignal, files: ExitStack) -> int:
-    """Run; tell the person how it ended."""
-    try:
-        report = _run(given.photos, given.out, tuning_of(given.set), stop, files, keep=given.keep)
-    except UserError as error:
-        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
-        return EXIT_USER_ERROR
-    except Interrupted as interrupted:
-        print("Stopped. The same command goes on from here.", file=sys.stderr)
-        return interrupted.exit_code
-    except Exception:
-        logger.exception("the sfm program failed")
-        print(f"This is a fault of ours; the log above or in {given.out / LOG} tells more.", file=sys.stderr)
-        return EXIT_FAULT
-    print(summary(report, given.out), file=sys.stderr)
-    return 0
+        return tell_end("sfm", run, given.out)
 
 
 def _run(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pycolmap
@@ -109,17 +110,11 @@ def run(root, viewer):
     return start
 
 
-# The program, telling at its end how many kernels it had to compile.
-COUNTING_KERNELS = """
-import sys
-from numba.core.dispatcher import Dispatcher
-from spaceport_compressor.__main__ import main
-code = main()
-values = {id(value): value for module in list(sys.modules.values()) for value in vars(module).values()}
-kernels = [value for value in values.values() if isinstance(value, Dispatcher)]
-print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels), file=sys.stderr)
-sys.exit(code)
-"""
+# Tells at its end how many kernels the program had to compile.
+COUNTING_KERNELS = (
+    str(Path(__file__).parents[2] / "made/counting_kernels.py"),
+    "spaceport_compressor.__main__",
+)
 
 
 def test_a_warmed_cache_leaves_nothing_to_compile(run, tmp_path):
@@ -128,7 +123,7 @@ def test_a_warmed_cache_leaves_nothing_to_compile(run, tmp_path):
     warming = [sys.executable, "-m", "spaceport_compressor.warm_cache"]
     subprocess.run(warming, env={**os.environ, **cache}, check=True)
     # When a model is compressed and judged, then all kernels are there
-    done = run("-c", COUNTING_KERNELS, **cache)
+    done = run(*COUNTING_KERNELS, **cache)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "0"
 

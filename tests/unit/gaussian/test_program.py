@@ -111,17 +111,11 @@ def test_a_stop_while_the_film_is_made_leaves_a_whole_model_and_the_same_next_ti
     assert (tree.model / "flight.mp4").read_bytes() == (whole.model / "flight.mp4").read_bytes()
 
 
-# The program, telling at its end how many kernels it had to compile.
-COUNTING_KERNELS = """
-import sys
-from numba.core.dispatcher import Dispatcher
-from spaceport_gaussian.__main__ import main
-code = main()
-values = {id(value): value for module in list(sys.modules.values()) for value in vars(module).values()}
-kernels = [value for value in values.values() if isinstance(value, Dispatcher)]
-print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels), file=sys.stderr)
-sys.exit(code)
-"""
+# Tells at its end how many kernels the program had to compile.
+COUNTING_KERNELS = (
+    str(Path(__file__).parents[2] / "made/counting_kernels.py"),
+    "spaceport_gaussian.__main__",
+)
 
 
 def test_a_warmed_cache_leaves_nothing_to_compile(tree, tmp_path):
@@ -131,7 +125,7 @@ def test_a_warmed_cache_leaves_nothing_to_compile(tree, tmp_path):
     subprocess.run(warming, env={**os.environ, **cache}, check=True)
 
     # When a scene is trained and measured, then all kernels are there
-    program = start(tree, "-c", COUNTING_KERNELS, **cache)
+    program = start(tree, *COUNTING_KERNELS, **cache)
     _, err = program.communicate(timeout=60)
     assert program.returncode == 0, err
     assert err.splitlines()[-1] == "0"
