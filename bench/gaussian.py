@@ -99,9 +99,9 @@ def decoded(
     delivered: Gaussians, training: Sequence[View], held: Sequence[Photo], tuning: Tuning
 ) -> dict[str, float]:
     """The measures of what the compression stage makes of the model."""
-    from spaceport_compressor.delivery import references_of  # noqa: PLC0415 - a stage of its own
-    from spaceport_compressor.rate_choice import write_smallest  # noqa: PLC0415
-    from spaceport_compressor.sog_read import read_sog  # noqa: PLC0415
+    from spaceport_compressor.judging.fidelity import references_of  # noqa: PLC0415 - a stage of its own
+    from spaceport_compressor.judging.rate_choice import write_smallest  # noqa: PLC0415
+    from spaceport_compressor.sog.read import read_sog  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
         sog = Path(folder) / "model.sog"

@@ -35,9 +35,9 @@ from PIL import Image
 from playwright.sync_api import Page, Request, sync_playwright
 from scipy.spatial.transform import Rotation
 
-from spaceport_compressor.sog_read import read_sog
-from spaceport_compressor.viewer_bundle import BACKGROUND
-from spaceport_compressor.viewer_camera import COLMAP_TO_OPENGL, WORLD_TO_VIEWER, PhotoCamera
+from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.viewer.bundle import BACKGROUND
+from spaceport_compressor.viewer.camera import COLMAP_TO_OPENGL, WORLD_TO_VIEWER, PhotoCamera
 from spaceport_render.camera import Camera
 from spaceport_render.metrics import psnr
 from spaceport_render.render import render

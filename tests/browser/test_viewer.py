@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from viewer_fidelity import LEAST_PSNR, compare, opened, screenshot_of, served
 
-from spaceport_compressor.sog_read import read_sog
-from spaceport_compressor.sog_write import write_sog
-from spaceport_compressor.viewer_bundle import BACKGROUND, write_viewer
+from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.sog.write import write_sog
+from spaceport_compressor.viewer.bundle import BACKGROUND, write_viewer
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.render import render

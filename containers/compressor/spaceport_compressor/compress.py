@@ -19,18 +19,18 @@ from spaceport.quality import (
     TrainingReport,
 )
 from spaceport.report_times import REPORT_PAGE
-from spaceport_compressor.delivery import (
+from spaceport_compressor.judging.fidelity import (
     delivery_numbers,
     measure_fidelity,
     references_of,
     split_views,
 )
+from spaceport_compressor.judging.rate_choice import write_smallest
 from spaceport_compressor.quality_report import assemble, read_report
-from spaceport_compressor.rate_choice import write_smallest
 from spaceport_compressor.report_page.page import Material, write_report_page
-from spaceport_compressor.sog_read import read_sog
-from spaceport_compressor.sog_write import check_writable
-from spaceport_compressor.viewer_bundle import write_viewer
+from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.sog.write import check_writable
+from spaceport_compressor.viewer.bundle import write_viewer
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.holdout import fixed_subset
 from spaceport_render.ply import read_ply

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spaceport_compressor.kmeans import build_palette
+from spaceport_compressor.sog.kmeans import build_palette
 from spaceport_render.warm_cache import compile_rasterizer
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from spaceport_compressor.axes import nearest_axes
+from spaceport_compressor.sog.axes import nearest_axes
 
 
 def covariances(quats, log_scales):

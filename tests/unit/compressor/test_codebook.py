@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spaceport_compressor.codebook import LISTED, fit_codebook
+from spaceport_compressor.sog.codebook import LISTED, fit_codebook
 
 
 def squared_error(values, decoded):

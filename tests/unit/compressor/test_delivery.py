@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from spaceport.errors import UserError
-from spaceport_compressor.delivery import (
+from spaceport_compressor.judging.fidelity import (
     Fidelity,
     delivery_numbers,
     measure_fidelity,
     references_of,
     split_views,
 )
-from spaceport_compressor.precision import LADDER
-from spaceport_compressor.rate_choice import write_smallest
-from spaceport_compressor.sog_read import read_sog
+from spaceport_compressor.judging.rate_choice import write_smallest
+from spaceport_compressor.sog.precision import LADDER
+from spaceport_compressor.sog.read import read_sog
 from spaceport_render.camera import Camera
 from spaceport_render.holdout import fixed_subset
 from spaceport_render.render import render

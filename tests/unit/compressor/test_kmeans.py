@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from spaceport_compressor.kmeans import build_palette
+from spaceport_compressor.sog.kmeans import build_palette
 
 DIMENSIONS = 45  # three bands of harmonics
 

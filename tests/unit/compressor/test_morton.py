@@ -1,6 +1,6 @@
 import numpy as np
 
-from spaceport_compressor.morton import morton_order
+from spaceport_compressor.sog.morton import morton_order
 
 
 def test_every_point_comes_once():

@@ -15,7 +15,7 @@ from spaceport.pictures import HELD_OUT, THUMBNAIL, VIDEO
 from spaceport.progress import parse_line
 from spaceport.quality import QualityReport
 from spaceport_compressor.compress import CompressionJob, compress
-from spaceport_compressor.sog_read import read_sog
+from spaceport_compressor.sog.read import read_sog
 from spaceport_render.camera import Camera
 from spaceport_render.ply import write_ply
 from spaceport_render.render import render

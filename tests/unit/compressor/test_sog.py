@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from spaceport.errors import UserError
-from spaceport_compressor.axes import nearest_axes
-from spaceport_compressor.morton import morton_order
-from spaceport_compressor.precision import FULL, LADDER
-from spaceport_compressor.sog_read import read_sog
-from spaceport_compressor.sog_write import write_sog
+from spaceport_compressor.sog.axes import nearest_axes
+from spaceport_compressor.sog.morton import morton_order
+from spaceport_compressor.sog.precision import FULL, LADDER
+from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.sog.write import write_sog
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.metrics import psnr

@@ -8,8 +8,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from spaceport.errors import UserError
-from spaceport_compressor.viewer_bundle import write_viewer
-from spaceport_compressor.viewer_camera import photo_camera, viewing_distance
+from spaceport_compressor.viewer.bundle import write_viewer
+from spaceport_compressor.viewer.camera import photo_camera, viewing_distance
 from spaceport_render.camera import Camera, widest_view
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spaceport_compressor.viewing import CONSTANT, harmonics, viewing_of
+from spaceport_compressor.sog.viewing import CONSTANT, harmonics, viewing_of
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.render import render

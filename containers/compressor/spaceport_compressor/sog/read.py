@@ -9,14 +9,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from spaceport.errors import UserError
-from spaceport_compressor.pack_color import unpack_color
-from spaceport_compressor.pack_harmonics import unpack_harmonics
-from spaceport_compressor.pack_means import unpack_means
-from spaceport_compressor.pack_quats import unpack_quats
-from spaceport_compressor.pack_scales import unpack_scales
-from spaceport_compressor.sog_archive import read_member
-from spaceport_compressor.sog_format import META_FILE, SogMeta
-from spaceport_compressor.sog_images import Picture, Texels, decode_picture
+from spaceport_compressor.sog.archive import read_member
+from spaceport_compressor.sog.format import META_FILE, SogMeta
+from spaceport_compressor.sog.images import Picture, Texels, decode_picture
+from spaceport_compressor.sog.pack_color import unpack_color
+from spaceport_compressor.sog.pack_harmonics import unpack_harmonics
+from spaceport_compressor.sog.pack_means import unpack_means
+from spaceport_compressor.sog.pack_quats import unpack_quats
+from spaceport_compressor.sog.pack_scales import unpack_scales
 from spaceport_render.gaussians import Gaussians
 
 

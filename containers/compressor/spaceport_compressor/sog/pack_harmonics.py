@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_compressor.codebook import Codebook, fit_codebook
-from spaceport_compressor.kmeans import Palette, build_palette
-from spaceport_compressor.sog_format import HarmonicsMeta
-from spaceport_compressor.sog_images import OPAQUE, Picture, Texels, opaque
+from spaceport_compressor.sog.codebook import Codebook, fit_codebook
+from spaceport_compressor.sog.format import HarmonicsMeta
+from spaceport_compressor.sog.images import OPAQUE, Picture, Texels, opaque
+from spaceport_compressor.sog.kmeans import Palette, build_palette
 
 FILES = ("shN_centroids.webp", "shN_labels.webp")
 ROW = 64  # palette entries in a row of the centroids' image

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_compressor.sog_format import QuatsMeta
-from spaceport_compressor.sog_images import Texels, to_bytes
+from spaceport_compressor.sog.format import QuatsMeta
+from spaceport_compressor.sog.images import Texels, to_bytes
 
 FILES = ("quats.webp",)
 FIRST_TAG = 252

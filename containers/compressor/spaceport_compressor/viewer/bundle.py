@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from spaceport.errors import UserError
-from spaceport_compressor.viewer_camera import (
+from spaceport_compressor.viewer.camera import (
     InitialView,
     photo_camera,
     viewing_distance,
@@ -73,7 +73,7 @@ def _viewer_files(package: Path) -> dict[str, Path]:
 
 
 def _page(title: str) -> str:
-    template = resources.files("spaceport_compressor").joinpath("viewer_page/index.html")
+    template = resources.files("spaceport_compressor.viewer").joinpath("page/index.html")
     return template.read_text(encoding="utf-8").replace("{{title}}", html.escape(title))
 
 

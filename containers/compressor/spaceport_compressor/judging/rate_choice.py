@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spaceport.progress import Progress
-from spaceport_compressor.delivery import Reference, measure_fidelity
-from spaceport_compressor.precision import LADDER, Precision
-from spaceport_compressor.sog_read import read_sog
-from spaceport_compressor.sog_write import write_sog
+from spaceport_compressor.judging.fidelity import Reference, measure_fidelity
+from spaceport_compressor.sog.precision import LADDER, Precision
+from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.sog.write import write_sog
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 

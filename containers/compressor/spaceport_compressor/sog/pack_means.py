@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_compressor.sog_format import MeansMeta, Triple
-from spaceport_compressor.sog_images import Texels, opaque
+from spaceport_compressor.sog.format import MeansMeta, Triple
+from spaceport_compressor.sog.images import Texels, opaque
 
 BITS = 16
 STEPS = 2**BITS - 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_compressor.codebook import LISTED, Codebook, fit_codebook
-from spaceport_compressor.sog_format import CodedMeta
-from spaceport_compressor.sog_images import Texels, to_bytes
+from spaceport_compressor.sog.codebook import LISTED, Codebook, fit_codebook
+from spaceport_compressor.sog.format import CodedMeta
+from spaceport_compressor.sog.images import Texels, to_bytes
 
 FILES = ("sh0.webp",)
 STEPS = 255

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_compressor.axes import nearest_axes
-from spaceport_compressor.morton import morton_order
-from spaceport_compressor.pack_color import pack_color
-from spaceport_compressor.pack_harmonics import pack_harmonics, palette_size, unpack_harmonics
-from spaceport_compressor.pack_means import pack_means
-from spaceport_compressor.pack_quats import pack_quats
-from spaceport_compressor.pack_scales import pack_scales
-from spaceport_compressor.precision import FULL, Precision
-from spaceport_compressor.sog_archive import write_archive
-from spaceport_compressor.sog_format import GENERATOR, META_FILE, AssetMeta, HarmonicsMeta, SogMeta
-from spaceport_compressor.sog_images import Picture, encode_picture, lay_out
-from spaceport_compressor.viewing import CONSTANT, viewing_of
+from spaceport_compressor.sog.archive import write_archive
+from spaceport_compressor.sog.axes import nearest_axes
+from spaceport_compressor.sog.format import GENERATOR, META_FILE, AssetMeta, HarmonicsMeta, SogMeta
+from spaceport_compressor.sog.images import Picture, encode_picture, lay_out
+from spaceport_compressor.sog.morton import morton_order
+from spaceport_compressor.sog.pack_color import pack_color
+from spaceport_compressor.sog.pack_harmonics import pack_harmonics, palette_size, unpack_harmonics
+from spaceport_compressor.sog.pack_means import pack_means
+from spaceport_compressor.sog.pack_quats import pack_quats
+from spaceport_compressor.sog.pack_scales import pack_scales
+from spaceport_compressor.sog.precision import FULL, Precision
+from spaceport_compressor.sog.viewing import CONSTANT, viewing_of
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 

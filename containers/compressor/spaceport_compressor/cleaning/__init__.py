@@ -1,0 +1,1 @@
+"""What of a trained model is not worth delivering: broken Gaussians, floaters, far surroundings."""

@@ -1,0 +1,1 @@
+"""The other formats that a model is delivered in."""

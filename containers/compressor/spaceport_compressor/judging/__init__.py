@@ -1,0 +1,1 @@
+"""What a delivered file costs in looks, by rendering it, and the choice among several."""

@@ -1,0 +1,1 @@
+"""Levels of detail for models too large to load whole: streamed SOG."""

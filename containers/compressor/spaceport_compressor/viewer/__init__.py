@@ -1,0 +1,1 @@
+"""The page that shows the model, and how its camera moves."""
