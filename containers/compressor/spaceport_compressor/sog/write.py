@@ -39,6 +39,23 @@ def write_sog(
 
     Args:
         path: of the `.sog`.
+        gaussians, cameras, precision, seed: as `sog_files` takes them.
+
+    Raises:
+        ValueError: as `check_writable`.
+    """
+    write_archive(path, sog_files(gaussians, cameras, precision, seed))
+
+
+def sog_files(
+    gaussians: Gaussians,
+    cameras: Sequence[Camera] = (),
+    precision: Precision = FULL,
+    seed: int = 0,
+) -> dict[str, bytes]:
+    """The files that a SOG is made of, name → contents, `meta.json` first: zipped or in a folder.
+
+    Args:
         gaussians: at least one, of harmonics' degree 0 to 3.
         cameras: of training, whose directions the colours must be right in; none: all directions.
         precision: how finely each attribute is kept.
@@ -74,7 +91,7 @@ def write_sog(
         harmonics=harmonics,
     )
     images = {name: encode_picture(picture) for name, picture in pictures.items()}
-    write_archive(path, {META_FILE: meta.to_json().encode(), **images})
+    return {META_FILE: meta.to_json().encode(), **images}
 
 
 def check_writable(gaussians: Gaussians) -> None:
