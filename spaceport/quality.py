@@ -219,13 +219,47 @@ class TrainingReport(_Report):
     batch: int = 1
 
 
+class RemovedGaussians(_Report):
+    """How many Gaussians of the trained model were not worth delivering, by the rule that took them first.
+
+    Attributes:
+        broken: with numbers that no renderer can draw.
+        invisible: fainter than any renderer draws.
+        duplicates: the same as another, which now covers for both.
+        above: floaters between the ground and the cameras, or higher than these.
+        below: so far under the ground that no photo could see them.
+        isolated: floaters with nothing around them that the photos hardly show.
+        outside: beyond the flown area.
+    """
+
+    broken: int = 0
+    invisible: int = 0
+    duplicates: int = 0
+    above: int = 0
+    below: int = 0
+    isolated: int = 0
+    outside: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self.model_dump().values())
+
+
 class DeliveryNumbers(_Report):
+    """What is delivered, and what that costs; sizes in bytes, losses in dB.
+
+    Attributes:
+        gaussians: in the delivered file.
+        removed: what was cleaned away before; null in older reports.
+    """
+
     ply_bytes: int
     sog_bytes: int
     bytes_per_gaussian: float
     decode_psnr_db: float
     psnr_loss_db: float
     gaussians: int
+    removed: RemovedGaussians | None = None
 
 
 class QualityReport(_Report):
