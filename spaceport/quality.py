@@ -6,9 +6,9 @@ photos that SfM worked on. A value that could not be measured is null, never a g
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Where each stage leaves its report for the compression stage, relative to its own output.
 SFM_REPORT = "sfm.json"
@@ -245,12 +245,37 @@ class RemovedGaussians(_Report):
         return sum(self.model_dump().values())
 
 
+class Candidate(_Report):
+    """One file that could have been delivered, measured at the training cameras that choose among them.
+
+    Attributes:
+        name: how it was made, in words.
+        sog_bytes: its size.
+        gaussians: how many it keeps.
+        harmonics: bands of view-dependent colour that it keeps, 0 to 3.
+        decode_psnr_db: PSNR of its renders against the trained model's.
+        psnr_loss_db: how much lower its PSNR against the photos is; negative: higher.
+        good_enough: whether both are within what may be delivered.
+        chosen: the one that was delivered: the smallest that is good enough, else the most faithful one.
+    """
+
+    name: str
+    sog_bytes: int
+    gaussians: int
+    harmonics: int
+    decode_psnr_db: float
+    psnr_loss_db: float
+    good_enough: bool
+    chosen: bool = False
+
+
 class DeliveryNumbers(_Report):
     """What is delivered, and what that costs; sizes in bytes, losses in dB.
 
     Attributes:
         gaussians: in the delivered file.
         removed: what was cleaned away before; null in older reports.
+        candidates: the files tried, in the order they were; empty in older reports.
     """
 
     ply_bytes: int
@@ -260,6 +285,7 @@ class DeliveryNumbers(_Report):
     psnr_loss_db: float
     gaussians: int
     removed: RemovedGaussians | None = None
+    candidates: list[Candidate] = Field(default_factory=list)
 
 
 class QualityReport(_Report):
