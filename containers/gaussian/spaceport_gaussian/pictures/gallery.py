@@ -14,10 +14,10 @@ from spaceport_gaussian.material import Material
 from spaceport_gaussian.photos import Vantage
 from spaceport_gaussian.pictures.comparisons import write_comparisons
 from spaceport_gaussian.pictures.drawing import Pixels, drawn
-from spaceport_gaussian.pictures.flight_path import Lens, flight
 from spaceport_gaussian.pictures.flight_video import Film, film_for, write_video
 from spaceport_gaussian.pictures.thumbnail import write_thumbnail
 from spaceport_gaussian.splat import Splat
+from spaceport_render.flight_path import Lens, flight
 from spaceport_render.holdout import fixed_subset
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A calm flight over the scene, along the way that the drone flew.
+"""A calm flight over the scene, along the way that the drone flew: for the film and for the viewer's page.
 
 The flown path itself is no film: it goes to and fro over a grid, halts, turns on the spot and jumps from one
 battery to the next. So of the flight the longest part without a break is taken, smoothed until it is slow
@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from spaceport_render.camera import Camera
+from spaceport_render.flown_order import flown_order
 
 Floats = NDArray[np.float64]
 UP = np.array([0.0, 0.0, 1.0])
@@ -57,28 +58,64 @@ class Lens:
         return Lens(width, height, float(focal))
 
 
+@dataclass(frozen=True)
+class Course:
+    """A calm way over the scene, near where photos were taken and clear of the ground.
+
+    Attributes:
+        distance: how far off the drone was from what it saw, the scene's units.
+        length: of the way, the scene's units.
+    """
+
+    distance: float
+    length: float
+    _curve: _Curve
+    _share: float  # of the curve, around its middle, that is flown
+    _lift: float
+    _forward: Floats | None  # (3,) the one direction to look in; None: the curve's own
+
+    def at(self, shares: Floats) -> tuple[Floats, Floats]:
+        """Positions (T, 3) and unit directions to look in (T, 3) at `shares` (T,), 0 to 1, of the length."""
+        positions, forward = self._curve.at(0.5 + self._share * (shares - 0.5))
+        if self._forward is not None:
+            forward = np.tile(self._forward, (len(shares), 1))
+        return positions + self._lift * UP, forward
+
+
 def flight(
     cameras: Sequence[Camera], points: NDArray[np.floating], lens: Lens, times: Floats
 ) -> list[Camera]:
-    """A camera for each of `times` (T,), seconds from 0, rising.
-
-    Args:
-        cameras: the flight's, at least one, in the order they were flown, z up.
-        points: (N, 3) of the surface, as SfM or training found it.
-    """
-    distance = viewing_distance(cameras, points)
-    part = longest_part(cameras, distance)
+    """A camera for each of `times` (T,), seconds from 0, rising; the rest is as for `plan_course`."""
     seconds = float(times[-1])
-    curve, share = _calm_course(part, distance, seconds)
-    positions, forward = curve.at(0.5 + share * (times / seconds - 0.5))
-    positions = positions + _lift(positions, points, distance) * UP
-    if _looks_down(part[0]):
-        ahead = _heading(positions, part)
-        forward = np.tile(math.sin(LOOK_AHEAD) * ahead - math.cos(LOOK_AHEAD) * UP, (len(times), 1))
+    positions, forward = plan_course(cameras, points, seconds).at(times / seconds)
     return [
-        _camera(f"{index:04d}", position, direction, lens)
+        level_camera(f"{index:04d}", position, direction, lens)
         for index, (position, direction) in enumerate(zip(positions, forward, strict=True))
     ]
+
+
+def plan_course(
+    cameras: Sequence[Camera],
+    points: NDArray[np.floating],
+    seconds: float,
+    look_ahead: float = LOOK_AHEAD,
+) -> Course:
+    """A course that can be flown calmly in so many seconds.
+
+    Args:
+        cameras: the flight's, at least one, z up; in the order they were flown, if that is known.
+        points: (N, 3) of the surface, as SfM or training found it.
+        look_ahead: radians from straight down, where the flight looked down.
+    """
+    cameras = flown_order(cameras)
+    distance = viewing_distance(cameras, points)
+    part = longest_part(cameras, distance)
+    curve, share = _calm_course(part, distance, seconds)
+    positions, _ = curve.at(0.5 + share * np.linspace(-0.5, 0.5, round(seconds / LOOK_EVERY) + 1))
+    forward = None
+    if _looks_down(part[0]):
+        forward = math.sin(look_ahead) * _heading(positions, part) - math.cos(look_ahead) * UP
+    return Course(distance, share * curve.length, curve, share, _lift(positions, points, distance), forward)
 
 
 def viewing_distance(cameras: Sequence[Camera], points: NDArray[np.floating]) -> float:
@@ -232,7 +269,7 @@ def _looks_down(camera: Camera) -> bool:
     return bool(_forward(camera) @ -UP > math.cos(STRAIGHT_DOWN))
 
 
-def _camera(name: str, position: Floats, forward: Floats, lens: Lens) -> Camera:
+def level_camera(name: str, position: Floats, forward: Floats, lens: Lens) -> Camera:
     """A camera with a level horizon; any that looks straight up or down, as where z is not up."""
     right = np.cross(forward, UP)
     length = np.linalg.norm(right)

@@ -5,16 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from spaceport_gaussian.pictures.flight_path import (
+from spaceport_render.camera import Camera
+from spaceport_render.flight_path import (
     CLEARANCE,
     SPEED,
     STRAY,
     Lens,
     flight,
     longest_part,
+    plan_course,
     viewing_distance,
 )
-from spaceport_render.camera import Camera
 
 RATE, SECONDS = 24, 5.0
 TIMES = np.arange(round(RATE * SECONDS)) / RATE
@@ -176,3 +177,19 @@ def test_the_flight_stays_above_a_hill_that_the_drone_flew_around():
 
     clearance = [place[2] - hill(place[0], place[1]) for place in positions(film)]
     assert min(clearance) > 0.9 * CLEARANCE * HEIGHT
+
+
+def test_shuffled_photos_are_flown_over_as_if_they_were_in_order():
+    # Given the photos of a grid whose names don't tell the order
+    course = plan_course(shuffled(), ground(), seconds=30.0)
+
+    # Then the whole grid is flown over, not the two photos that happen to follow each other
+    places, _ = course.at(np.linspace(0, 1, 50))
+    assert np.ptp(places[:, 0]) > 40
+
+
+def test_a_course_can_look_straight_down():
+    course = plan_course(grid(), ground(), seconds=30.0, look_ahead=0.0)
+
+    _, forward = course.at(np.linspace(0, 1, 5))
+    assert np.allclose(forward, DOWN)
