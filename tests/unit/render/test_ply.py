@@ -22,7 +22,7 @@ def some_gaussians(count: int, degree: int) -> Gaussians:
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-@pytest.mark.parametrize("count", [0, 1, 37])
+@pytest.mark.parametrize("count", [0, 1, 37, 40_000])
 def test_what_is_written_is_read_bit_for_bit(tmp_path, count, degree):
     gaussians = some_gaussians(count, degree)
     write_ply(tmp_path / "model.ply", gaussians)
@@ -81,6 +81,8 @@ def written(tmp_path) -> bytes:
         (lambda good: b"PK\x03\x04" + good, "does not start"),
         (lambda good: good[:100], "no complete header"),
         (lambda good: good[:-4], "ends after 2 of its 3"),
+        # More than any memory holds: refused, not reserved
+        (lambda good: good.replace(b"vertex 3", b"vertex 9" + b"0" * 14), "ends after 3 of its 9"),
         (lambda good: good.replace(b"binary_little_endian", b"ascii"), "written as ascii"),
         (lambda good: good.replace(b"float scale_1", b"float size_1"), "lacks scale_1"),
         (lambda good: good.replace(b"float f_rest_0", b"float f_other"), "8 f_rest properties"),
