@@ -6,9 +6,9 @@ photos that SfM worked on. A value that could not be measured is null, never a g
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 # Where each stage leaves its report for the compression stage, relative to its own output.
 SFM_REPORT = "sfm.json"
@@ -254,7 +254,7 @@ class Candidate(_Report):
         gaussians: how many it keeps.
         harmonics: bands of view-dependent colour that it keeps, 0 to 3.
         decode_psnr_db: PSNR of its renders against the trained model's.
-        psnr_loss_db: how much lower its PSNR against the photos is; negative: higher.
+        psnr_loss_db: how much lower its PSNR against the photos is; negative: higher; null without photos.
         good_enough: whether both are within what may be delivered.
         chosen: the one that was delivered: the smallest that is good enough, else the most faithful one.
     """
@@ -264,7 +264,7 @@ class Candidate(_Report):
     gaussians: int
     harmonics: int
     decode_psnr_db: float
-    psnr_loss_db: float
+    psnr_loss_db: float | None
     good_enough: bool
     chosen: bool = False
 
@@ -273,6 +273,7 @@ class DeliveryNumbers(_Report):
     """What is delivered, and what that costs; sizes in bytes, losses in dB.
 
     Attributes:
+        psnr_loss_db: null where there were no photos to hold the model against.
         gaussians: in the delivered file.
         removed: what was cleaned away before; null in older reports.
         candidates: the files tried, in the order they were; empty in older reports.
@@ -282,26 +283,42 @@ class DeliveryNumbers(_Report):
     sog_bytes: int
     bytes_per_gaussian: float
     decode_psnr_db: float
-    psnr_loss_db: float
+    psnr_loss_db: float | None
     gaussians: int
     removed: RemovedGaussians | None = None
     candidates: list[Candidate] = Field(default_factory=list)
 
 
-class QualityReport(_Report):
-    """`quality.json`. PublishResult adds `stages` and `total_seconds`.
+class JudgedDelivery(DeliveryNumbers):
+    """Of a job, which always has photos."""
+
+    psnr_loss_db: float
+
+
+class ModelQuality(_Report):
+    """`quality.json` of any model, whoever trained it: what was not given with it is null.
 
     Attributes:
         pictures: which of VIDEO and THUMBNAIL (`spaceport.pictures`) lie beside it.
     """
 
+    photos: Photos | None = None
+    sfm: SfmNumbers | None = None
+    georef: GeorefNumbers | None = None
+    training: TrainingReport | None = None
+    delivery: DeliveryNumbers
+    advice: list[Advice] = Field(default_factory=list)
+    pictures: list[str] = Field(default_factory=list)
+
+
+class QualityReport(ModelQuality):
+    """`quality.json` of a job: every stage was done. PublishResult adds `stages` and `total_seconds`."""
+
     photos: Photos
     sfm: SfmNumbers
     georef: GeorefNumbers | None
     training: TrainingReport
-    delivery: DeliveryNumbers
-    advice: list[Advice] = Field(default_factory=list)
-    pictures: list[str] = Field(default_factory=list)
+    delivery: JudgedDelivery
     stages: dict[str, float] | None = None
     total_seconds: float | None = None
 

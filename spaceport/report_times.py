@@ -45,7 +45,7 @@ def _table(stages: Mapping[str, float], total_seconds: float) -> str:
     between = total_seconds - sum(stages.values())
     parts = [(words, stages[name]) for name, words in _WORK.items() if name in stages]
     if between >= 0:
-        parts.append(("Waiting, moving files", between))
+        parts += [("Waiting, moving files", between)] if between > 0 else []
         whole = "Whole job"
     else:  # a retry counts from its own start, and has stages that the run before it did
         whole = "This run alone"

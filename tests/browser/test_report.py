@@ -95,8 +95,9 @@ def report(tmp_path_factory):
     (folder / "training.log").write_text("\n".join(STEP.format(i=i) for i in (500, 1000, 1500)))
     page = folder / "report.html"
     told = QualityReport.model_validate(QUALITY)
+    cameras = [view.camera for view in views]
     write_report_page(
-        page, Material(f"Lawn <i>& {NAME}", told, model, views, views[:1], folder / "training.log")
+        page, Material(f"Lawn <i>& {NAME}", told, model, cameras, views, views[:1], folder / "training.log")
     )
     page.write_text(with_times(page.read_text(), {"sfm": 30.0, "3dgs": 60.0, "compression": 4.0}, 100.0))
     return page

@@ -9,9 +9,11 @@ from pathlib import Path
 from spaceport.errors import UserError
 from spaceport.job_program import MlTree, run_program
 from spaceport.progress import ProgressWriter
+from spaceport.quality import SFM_REPORT, TRAINING_REPORT
 from spaceport.stages import COMPRESSION
 from spaceport.tuning import Tuning
-from spaceport_compressor.compress import CompressionJob, compress
+from spaceport_compressor.compress import MODEL, CompressionJob, compress
+from spaceport_compressor.subject import Source
 
 JOB_NAME = "SPACEPORT_JOB_NAME"
 VIEWER_DIR = "SPACEPORT_VIEWER_DIR"
@@ -23,9 +25,15 @@ def main() -> int:
 
     def program(progress: ProgressWriter) -> None:
         tuning = Tuning.from_environment(os.environ)
+        colmap, training = tree.processing_input("colmap"), tree.processing_input("training")
         job = CompressionJob(
-            colmap=tree.processing_input("colmap"),
-            training=tree.processing_input("training"),
+            source=Source(
+                model=training / MODEL,
+                metrics=training / TRAINING_REPORT,
+                scene=colmap / "dense",
+                sfm=colmap / SFM_REPORT,
+            ),
+            training=training,
             compressed=tree.processing_output("compressed"),
             gaussian=tree.processing_output("gaussian"),
             viewer_package=_viewer_package(),

@@ -7,34 +7,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from spaceport.errors import UserError
 from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.progress import Progress, part_of
-from spaceport.quality import (
-    QUALITY_REPORT,
-    SFM_REPORT,
-    TRAINING_REPORT,
-    QualityReport,
-    SfmReport,
-    TrainingReport,
-)
+from spaceport.quality import QUALITY_REPORT, TRAINING_REPORT, ModelQuality
 from spaceport.report_times import REPORT_PAGE
-from spaceport_compressor.judging.fidelity import (
-    delivery_numbers,
-    measure_fidelity,
-    references_of,
-    split_views,
-)
+from spaceport_compressor.judging.fidelity import delivery_numbers, measure_fidelity
 from spaceport_compressor.judging.rate_choice import write_smallest
-from spaceport_compressor.quality_report import assemble, read_report
+from spaceport_compressor.quality_report import assemble
 from spaceport_compressor.report_page.page import Material, write_report_page
 from spaceport_compressor.sog.read import read_sog
-from spaceport_compressor.sog.write import check_writable
+from spaceport_compressor.subject import Source, read_subject
 from spaceport_compressor.viewer.bundle import write_viewer
-from spaceport_render.gaussians import Gaussians
-from spaceport_render.holdout import fixed_subset
-from spaceport_render.ply import read_ply
-from spaceport_render.scene import read_scene
 
 MODEL = "model.ply"
 TRAINING_LOG = "training.log"
@@ -56,27 +39,27 @@ class CompressionJob:
     """Where everything is, and the knobs.
 
     Attributes:
-        colmap: SfM's output: `sfm.json` and `dense/`.
-        training: the training job's model folder: `model.ply`, `training.log`, `metrics.json`, and pictures.
+        source: the model, and where what is known of it lies.
+        training: the training job's model folder, where there is one: `training.log`, and pictures.
         compressed: takes the delivered files.
-        gaussian: takes a copy of the training job's files.
+        gaussian: takes a copy of the training job's files; None: they stay where they are.
         viewer_package: the installed `@playcanvas/supersplat-viewer`.
         title: the job's name, shown above the model.
         max_size: longer side of the renders that judge the file, pixels; training's own.
         seed: of the palette's clustering.
     """
 
-    colmap: Path
-    training: Path
+    source: Source
+    training: Path | None
     compressed: Path
-    gaussian: Path
+    gaussian: Path | None
     viewer_package: Path
     title: str
     max_size: int
     seed: int
 
 
-def compress(job: CompressionJob, progress: Progress) -> QualityReport:
+def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     """Do the whole stage; the report is also left in `quality.json`, and for people in `report.html`.
 
     A fault in drawing the latter is logged and costs the job nothing else.
@@ -85,22 +68,15 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
         UserError: an input is missing or not what it should be, or the viewer is not installed.
     """
     progress(0.0, "Reading the trained model")
-    sfm = read_report(job.colmap / SFM_REPORT, SfmReport)
-    training = read_report(job.training / TRAINING_REPORT, TrainingReport)
-    trained = _read_model(job.training / MODEL)
-    scene = read_scene(job.colmap / "dense", job.max_size)
-    for folder in (job.compressed, job.gaussian):
-        folder.mkdir(parents=True, exist_ok=True)
+    subject = read_subject(job.source, job.max_size)
+    job.compressed.mkdir(parents=True, exist_ok=True)
 
-    trained_on, held = split_views(scene.views, training.holdout)
-    fixed = fixed_subset(trained_on)
-    subset = references_of(trained, fixed)
     sog = job.compressed / SOG
     precision = write_smallest(
         sog,
-        trained,
-        [view.camera for view in trained_on],
-        subset,
+        subject.trained,
+        [view.camera for view in subject.trained_on],
+        subject.steering_references(),
         seed=job.seed,
         progress=part_of(progress, 0.2, 0.8),
     )
@@ -109,38 +85,42 @@ def compress(job: CompressionJob, progress: Progress) -> QualityReport:
 
     progress(0.8, "Comparing the delivered model with the trained one")
     decoded = read_sog(sog)
-    fidelity = measure_fidelity(decoded, references_of(trained, held) or subset)
-    delivery = delivery_numbers(job.training / MODEL, sog, len(trained), fidelity)
+    fidelity = measure_fidelity(decoded, subject.judging_references())
+    delivery = delivery_numbers(job.source.model, sog, len(subject.trained), fidelity)
 
     progress(0.9, "Building the viewer page")
-    cameras = [view.camera for view in scene.views]
-    write_viewer(job.compressed / VIEWER, job.title, cameras, decoded, job.viewer_package)
-    for name in (MODEL, TRAINING_LOG, TRAINING_REPORT):
-        shutil.copyfile(job.training / name, job.gaussian / name)
-    report = assemble(sfm, training, delivery, _publish_pictures(job))
+    write_viewer(job.compressed / VIEWER, job.title, subject.cameras, decoded, job.viewer_package)
+    pictures = [] if job.training is None else _publish_training(job.training, job.compressed, job.gaussian)
+    report = assemble(subject.sfm, subject.training, delivery, pictures)
     (job.compressed / QUALITY_REPORT).write_text(report.model_dump_json(indent=2))
 
     progress(0.95, "Writing the report")
-    material = Material(job.title, report, decoded, scene.views, held or fixed, job.training / TRAINING_LOG)
+    log = None if job.training is None else job.training / TRAINING_LOG
+    material = Material(job.title, report, decoded, subject.cameras, subject.views, subject.judged_views, log)
     _write_report_page(job.compressed / REPORT_PAGE, material)
+    lost = {} if delivery.psnr_loss_db is None else {"psnr_loss_db": delivery.psnr_loss_db}
     progress(
         1.0,
         "The model is packed",
         sog_bytes=delivery.sog_bytes,
         decode_psnr_db=delivery.decode_psnr_db,
-        psnr_loss_db=delivery.psnr_loss_db,
+        **lost,
     )
     return report
 
 
-def _publish_pictures(job: CompressionJob) -> list[str]:
-    """Copy what pictures training left; returns those that lie beside the delivered model."""
-    for folder in (HELD_OUT, TRAINED_ON):
-        if (job.training / folder).is_dir():
-            shutil.copytree(job.training / folder, job.gaussian / folder, dirs_exist_ok=True)
-    there = [name for name in (VIDEO, THUMBNAIL) if (job.training / name).is_file()]
+def _publish_training(training: Path, compressed: Path, gaussian: Path | None) -> list[str]:
+    """Copy what training left; returns the pictures that lie beside the delivered model."""
+    if gaussian is not None:
+        gaussian.mkdir(parents=True, exist_ok=True)
+        for name in (MODEL, TRAINING_LOG, TRAINING_REPORT):
+            shutil.copyfile(training / name, gaussian / name)
+        for folder in (HELD_OUT, TRAINED_ON):
+            if (training / folder).is_dir():
+                shutil.copytree(training / folder, gaussian / folder, dirs_exist_ok=True)
+    there = [name for name in (VIDEO, THUMBNAIL) if (training / name).is_file()]
     for name in there:
-        shutil.copyfile(job.training / name, job.compressed / name)
+        shutil.copyfile(training / name, compressed / name)
     return there
 
 
@@ -150,21 +130,3 @@ def _write_report_page(page: Path, material: Material) -> None:
     except Exception:  # hours of work are done and measured: no picture is worth losing them
         logger.exception("the report could not be drawn; the model is delivered without")
         page.write_text(NO_REPORT, encoding="utf-8")
-
-
-def _read_model(path: Path) -> Gaussians:
-    try:
-        gaussians = read_ply(path)
-    except FileNotFoundError as error:
-        raise UserError(
-            "no_model", f"Training left no {path.name}.", "Run the training stage again; it writes it."
-        ) from error
-    if len(gaussians) == 0:
-        raise UserError("empty_model", f"{path.name} holds no Gaussians.", "Train again, with more photos.")
-    try:
-        check_writable(gaussians)
-    except ValueError as error:
-        raise UserError(
-            "broken_model", f"{path.name} can't be delivered: {error}.", "Train again, with another seed."
-        ) from error
-    return gaussians

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from spaceport.errors import UserError
-from spaceport.quality import DeliveryNumbers, QualityReport, SfmReport, TrainingReport
+from spaceport.quality import DeliveryNumbers, ModelQuality, SfmReport, TrainingReport
 
 Report = TypeVar("Report", bound=BaseModel)
 
@@ -30,16 +30,16 @@ def read_report(path: Path, kind: type[Report]) -> Report:
 
 
 def assemble(
-    sfm: SfmReport, training: TrainingReport, delivery: DeliveryNumbers, pictures: list[str]
-) -> QualityReport:
+    sfm: SfmReport | None, training: TrainingReport | None, delivery: DeliveryNumbers, pictures: list[str]
+) -> ModelQuality:
     """The whole report, less what only the end of the pipeline knows (the stages' times)."""
-    return QualityReport(
-        photos=sfm.photos,
-        sfm=sfm.sfm,
-        georef=sfm.georef,
+    return ModelQuality(
+        photos=sfm.photos if sfm else None,
+        sfm=sfm.sfm if sfm else None,
+        georef=sfm.georef if sfm else None,
         training=training,
         delivery=delivery,
-        advice=sfm.advice,
+        advice=sfm.advice if sfm else [],
         pictures=pictures,
     )
 

@@ -13,9 +13,10 @@ from PIL import Image
 
 from spaceport.pictures import HELD_OUT, THUMBNAIL, VIDEO
 from spaceport.progress import parse_line
-from spaceport.quality import QualityReport
+from spaceport.quality import ModelQuality, QualityReport
 from spaceport_compressor.compress import CompressionJob, compress
 from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.subject import Source
 from spaceport_render.camera import Camera
 from spaceport_render.ply import write_ply
 from spaceport_render.render import render
@@ -188,9 +189,11 @@ def test_a_report_that_can_t_be_drawn_costs_only_itself(root, viewer, caplog):
     compressed = root / "processing/output/compressed"
     compressed.mkdir(parents=True)
     (compressed / "report.html").write_text("of another model")
+    colmap, training = (root / "processing/input" / name for name in ("colmap", "training"))
+    source = Source(training / "model.ply", training / "metrics.json", colmap / "dense", colmap / "sfm.json")
     job = CompressionJob(
-        colmap=root / "processing/input/colmap",
-        training=root / "processing/input/training",
+        source=source,
+        training=training,
         compressed=compressed,
         gaussian=root / "processing/output/gaussian",
         viewer_package=viewer,
@@ -204,7 +207,7 @@ def test_a_report_that_can_t_be_drawn_costs_only_itself(root, viewer, caplog):
     # Then it comes to its end with the model and its numbers,
     assert told[-1] == 1.0
     assert len(read_sog(compressed / "model.sog")) == 2000
-    assert QualityReport.model_validate_json((compressed / "quality.json").read_bytes()) == report
+    assert ModelQuality.model_validate_json((compressed / "quality.json").read_bytes()) == report
     # says what went wrong where we look for it, and that there is no report where the user does
     assert "SSIM needs images of 11" in caplog.text
     assert "could not be drawn" in (compressed / "report.html").read_text()

@@ -114,7 +114,8 @@ def write(model, views, tmp_path):
     def make(told: QualityReport, title: str = "Brighton", log: str = LOG) -> str:
         (tmp_path / "training.log").write_text(log)
         judged = [view for view in views if view.camera.name in told.training.holdout] or views
-        material = Material(title, told, model, views, judged, tmp_path / "training.log")
+        cameras = [view.camera for view in views]
+        material = Material(title, told, model, cameras, views, judged, tmp_path / "training.log")
         write_report_page(tmp_path / "report.html", material)
         return (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -173,7 +174,8 @@ def test_every_number_of_the_contract_is_told():
     elsewhere = {  # lists, and what only the end knows: each has a part of the page to itself
         "photos.refused", "photos.warned", "photos.unregistered", "sfm.other_models", "sfm.lenses",
         "sfm.phases", "georef.control.used", "georef.control.check", "georef.control.rejected", "advice",
-        "training.holdout", "training.views", "training.incidents", "pictures", "stages", "total_seconds",
+        "training.holdout", "training.views", "training.incidents", "delivery.candidates", "pictures", "stages",
+        "total_seconds",
     }  # fmt: skip
     told = {meaning.path for group in MEANINGS.values() for meaning in group}
     assert told == set(leaves(QualityReport)) - elsewhere

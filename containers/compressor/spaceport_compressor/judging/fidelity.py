@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spaceport.errors import UserError
 from spaceport.quality import DeliveryNumbers
+from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Floats, Gaussians
 from spaceport_render.metrics import psnr
 from spaceport_render.render import render
@@ -26,16 +30,18 @@ class Fidelity:
 
     Attributes:
         decode_psnr_db: PSNR of the decoded model's renders against the trained model's.
-        psnr_loss_db: how much lower the decoded model's PSNR against the photos is; negative: higher.
+        psnr_loss_db: how much lower the decoded model's PSNR against the photos is; negative: higher. None
+            where there are no photos.
     """
 
     decode_psnr_db: float
-    psnr_loss_db: float
+    psnr_loss_db: float | None
 
     @property
     def good_enough(self) -> bool:
         """Whether the file may be delivered without trying a more faithful one."""
-        return self.decode_psnr_db >= LEAST_DECODE_DB and self.psnr_loss_db <= MOST_LOSS_DB
+        loss = 0.0 if self.psnr_loss_db is None else self.psnr_loss_db
+        return self.decode_psnr_db >= LEAST_DECODE_DB and loss <= MOST_LOSS_DB
 
 
 def split_views(views: Sequence[View], holdout: Collection[str]) -> tuple[tuple[View, ...], tuple[View, ...]]:
@@ -57,26 +63,38 @@ def split_views(views: Sequence[View], holdout: Collection[str]) -> tuple[tuple[
 
 @dataclass(frozen=True)
 class Reference:
-    """A view to judge at, and the trained model's picture there, (H, W, 3) in 0..1."""
+    """A place to judge at, the trained model's picture there, and the photo if there is one.
 
-    view: View
+    Both pictures are (H, W, 3), the former in 0..1, the photo uint8.
+    """
+
+    camera: Camera
     picture: Floats
+    photo: NDArray[np.uint8] | None = None
 
 
 def references_of(trained: Gaussians, views: Sequence[View]) -> tuple[Reference, ...]:
-    """The trained model's pictures at `views`: what any decoded file is held against."""
-    return tuple(Reference(view, render(trained, view.camera).clip(0, 1)) for view in views)
+    """The trained model's pictures at `views`, with their photos: what any decoded file is held against."""
+    return tuple(
+        Reference(view.camera, render(trained, view.camera).clip(0, 1), view.pixels) for view in views
+    )
+
+
+def references_without_photos(trained: Gaussians, cameras: Sequence[Camera]) -> tuple[Reference, ...]:
+    """As `references_of`, where nobody took a photo."""
+    return tuple(Reference(camera, render(trained, camera).clip(0, 1)) for camera in cameras)
 
 
 def measure_fidelity(decoded: Gaussians, references: Sequence[Reference]) -> Fidelity:
     """Render the decoded model at each of `references` (at least one) and compare."""
     decode, losses = [], []
     for reference in references:
-        photo = reference.view.pixels / 255.0
-        picture = render(decoded, reference.view.camera).clip(0, 1)
+        picture = render(decoded, reference.camera).clip(0, 1)
         decode.append(_finite(psnr(picture, reference.picture)))
-        losses.append(_finite(psnr(reference.picture, photo)) - _finite(psnr(picture, photo)))
-    return Fidelity(fmean(decode), fmean(losses))
+        if reference.photo is not None:
+            photo = reference.photo / 255.0
+            losses.append(_finite(psnr(reference.picture, photo)) - _finite(psnr(picture, photo)))
+    return Fidelity(fmean(decode), fmean(losses) if losses else None)
 
 
 def delivery_numbers(model: Path, sog: Path, gaussians: int, fidelity: Fidelity) -> DeliveryNumbers:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from spaceport.quality import QualityReport
+from spaceport.quality import ModelQuality
 from spaceport.report_times import in_words
 
 NO_GPS = "no GPS in the photos, too little of it, or all photos in one line"
 NO_HOLDOUT = "no photo was held out; every 8th is from 24 photos on, or with the setting holdout=8"
+NO_PHOTOS = "the photos were not at hand"
 # Why a value is null, by the part of the report or the field.
-ABSENT = {"georef": NO_GPS, "training": NO_HOLDOUT}
+ABSENT = {"georef": NO_GPS, "training": NO_HOLDOUT, "delivery": NO_PHOTOS}
 STOPPED_BY = {
     "max_iterations": "all iterations were used",
     "plateau": "the PSNR no longer rose",
@@ -287,25 +288,76 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             "pictures of the file against pictures of the trained model; above 40 no eye sees a difference",
         ),
     ),
+    "Cleaned away before": (
+        Meaning(
+            "delivery.removed.broken",
+            "Broken",
+            _count,
+            "Gaussians with numbers that nothing can draw",
+            rare=True,
+        ),
+        Meaning("delivery.removed.invisible", "Invisible", _count, "fainter than anything draws", rare=True),
+        Meaning(
+            "delivery.removed.duplicates",
+            "Duplicates",
+            _count,
+            "the same as another, which now covers for both",
+            rare=True,
+        ),
+        Meaning(
+            "delivery.removed.above",
+            "Floaters in the air",
+            _count,
+            "between the ground and the cameras, or higher than these",
+            rare=True,
+        ),
+        Meaning(
+            "delivery.removed.below", "Far underground", _count, "where no photo could see them", rare=True
+        ),
+        Meaning(
+            "delivery.removed.isolated",
+            "Stray floaters",
+            _count,
+            "with nothing around them, and hardly in any photo",
+            rare=True,
+        ),
+        Meaning(
+            "delivery.removed.outside",
+            "Beyond the flown area",
+            _count,
+            "cropped: the photos do not show what is there",
+            rare=True,
+        ),
+    ),
 }
 
 
-def read_out(quality: QualityReport) -> tuple[Group, ...]:
-    """All numbers of `quality`, grouped as MEANINGS is; stage times and lists have places of their own."""
-    return tuple(
+def read_out(quality: ModelQuality) -> tuple[Group, ...]:
+    """All numbers of `quality`, grouped as MEANINGS is; stage times and lists have places of their own.
+
+    A stage whose report was not given has no rows.
+    """
+    groups = (
         Group(
             title,
             tuple(
                 _number(meaning, value)
                 for meaning in meanings
-                if (value := _value(quality, meaning.path)) or not meaning.rare
+                if (value := _value(quality, meaning.path)) or not (meaning.rare or _untold(quality, meaning))
             ),
         )
         for title, meanings in MEANINGS.items()
     )
+    return tuple(group for group in groups if group.numbers)
 
 
-def _value(quality: QualityReport, path: str) -> Any:
+def _untold(quality: ModelQuality, meaning: Meaning) -> bool:
+    """Whether this number's stage said nothing at all. The place on Earth is a part of SfM's report."""
+    part = meaning.path.partition(".")[0]
+    return getattr(quality, "sfm" if part == "georef" else part) is None
+
+
+def _value(quality: ModelQuality, path: str) -> Any:
     return reduce(lambda part, name: None if part is None else getattr(part, name), path.split("."), quality)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
-from spaceport.quality import QualityReport
+from spaceport.quality import ModelQuality
 from spaceport.report_times import PLACE
 from spaceport_compressor.report_page import training_curve
 from spaceport_compressor.report_page.numbers import percent, read_out
@@ -25,7 +25,7 @@ from spaceport_compressor.report_page.pictures import (
 from spaceport_compressor.report_page.plan_view import plan_view
 from spaceport_compressor.report_page.survey import control_words, lenses, phases
 from spaceport_compressor.report_page.verdict import figures, verdict
-from spaceport_render.camera import widest_view
+from spaceport_render.camera import Camera, widest_view
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.scene import View
 
@@ -37,24 +37,26 @@ class Material:
     Attributes:
         title: the job's name, any text.
         delivered: the model as a viewer decodes it from `model.sog`.
-        views: all of the scene's.
+        cameras: where to see the model from: the photos', or made-up ones where there are none.
+        views: all of the scene's; none where it was not given.
         judged_views: those to compare with: the held-out ones, else the fixed subset of training photos.
-        training_log: the training job's `training.log`.
+        training_log: the training job's `training.log`, where there is one.
     """
 
     title: str
-    quality: QualityReport
+    quality: ModelQuality
     delivered: Gaussians
+    cameras: Sequence[Camera]
     views: Sequence[View]
     judged_views: Sequence[View]
-    training_log: Path
+    training_log: Path | None
 
 
 def write_report_page(path: Path, material: Material) -> None:
     """Write the page to `path`; PublishResult puts the times in later."""
     quality, delivered = material.quality, material.delivered
-    cameras = [view.camera for view in material.views]
-    opening = widest_view(cameras, delivered.means)
+    opening = widest_view(material.cameras, delivered.means)
+    held_out = quality.training.holdout if quality.training else []
     judged = judge(delivered, material.judged_views)
     control = quality.georef.control if quality.georef else None
     style = _resource("page.css")
@@ -66,23 +68,32 @@ def write_report_page(path: Path, material: Material) -> None:
         verdict=verdict(quality),
         figures=figures(quality),
         opening=opening_picture(delivered, opening),
-        opening_name=opening.name,
-        held_out=bool(quality.training.holdout),
+        opening_name=opening.name if material.views else None,
+        held_out=held_out,
         judged=judged,
         comparisons=compare(delivered, judged),
         error_colors=[f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in ERROR_COLORS],
         most_error=MOST_ERROR,
         percent=percent,
-        plan=plan_view(delivered, cameras, set(quality.training.holdout), metric=quality.georef is not None),
-        charts=training_curve.draw_curves(training_curve.read_entries(material.training_log)),
+        plan=plan_view(
+            delivered,
+            [view.camera for view in material.views],
+            set(held_out),
+            metric=quality.georef is not None,
+        ),
+        charts=_charts(material.training_log),
         chart=training_curve,
         groups=read_out(quality),
-        lenses=lenses(quality.sfm),
-        phases=phases(quality.sfm),
+        lenses=lenses(quality.sfm) if quality.sfm else [],
+        phases=phases(quality.sfm) if quality.sfm else [],
         control_words=control_words(control) if control else None,
         times=PLACE,
     )
     path.write_text(page, encoding="utf-8")
+
+
+def _charts(log: Path | None) -> Sequence[training_curve.Chart]:
+    return [] if log is None else training_curve.draw_curves(training_curve.read_entries(log))
 
 
 def _template() -> Template:

@@ -54,14 +54,15 @@ class PlanView:
     Attributes:
         scale: None where the model has no metres.
         extent: what the map shows, west to east and south to north, metres (scene units without GPS).
-        guessed_share: of the Gaussians, those that no training photo looked at, 0..1.
+        guessed_share: of the Gaussians, those that no training photo looked at, 0..1; None where nobody
+            knows, for want of the photos.
     """
 
     picture: Picture
     stations: tuple[Station, ...]
     scale: ScaleBar | None
     extent: tuple[float, float]
-    guessed_share: float
+    guessed_share: float | None
 
 
 @dataclass(frozen=True)
@@ -94,22 +95,22 @@ def plan_view(
     """The map of `delivered`.
 
     Args:
-        cameras: all of the flight's, at least one.
+        cameras: all of the flight's; none where it is not known.
         held_out: names of those that training did not use.
         metric: whether the scene is in metres.
     """
-    seen = np.zeros(len(delivered), bool)
+    seen = np.full(len(delivered), not cameras)
     for camera in cameras:
         if camera.name not in held_out:
             seen |= camera.sees(delivered.means)
-    positions = np.array([camera.position for camera in cameras])
+    positions = np.array([camera.position for camera in cameras]).reshape(-1, 3)
     frame = _frame_around(delivered.means[seen], positions)
     return PlanView(
         picture=webp(_map(delivered, seen, frame.camera(float(np.median(delivered.means[:, 2]))))),
         stations=tuple(_station(camera, frame, camera.name in held_out) for camera in cameras),
         scale=_scale_bar(frame) if metric else None,
         extent=(frame.width, frame.height),
-        guessed_share=float(1 - seen.mean()),
+        guessed_share=float(1 - seen.mean()) if cameras else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spaceport.quality import GeorefNumbers, Photos, QualityReport, TrainingReport
+from spaceport.quality import DeliveryNumbers, GeorefNumbers, ModelQuality, Photos, TrainingReport
 from spaceport_compressor.report_page.numbers import percent, size
 
 # What held-out PSNR (dB) looks like on aerial photos, best first. Published aerial scenes reach 22 to 27; on
@@ -29,25 +29,44 @@ class Figure:
     word: str
 
 
-def verdict(quality: QualityReport) -> str:
+def verdict(quality: ModelQuality) -> str:
     """Two or three short sentences."""
-    return " ".join([_placed(quality.photos), _likeness(quality.training), _geo(quality.georef)])
+    sentences = [
+        _placed(quality.photos) if quality.photos else None,
+        _likeness(quality.training) if quality.training else _unjudged(quality.delivery),
+        _geo(quality.georef) if quality.sfm else None,
+    ]
+    return " ".join(filter(None, sentences))
 
 
-def figures(quality: QualityReport) -> Sequence[Figure]:
-    photos, training, georef = quality.photos, quality.training, quality.georef
-    held_out = training.psnr_holdout
-    return (
-        Figure(f"{photos.registered}", f"of {photos.given}", "photos registered", _registered_word(photos)),
-        Figure(f"{training.psnr_train:.1f}", "dB", "PSNR, training photos", "flatters; none held out")
-        if held_out is None
-        else Figure(f"{held_out:.1f}", "dB", "PSNR, held-out photos", _look(held_out)[0]),
-        _off(georef),
+def figures(quality: ModelQuality) -> Sequence[Figure]:
+    """Four of them, where that many can be told."""
+    photos, training, delivery = quality.photos, quality.training, quality.delivery
+    told = (
+        photos and _registered(photos),
+        training and _psnr(training),
+        quality.sfm and _off(quality.georef),
+        Figure(*size(delivery.sog_bytes).split(), "model.sog", f"{delivery.gaussians:,} Gaussians"),
+        Figure(f"{delivery.ply_bytes / delivery.sog_bytes:.0f}", "times", "smaller than model.ply", ""),
         Figure(
-            *size(quality.delivery.sog_bytes).split(),
-            "model.sog",
-            f"{quality.delivery.gaussians:,} Gaussians",
+            f"{delivery.decode_psnr_db:.1f}", "dB", "delivered against trained", "above 40: no eye sees it"
         ),
+    )
+    return tuple(figure for figure in told if figure)[:4]
+
+
+def _registered(photos: Photos) -> Figure:
+    word = "all of them"
+    if (left_out := photos.given - photos.registered) > 0:
+        word = f"{left_out} left out, see below"
+    return Figure(f"{photos.registered}", f"of {photos.given}", "photos registered", word)
+
+
+def _psnr(training: TrainingReport) -> Figure:
+    if training.psnr_holdout is None:
+        return Figure(f"{training.psnr_train:.1f}", "dB", "PSNR, training photos", "flatters; none held out")
+    return Figure(
+        f"{training.psnr_holdout:.1f}", "dB", "PSNR, held-out photos", _look(training.psnr_holdout)[0]
     )
 
 
@@ -102,7 +121,8 @@ def _look(psnr_db: float) -> tuple[str, str]:
     return next((word, looks) for least, word, looks in LOOKS if psnr_db >= least or least == 0.0)
 
 
-def _registered_word(photos: Photos) -> str:
-    if photos.registered == photos.given:
-        return "all of them"
-    return f"{photos.given - photos.registered} left out, see below"
+def _unjudged(delivery: DeliveryNumbers) -> str:
+    return (
+        "How like its photos the model is, its trainer did not say. The delivered file shows the model as it "
+        f"was trained, to {delivery.decode_psnr_db:.1f} dB."
+    )

@@ -1,0 +1,123 @@
+"""What is compressed: the model, and all that is known of it. Only the model must be there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spaceport.errors import UserError
+from spaceport.quality import SfmReport, TrainingReport
+from spaceport_compressor.judging.fidelity import (
+    Reference,
+    references_of,
+    references_without_photos,
+    split_views,
+)
+from spaceport_compressor.judging.orbit import orbit_around
+from spaceport_compressor.quality_report import read_report
+from spaceport_compressor.sog.write import check_writable
+from spaceport_render.camera import Camera
+from spaceport_render.gaussians import Gaussians
+from spaceport_render.holdout import fixed_subset
+from spaceport_render.ply import read_ply
+from spaceport_render.scene import View, read_scene
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the model and what is known of it are.
+
+    Attributes:
+        model: the trained splat, a PLY file.
+        metrics: training's report; None: another trainer's model, which has none.
+        scene: the folder of the photos and poses that it was trained on, undistorted; None: not at hand.
+        sfm: SfM's report of them; None: poses of other origin.
+    """
+
+    model: Path
+    metrics: Path | None = None
+    scene: Path | None = None
+    sfm: Path | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model, and what tells how good it is.
+
+    Attributes:
+        trained_on: views that may steer what is delivered; empty where no scene was given.
+        held: views kept away from training, which judge at the end and steer nothing.
+        orbit: made-up cameras to look from where there is no scene; else empty.
+    """
+
+    trained: Gaussians
+    sfm: SfmReport | None
+    training: TrainingReport | None
+    trained_on: tuple[View, ...]
+    held: tuple[View, ...]
+    orbit: tuple[Camera, ...]
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """All of the scene's, by name."""
+        return tuple(sorted((*self.trained_on, *self.held), key=lambda view: view.camera.name))
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """Where to see the model from: the flight's cameras where it is known; at least one."""
+        return tuple(view.camera for view in self.views) or self.orbit
+
+    @property
+    def judged_views(self) -> tuple[View, ...]:
+        """What judges the delivered model: the held-out views, else a fixed few; without a scene none."""
+        return self.held or fixed_subset(self.trained_on)
+
+    def steering_references(self) -> tuple[Reference, ...]:
+        """The trained model's pictures by which a precision is chosen: at no held-out view."""
+        return self._references(fixed_subset(self.trained_on))
+
+    def judging_references(self) -> tuple[Reference, ...]:
+        """The trained model's pictures that what is delivered is held against."""
+        return self._references(self.judged_views)
+
+    def _references(self, views: tuple[View, ...]) -> tuple[Reference, ...]:
+        if not views:
+            return references_without_photos(self.trained, self.orbit)
+        return references_of(self.trained, views)
+
+
+def read_subject(source: Source, max_size: int) -> Subject:
+    """Read all that `source` names.
+
+    Args:
+        max_size: longer side of the pictures that judge, pixels; training's own.
+
+    Raises:
+        UserError: something named is missing or not what it should be.
+    """
+    sfm = None if source.sfm is None else read_report(source.sfm, SfmReport)
+    training = None if source.metrics is None else read_report(source.metrics, TrainingReport)
+    trained = _read_model(source.model)
+    if source.scene is None:
+        return Subject(trained, sfm, training, (), (), orbit_around(trained, max_size))
+    views = read_scene(source.scene, max_size).views
+    trained_on, held = split_views(views, training.holdout if training else ())
+    return Subject(trained, sfm, training, trained_on, held, ())
+
+
+def _read_model(path: Path) -> Gaussians:
+    try:
+        gaussians = read_ply(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            "no_model", f"Training left no {path.name}.", "Run the training stage again; it writes it."
+        ) from error
+    if len(gaussians) == 0:
+        raise UserError("empty_model", f"{path.name} holds no Gaussians.", "Train again, with more photos.")
+    try:
+        check_writable(gaussians)
+    except ValueError as error:
+        raise UserError(
+            "broken_model", f"{path.name} can't be delivered: {error}.", "Train again, with another seed."
+        ) from error
+    return gaussians
