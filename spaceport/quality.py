@@ -100,10 +100,33 @@ class Origin(_Report):
     alt: float
 
 
+class ControlPointNumbers(_Report):
+    """One ground control point: where it was measured, and how far from there the model has it.
+
+    Attributes:
+        role: `used` ones hold the model, `check` ones were only measured against, `rejected` ones contradict
+            the others.
+        lat, lon: degrees, WGS 84.
+        alt: as measured, metres; null where it was not.
+        place: the same in the model's frame, metres east, north and up; without a measured height the
+            model's own.
+        off: metres east, north and up from `place` to where the model has the point.
+    """
+
+    name: str
+    role: Literal["used", "check", "rejected"]
+    lat: float
+    lon: float
+    alt: float | None
+    place: tuple[float, float, float]
+    off: tuple[float, float, float]
+
+
 class ControlNumbers(_Report):
     """How well ground control points fit: residuals of those used and, independent, of check points.
 
     Attributes:
+        points: those that were found in the model; empty in older reports.
         used: names of the points that the registration rests on.
         check: names of the points that were only measured against; their errors are null without any.
         left_out_rms_horizontal_m, left_out_rms_vertical_m: how far off each used point is by a fit to the
@@ -120,6 +143,7 @@ class ControlNumbers(_Report):
     left_out_rms_horizontal_m: float | None = None
     left_out_rms_vertical_m: float | None = None
     rejected: list[str] = Field(default_factory=list)
+    points: list[ControlPointNumbers] = Field(default_factory=list)
 
 
 class GeorefNumbers(_Report):

@@ -11,7 +11,7 @@ from spaceport_sfm.photo import Gimbal
 from spaceport_sfm.placement import ground_control
 from spaceport_sfm.placement.gcp_list import read_gcp_list
 from spaceport_sfm.placement.georeference import GeoReference, utm_zone
-from spaceport_sfm.placement.gps import Position, from_enu
+from spaceport_sfm.placement.gps import Position, from_enu, to_enu
 from spaceport_sfm.placement.ground_control import Ray, meet
 from spaceport_sfm.placement.placing import place
 
@@ -250,6 +250,30 @@ def test_check_points_are_measured_against_and_not_used():
     assert 0.0 < placement.georef.control.check_rms_horizontal_m < 0.1
 
 
+def test_each_point_is_told_with_its_place_in_the_model_and_how_far_off_it_is():
+    # Given points of which two are exchanged, and a check point
+    made = survey(lines(), gps_sigma=1.0)
+    names = ["a", "b", "c", "d", "e", "check-f", "g"]
+    control = read_gcp_list(gcp_list(made, MARKS, swap=True, names=names), made.photos)
+
+    placement = place(made.model, made.photos, control, seed=0)
+
+    # Then each has its role
+    assert placement.georef is not None
+    assert placement.georef.control is not None
+    points = {point.name: point for point in placement.georef.control.points}
+    roles = {name: point.role for name, point in points.items()}
+    assert {name for name, role in roles.items() if role == "used"} == {"b", "c", "e", "g"}
+    assert roles["check-f"] == "check"
+    # And lies in the delivered frame where it was measured, a centimetre or two off
+    for name, mark in zip(names, MARKS, strict=True):
+        if roles.get(name) in ("used", "check"):
+            there = to_enu([from_enu(np.array(points[name].place), placement.georef.place)], ORIGIN)[0]
+            assert there == pytest.approx(mark, abs=0.002)
+            assert np.linalg.norm(points[name].off) < 0.1
+            assert points[name].alt == pytest.approx(ORIGIN.alt + mark[2], abs=0.01)
+
+
 def test_points_without_heights_take_theirs_from_gps():
     made = survey(lines(), gps_sigma=0.5)
     content = [row.split() for row in gcp_list(made, MARKS).splitlines()]
@@ -261,6 +285,8 @@ def test_points_without_heights_take_theirs_from_gps():
     assert placement.georef is not None
     assert placement.georef.source == "ground_control"
     assert np.abs(off[:, 2]).max() < 1.5
+    assert placement.georef.control is not None
+    assert {(point.alt, point.off[2]) for point in placement.georef.control.points} == {(None, 0.0)}
     assert np.linalg.norm(off[:, :2], axis=1).max() < 1.5  # half a degree of level at 50 m
 
 

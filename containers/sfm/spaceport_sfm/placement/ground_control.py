@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
+from typing import Literal
 
 import numpy as np
 
-from spaceport.quality import ControlNumbers
+from spaceport.quality import ControlNumbers, ControlPointNumbers
 from spaceport_sfm.placement.consensus import Fit, Measurements, fit_robustly
 from spaceport_sfm.placement.gcp_list import MIN_POINTS, ControlPoint, GroundControl
 from spaceport_sfm.placement.georegistration import GpsRegistration
@@ -75,10 +76,43 @@ class Meeting:
 
 
 @dataclass(frozen=True)
+class FoundPoint:
+    """A point that photos of the model show.
+
+    Attributes:
+        role: what it did for the registration.
+        source: (3,) where it is in the model's frame.
+    """
+
+    point: ControlPoint
+    role: Literal["used", "check", "rejected"]
+    source: Floats
+
+    def numbers(self, similarity: Similarity, origin: Position) -> ControlPointNumbers:
+        """The point in the frame about `origin`, which `similarity` leads to."""
+        position = self.point.position
+        measured, there = to_enu([position], origin)[0], similarity.apply(self.source[None])[0]
+        if position.alt is None:
+            measured[2] = there[2]
+        east, north, up = (round(float(value), 4) for value in measured)  # a tenth of a millimetre
+        off = tuple(round(float(value), 4) for value in there - measured)
+        return ControlPointNumbers(
+            name=self.point.name,
+            role=self.role,
+            lat=position.lat,
+            lon=position.lon,
+            alt=position.alt,
+            place=(east, north, up),
+            off=(off[0], off[1], off[2]),
+        )
+
+
+@dataclass(frozen=True)
 class ControlRegistration:
     """What ground control says of the model.
 
     Attributes:
+        found: the points that the model shows.
         origin: of the frame that `similarity` leads to: metres east, north and up.
         shift: (3,) metres from there to where the photos' GPS has the model; None without GPS.
     """
@@ -86,6 +120,7 @@ class ControlRegistration:
     origin: Position
     similarity: Similarity
     numbers: ControlNumbers
+    found: tuple[FoundPoint, ...]
     shift: Floats | None
 
 
@@ -131,7 +166,8 @@ def register_by_control(
         similarity = similarity.moved(np.array([0.0, 0.0, _shift(gps, similarity)[2]]))
     rejected += _contradictions(base, fit, similarity)
     numbers = _numbers(base, survey.only(survey.check), fit, similarity, rejected)
-    return ControlRegistration(origin, similarity, numbers, _shift(gps, similarity) if gps else None)
+    found = _found(base, survey.only(survey.check), fit)
+    return ControlRegistration(origin, similarity, numbers, found, _shift(gps, similarity) if gps else None)
 
 
 @dataclass(frozen=True)
@@ -305,6 +341,17 @@ def _contradictions(base: _Survey, fit: Fit, similarity: Similarity) -> list[str
         elif tall and not height:
             told.append(f"{point.name}: its height is {abs(off[2]):.2f} m off, only its place was used")
     return told
+
+
+def _found(base: _Survey, check: _Survey, fit: Fit) -> tuple[FoundPoint, ...]:
+    held = [
+        FoundPoint(point, "used" if used else "rejected", source)
+        for point, source, used in zip(base.points, base.source, fit.level, strict=True)
+    ]
+    measured = [
+        FoundPoint(point, "check", source) for point, source in zip(check.points, check.source, strict=True)
+    ]
+    return (*held, *measured)
 
 
 def _numbers(

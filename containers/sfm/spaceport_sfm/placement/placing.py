@@ -168,7 +168,7 @@ def _by_control(
     heights = control.heights
     if found.shift is not None:
         heights += f" The photos' GPS altitudes lie {found.shift[2]:+.1f} m from them."
-    return GeoReference(
+    georef = GeoReference(
         **_frame(given, found.similarity, found.origin),
         vertical_reference=heights,
         source="ground_control",
@@ -179,6 +179,8 @@ def _by_control(
         altitudes_rejected=gps.altitudes_rejected if gps else [],
         control=numbers,
     )
+    points = [point.numbers(georef.similarity, georef.place) for point in found.found]
+    return georef.model_copy(update={"control": numbers.model_copy(update={"points": points})})
 
 
 def _frame(given: Model, found: Similarity, origin: Position) -> dict[str, Any]:
