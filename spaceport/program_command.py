@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import importlib
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TextIO
 
 from spaceport.errors import UserError
 from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR
-from spaceport.stop_signal import Interrupted
+from spaceport.progress import Progress, ProgressWriter
+from spaceport.stages import Stage
+from spaceport.stop_signal import Interrupted, StopSignal
 from spaceport.time_left import SECONDS_LEFT, about_left
 from spaceport.tuning import Tuning, TuningRequest, parse_request, resolve
 
@@ -50,6 +54,21 @@ def tell_end(program: str, run: Callable[[], str], out: Path) -> int:
     return 0
 
 
+def stopped_by_signals(told: str) -> StopSignal:
+    """Let SIGTERM and Ctrl-C end this process at once, saying `told`, but where something is at stake."""
+
+    def leave(exit_code: int) -> None:
+        os.write(2, f"\n{told}\n".encode())  # Python's own streams may be in the midst of something
+        os._exit(exit_code)
+
+    stop = StopSignal(leave)
+    # pycolmap, which reads scenes, takes these signals for a crash once imported; so it is imported first.
+    importlib.import_module("pycolmap")
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stop
+
+
 class StatusLine:
     """A progress callback that keeps one line of a terminal up to date."""
 
@@ -73,6 +92,20 @@ class StatusLine:
     ) -> None:
         self._terminal.write("\n")
         self._terminal.flush()
+
+
+def progress_of(stage: Stage, out: Path, files: ExitStack) -> AbstractContextManager[Progress]:
+    """What progress goes to: a person at a terminal, or a program that reads JSON lines.
+
+    Args:
+        out: the results' folder, which keeps the log where a terminal must not show it.
+        files: closes the log.
+    """
+    if not sys.stdout.isatty():
+        log_to(sys.stderr)
+        return nullcontext(ProgressWriter(stage, sys.stdout))
+    log_to(files.enter_context((out / LOG).open("a")))
+    return StatusLine(sys.stdout)
 
 
 def contents_of_results_folder(out: Path) -> list[Path]:

@@ -1,4 +1,7 @@
-"""The compression job's edge: SageMaker's folders and the environment in, an exit code out."""
+"""The compression job's edge: SageMaker's folders and the environment in, an exit code out.
+
+With arguments it is the command for a machine without a cloud, see `command`.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from spaceport.progress import ProgressWriter
 from spaceport.quality import SFM_REPORT, TRAINING_REPORT
 from spaceport.stages import COMPRESSION
 from spaceport.tuning import Tuning
-from spaceport_compressor.compress import MODEL, CompressionJob, compress
+from spaceport_compressor import command
+from spaceport_compressor.compress import MODEL, TITLE, VIEWER_DIR, CompressionJob, compress
 from spaceport_compressor.subject import Source
 
 JOB_NAME = "SPACEPORT_JOB_NAME"
-VIEWER_DIR = "SPACEPORT_VIEWER_DIR"
 
 
 def main() -> int:
@@ -37,7 +40,7 @@ def main() -> int:
             compressed=tree.processing_output("compressed"),
             gaussian=tree.processing_output("gaussian"),
             viewer_package=_viewer_package(),
-            title=os.environ.get(JOB_NAME, "") or "3D model",
+            title=os.environ.get(JOB_NAME, "") or TITLE,
             max_size=tuning.train_max_size,
             seed=tuning.seed,
         )
@@ -58,4 +61,4 @@ def _viewer_package() -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.main(sys.argv[1:]) if len(sys.argv) > 1 else main())

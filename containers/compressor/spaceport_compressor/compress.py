@@ -24,6 +24,8 @@ TRAINING_LOG = "training.log"
 SOG = "model.sog"
 OLDER_SOG = "model.sogs"  # the name that earlier clients ask for
 VIEWER = "viewer"
+TITLE = "3D model"  # of a job that nobody gave a name
+VIEWER_DIR = "SPACEPORT_VIEWER_DIR"  # the environment variable that says where the viewer is installed
 # Takes the report's place: an earlier run's, which S3 may hold, would tell of another model.
 NO_REPORT = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>No report</title>'

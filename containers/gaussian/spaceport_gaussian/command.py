@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import os
 import shutil
-import signal
-import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from spaceport.errors import UserError
 from spaceport.program_command import (
     LOG,
     STOPPED,
-    StatusLine,
     add_settings,
     contents_of_results_folder,
-    log_to,
     only_run_on,
     out_not_empty,
+    progress_of,
+    stopped_by_signals,
     tell_end,
     tuning_of,
 )
-from spaceport.progress import Progress, ProgressWriter
 from spaceport.quality import TRAINING_REPORT, TrainingReport
 from spaceport.stages import TRAINING
 from spaceport.stop_signal import StopSignal
@@ -34,9 +29,9 @@ from spaceport_gaussian.checkpoint import CHECKPOINT
 from spaceport_gaussian.device import prepared_device
 from spaceport_gaussian.job import Folders, run_job
 from spaceport_gaussian.summary import summary
+from spaceport_render.scene import scene_in
 
 WORK = "work"  # in OUT: the checkpoints
-SCENES = (".", "colmap/dense", "dense")  # where in SCENE the scene may be; the second is where SfM leaves it
 EPILOG = f"""\
 SCENE is what `python -m spaceport_sfm` made, or any folder with images/ and COLMAP's sparse/ of photos
 without lens distortion (PINHOLE cameras), z up. OUT gets model.ply (the trained splat), {TRAINING_REPORT} and
@@ -53,11 +48,7 @@ exit codes: 0 done, 1 something that you can mend, 2 wrong usage, 70 a fault of 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit code."""
     given = _parser().parse_args(arguments)
-    stop = StopSignal(_leave)
-    # pycolmap, which reads the scene, takes these signals for a crash once imported; so it is imported first.
-    importlib.import_module("pycolmap")
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop = stopped_by_signals(STOPPED)
     preset = [f"preset={given.preset}"] if given.preset else []
     with ExitStack() as files:  # the log among them, which our own faults go to as well
 
@@ -68,12 +59,6 @@ def main(arguments: Sequence[str]) -> int:
         return tell_end("training", run, given.out)
 
 
-def _leave(exit_code: int) -> None:
-    """End at once; nothing is lost."""
-    os.write(2, f"\n{STOPPED}\n".encode())  # Python's own streams may be in the midst of something
-    os._exit(exit_code)
-
-
 def _run(
     scene: Path, out: Path, tuning: Tuning, stop: StopSignal, files: ExitStack, *, keep: bool
 ) -> TrainingReport:
@@ -82,32 +67,11 @@ def _run(
     files.enter_context(only_run_on(out))
     (out / WORK).mkdir(exist_ok=True)
     folders = Folders(scene, model=out, checkpoints=out / WORK)
-    with _progress(out, files) as progress:
+    with progress_of(TRAINING, out, files) as progress:
         report = run_job(folders, tuning, progress, device=prepared_device(), stop=stop)
     if not keep:
         shutil.rmtree(out / WORK)
     return report
-
-
-def _progress(out: Path, files: ExitStack) -> AbstractContextManager[Progress]:
-    """What progress goes to: a person at a terminal, or a program."""
-    if not sys.stdout.isatty():
-        log_to(sys.stderr)
-        return nullcontext(ProgressWriter(TRAINING, sys.stdout))
-    log_to(files.enter_context((out / LOG).open("a")))
-    return StatusLine(sys.stdout)
-
-
-def scene_in(folder: Path) -> Path:
-    """Where in `folder` the scene is. Raises UserError `scene_missing`."""
-    for place in SCENES:
-        if all((folder / place / part).is_dir() for part in ("images", "sparse")):
-            return folder / place
-    raise UserError(
-        "scene_missing",
-        f"{folder} holds no scene: no images/ and sparse/.",
-        "Name the folder that `python -m spaceport_sfm PHOTOS OUT` wrote to.",
-    )
 
 
 def check_results_folder(scene: Path, out: Path) -> None:

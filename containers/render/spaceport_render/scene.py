@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     import pycolmap
 
 
+SCENES = (
+    ".",
+    "colmap/dense",
+    "dense",
+)  # where in a folder the scene may be; the second is where SfM leaves it
+
+
 @dataclass(frozen=True)
 class View:
     """A photo and where it was taken.
@@ -47,6 +54,18 @@ class Scene:
     points: NDArray[np.float32]
     colors: NDArray[np.uint8]
     seeds: DenseSeeds | None = None
+
+
+def scene_in(folder: Path) -> Path:
+    """Where in `folder`, which a person named, the scene is. Raises UserError `scene_missing`."""
+    for place in SCENES:
+        if all((folder / place / part).is_dir() for part in ("images", "sparse")):
+            return folder / place
+    raise UserError(
+        "scene_missing",
+        f"{folder} holds no scene: no images/ and sparse/.",
+        "Name the folder that `python -m spaceport_sfm PHOTOS OUT` wrote to.",
+    )
 
 
 def read_scene(dense: Path, max_size: int) -> Scene:

@@ -93,7 +93,9 @@ def write_report_page(path: Path, material: Material) -> None:
 
 
 def _charts(log: Path | None) -> Sequence[training_curve.Chart]:
-    return [] if log is None else training_curve.draw_curves(training_curve.read_entries(log))
+    if log is None or not log.is_file():
+        return []
+    return training_curve.draw_curves(training_curve.read_entries(log))
 
 
 def _template() -> Template:

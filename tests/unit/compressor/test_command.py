@@ -1,0 +1,192 @@
+"""The command for a machine without a cloud, as a person or a script starts it."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from spaceport.progress import parse_line
+from spaceport.quality import ModelQuality, QualityReport
+from spaceport_compressor import command
+from spaceport_compressor.sog.read import read_sog
+
+pytestmark = pytest.mark.usefixtures("viewer")
+
+
+@pytest.fixture
+def model(root):
+    """What training left."""
+    return root / "processing/input/training"
+
+
+@pytest.fixture
+def scene(root):
+    """What SfM left: `colmap/` with its report, and `dense/` in it."""
+    return root / "processing/input"
+
+
+@pytest.fixture
+def run(viewer, monkeypatch):
+    """The command in this process, whose signal handlers are put back."""
+    monkeypatch.setenv("SPACEPORT_VIEWER_DIR", str(viewer))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield lambda *arguments: command.main([str(argument) for argument in arguments])
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def quality_in(out):
+    return ModelQuality.model_validate_json((out / "quality.json").read_bytes())
+
+
+def test_a_trained_model_is_packed_and_judged_by_its_photos(model, scene, viewer, tmp_path):
+    # Given a model that training left, and the scene that it was trained on; When a person packs it
+    out = tmp_path / "web"
+    done = subprocess.run(
+        [sys.executable, "-m", "spaceport_compressor", model, out, "--scene", scene, "--title", "Pier <7>"],
+        env={**os.environ, "SPACEPORT_VIEWER_DIR": str(viewer)},
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    # Then all is there that a client needs, and nothing else,
+    assert done.returncode == 0, done.stderr
+    assert {"model.sog", "model.sogs", "viewer", "report.html", "quality.json"} <= {
+        p.name for p in out.iterdir()
+    }
+    assert not (out / "work").exists()
+    assert len(read_sog(out / "model.sog")) == 2000
+    # the report is as complete as a job's, judged on the photo that was held out,
+    report = QualityReport.model_validate_json((out / "quality.json").read_bytes())
+    assert (report.photos.registered, report.training.holdout) == (4, ["photo 1.png"])
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "<h1>Pier &lt;7&gt;</h1>" in page
+    assert "Training never saw this photo" in page
+    # with the times of the programs that ran,
+    assert "1 min 00 s" in page
+    assert "Waiting" not in page
+    # and a person is told in words, a program in lines.
+    assert "dB lost against 1 held-out photo\n" in done.stderr
+    assert f"Results are in {out}" in done.stderr
+    assert [parse_line(line).stage for line in done.stdout.splitlines()][-1] == "compression"
+
+
+def test_a_bare_file_is_held_against_itself_alone(model, run, tmp_path, capsys):
+    # Given another trainer's model, of which nothing is known
+    shutil.copyfile(model / "model.ply", tmp_path / "scan.ply")
+    # When it is packed
+    assert run(tmp_path / "scan.ply", tmp_path / "web") == 0, capsys.readouterr().err
+    # Then it is delivered whole, shown from places around it,
+    quality = quality_in(tmp_path / "web")
+    assert quality.delivery.gaussians == len(read_sog(tmp_path / "web/model.sog")) == 2000
+    assert "orbit 1" in json.loads((tmp_path / "web/viewer/cameras.json").read_text())["cameras"]
+    # what could be measured is, and what could not is null,
+    assert quality.delivery.decode_psnr_db > 35
+    assert quality.delivery.psnr_loss_db is None
+    assert (quality.photos, quality.sfm, quality.georef, quality.training) == (None, None, None, None)
+    # and neither the page nor the summary says otherwise.
+    page = (tmp_path / "web/report.html").read_text(encoding="utf-8")
+    assert "its trainer did not say" in page
+    assert "from a place that nobody flew to" in page
+    assert "Every number" in page
+    assert "Reprojection" not in page
+    assert "was not measured" in capsys.readouterr().err
+
+
+def test_another_trainers_model_is_judged_by_all_photos_of_a_colmap_folder(model, scene, run, tmp_path):
+    shutil.copyfile(model / "model.ply", tmp_path / "scan.ply")
+    shutil.copytree(scene / "colmap/dense", tmp_path / "colmap")
+
+    assert run(tmp_path / "scan.ply", tmp_path / "web", "--scene", tmp_path / "colmap") == 0
+
+    quality = quality_in(tmp_path / "web")
+    assert quality.delivery.psnr_loss_db is not None
+    assert (quality.sfm, quality.training) == (None, None)
+    assert "Which of these photos the model learnt from is not known" in (
+        tmp_path / "web/report.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_the_model_in_a_trainings_folder_is_that_trainings(model, run, tmp_path):
+    assert run(model / "model.ply", tmp_path / "web") == 0
+    assert quality_in(tmp_path / "web").training.iterations == 1500
+
+
+def test_a_job_takes_no_report_with_gaps(model, run, tmp_path):
+    assert run(model, tmp_path / "web") == 0
+    with pytest.raises(ValueError, match="photos"):
+        QualityReport.model_validate_json((tmp_path / "web/quality.json").read_bytes())
+
+
+def test_what_a_stopped_run_left_is_done_again(model, run, tmp_path):
+    (tmp_path / "web/work").mkdir(parents=True)
+    (tmp_path / "web/work/model.sog").write_text("half")
+    assert run(model, tmp_path / "web") == 0
+    assert len(read_sog(tmp_path / "web/model.sog")) == 2000
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("quality.json", "the results of a finished run"), ("thesis.tex", "files that are not")],
+)
+def test_nothing_is_written_over(model, run, tmp_path, capsys, name, words):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / name).write_text("mine")
+
+    assert run(model, tmp_path / "web") == 1
+
+    assert words in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "web").iterdir()] == [name]
+
+
+def test_two_runs_don_t_write_to_one_folder(model, run, tmp_path, capsys):
+    (tmp_path / "web").mkdir()
+    folder = os.open(tmp_path / "web", os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        assert run(model, tmp_path / "web") == 1
+    finally:
+        os.close(folder)
+    assert "Another run is writing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "There is no"),
+        (["."], "model.ply"),
+        (["model.ply", "--scene", "."], "holds no scene"),
+        (["model.ply", "--set", "sed=3"], "sed"),
+        (["model.ply", "--set", "seed=many"], "seed"),
+    ],
+)
+def test_what_can_t_be_used_is_named_before_anything_is_made(
+    model, run, tmp_path, monkeypatch, capsys, arguments, words
+):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    given = [str(model / word) if word == "model.ply" else word for word in arguments]
+
+    assert run(given[0], "out", *given[1:]) == 1
+
+    assert words in capsys.readouterr().err
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_model_with_a_scene_that_is_not_its_own_is_refused(model, scene, run, tmp_path, capsys):
+    told = json.loads((model / "metrics.json").read_text())
+    (model / "metrics.json").write_text(json.dumps({**told, "holdout": ["elsewhere.jpg"]}))
+
+    assert run(model, tmp_path / "web", "--scene", scene) == 1
+
+    assert "elsewhere.jpg, which is not in the scene" in capsys.readouterr().err
+
+
+def test_results_don_t_go_among_what_they_are_made_of(model, scene, run, capsys):
+    assert run(model, scene / "colmap/dense/web", "--scene", scene) == 1
+
+    assert "lies in" in capsys.readouterr().err
+    assert not (scene / "colmap/dense/web").exists()
