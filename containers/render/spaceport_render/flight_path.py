@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -40,6 +40,7 @@ SHORTEST = 0.1  # a way less long shows nothing; then the film goes nearer inste
 NEARER = 0.3
 LOOK_AHEAD = math.radians(20)  # what a flight that looked down looks ahead in the film, so that relief shows
 SMOOTHINGS = 0.5 * np.sqrt(2.0) ** np.arange(24)  # standard deviations in photos, up to 1448
+SHOWN_AT = 9  # places of a course, where what it shows is counted
 FINE = 2_000  # steps that the path is measured in
 
 
@@ -70,7 +71,7 @@ class Course:
     distance: float
     length: float
     _curve: _Curve
-    _share: float  # of the curve, around its middle, that is flown
+    _share: float  # of the curve, around its middle, that is flown; below 0 the other way round
     _lift: float
     _forward: Floats | None  # (3,) the one direction to look in; None: the curve's own
 
@@ -94,28 +95,33 @@ def flight(
     ]
 
 
-def plan_course(
-    cameras: Sequence[Camera],
-    points: NDArray[np.floating],
-    seconds: float,
-    look_ahead: float = LOOK_AHEAD,
-) -> Course:
+def plan_course(cameras: Sequence[Camera], points: NDArray[np.floating], seconds: float) -> Course:
     """A course that can be flown calmly in so many seconds.
 
     Args:
         cameras: the flight's, at least one, z up; in the order they were flown, if that is known.
         points: (N, 3) of the surface, as SfM or training found it.
-        look_ahead: radians from straight down, where the flight looked down.
     """
     cameras = flown_order(cameras)
     distance = viewing_distance(cameras, points)
     part = longest_part(cameras, distance)
     curve, share = _calm_course(part, distance, seconds)
     positions, _ = curve.at(0.5 + share * np.linspace(-0.5, 0.5, round(seconds / LOOK_EVERY) + 1))
-    forward = None
-    if _looks_down(part[0]):
-        forward = math.sin(look_ahead) * _heading(positions, part) - math.cos(look_ahead) * UP
-    return Course(distance, share * curve.length, curve, share, _lift(positions, points, distance), forward)
+    lift = _lift(positions, points, distance)
+    course = Course(distance, share * curve.length, curve, share, lift, None)
+    if not _looks_down(part[0]):
+        return course
+    ahead = math.sin(LOOK_AHEAD) * _heading(positions, part)
+    there = replace(course, _forward=ahead - math.cos(LOOK_AHEAD) * UP)
+    back = replace(course, _share=-share, _forward=-ahead - math.cos(LOOK_AHEAD) * UP)
+    lens = Lens.inside(part[:1], part[0].width, part[0].height)
+    return max(there, back, key=lambda way: _shown(way, points, lens))
+
+
+def _shown(course: Course, points: NDArray[np.floating], lens: Lens) -> int:
+    """How many of `points` are in sight along `course`, each as often as it is: out to sea, few."""
+    places = zip(*course.at(np.linspace(0.0, 1.0, SHOWN_AT)), strict=True)
+    return sum(int(level_camera("", *place, lens).sees(points).sum()) for place in places)
 
 
 def viewing_distance(cameras: Sequence[Camera], points: NDArray[np.floating]) -> float:

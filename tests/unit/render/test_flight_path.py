@@ -188,8 +188,14 @@ def test_shuffled_photos_are_flown_over_as_if_they_were_in_order():
     assert np.ptp(places[:, 0]) > 40
 
 
-def test_a_course_can_look_straight_down():
-    course = plan_course(grid(), ground(), seconds=30.0, look_ahead=0.0)
+def test_a_flight_over_the_shore_looks_back_at_the_land():
+    # Given photos on a line from the land out over water, where SfM finds nothing
+    land = ground()[ground()[:, 1] < 0]
+    cameras = [camera_at((0.0, 10.0 * step - 60, HEIGHT)) for step in range(12)]
 
-    _, forward = course.at(np.linspace(0, 1, 5))
-    assert np.allclose(forward, DOWN)
+    for order in (cameras, cameras[::-1]):
+        film = fly(order, land)
+
+        # Then the film comes in from the sea, whichever way the drone flew
+        assert forwards(film)[0][1] < 0
+        assert positions(film)[-1][1] < positions(film)[0][1]
