@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from spaceport_compressor.sog import kmeans
 from spaceport_compressor.sog.kmeans import build_palette
+from spaceport_compressor.sog.nearest import NumbaSearch
 
 DIMENSIONS = 45  # three bands of harmonics
 
@@ -78,3 +80,49 @@ def test_heavy_vectors_are_kept_better():
     # Then it is theirs
     errors = ((vectors - palette.entries[palette.labels]) ** 2).mean(axis=1)
     assert errors[:100].mean() < 0.5 * errors[100:].mean()
+
+
+def test_neighbouring_cells_share_their_entries():
+    # Given vectors without clusters, where two levels cut at borders that are nowhere in the data
+    vectors = np.random.default_rng(2).normal(size=(4000, 4)).astype(np.float32)
+    # When a palette is built
+    palette = build_palette(vectors, 200)
+    # Then nearly all vectors have the nearest of all entries
+    nearest = cdist(vectors, palette.entries).argmin(axis=1)
+    assert (palette.labels == nearest).mean() > 0.97
+
+
+@pytest.mark.parametrize("dimensions", [1, 9, 24, 45])
+def test_the_search_finds_what_a_plain_one_finds(dimensions):
+    # Given vectors and entries of every degree of harmonics, and numbers that no loop divides
+    rng = np.random.default_rng(dimensions)
+    vectors = rng.normal(size=(301, dimensions)).astype(np.float32)
+    entries = rng.normal(size=(37, dimensions)).astype(np.float32)
+    members = rng.permutation(301)[:133]
+    # When
+    labels, errors = NumbaSearch(vectors).nearest(members, entries)
+    # Then
+    distances = cdist(vectors[members], entries, "sqeuclidean")
+    assert errors == pytest.approx(distances.min(axis=1), rel=1e-4, abs=1e-6)
+    assert distances[np.arange(133), labels] == pytest.approx(distances.min(axis=1), rel=1e-4, abs=1e-6)
+
+
+def test_the_gpus_search_gives_the_same_palette(monkeypatch):
+    # Given the search that runs on a GPU, here by the same code on torch's CPU device
+    torch = pytest.importorskip("torch")
+    from spaceport_compressor.sog.nearest_torch import TorchSearch
+
+    vectors = clustered(1000, 5, noise=0.3)
+    weights = np.random.default_rng(4).uniform(0.1, 1, len(vectors)).astype(np.float32)
+    by_numba = build_palette(vectors, 200, weights)
+    # When it takes the place of the kernels
+    monkeypatch.setattr(kmeans, "search_in", lambda vectors: TorchSearch(vectors, torch.device("cpu")))
+    by_torch = build_palette(vectors, 200, weights)
+    # Then the palette is the same, but for the vectors whose two nearest entries are as near as rounding
+    assert len(by_torch.entries) == len(by_numba.entries)
+    same = by_torch.labels == by_numba.labels
+    assert same.mean() > 0.99
+    assert by_torch.entries[by_torch.labels[same]] == pytest.approx(
+        by_numba.entries[by_numba.labels[same]], abs=0.02
+    )
+    assert spread(vectors, by_torch) == pytest.approx(spread(vectors, by_numba), rel=1e-4)
