@@ -153,7 +153,10 @@ class JobError(BaseModel):
 
 
 class StageRecord(BaseModel):
-    """One stage of one job: ISO 8601 times, wall seconds, 0..1."""
+    """One stage of one job: ISO 8601 times, wall seconds, progress 0..1, cost in USD once it is done.
+
+    A cost of None: not done, or a machine whose price is not known.
+    """
 
     started: str | None = None
     ended: str | None = None

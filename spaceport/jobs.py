@@ -76,9 +76,16 @@ class Jobs:
         )
 
     def complete(
-        self, job_id: str, execution_arn: str, outputs: Outputs, metrics: Mapping[str, float], now: str
+        self,
+        job_id: str,
+        execution_arn: str,
+        outputs: Outputs,
+        metrics: Mapping[str, float],
+        now: str,
+        *,
+        costs: Mapping[str, float | None],
     ) -> bool:
-        """This execution finished the job: its outputs and headline numbers."""
+        """This execution finished the job: its outputs, headline numbers and what each stage cost, USD."""
         return self._update(
             job_id,
             {
@@ -92,6 +99,7 @@ class Jobs:
                 f"stages.{COMPRESSION.name}.progress": 1,
                 "updatedAt": now,
                 **{f"metrics.{name}": value for name, value in metrics.items()},
+                **{f"stages.{name}.cost": cost for name, cost in costs.items()},
             },
             **_of_execution(execution_arn, ACTIVE),
         )

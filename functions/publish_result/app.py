@@ -17,6 +17,7 @@ from spaceport.failure import RefusedError
 from spaceport.job import JobRecord, Outputs, now_iso
 from spaceport.jobs import Jobs
 from spaceport.pictures import THUMBNAIL, VIDEO
+from spaceport.prices import cost_of
 from spaceport.quality import QUALITY_REPORT, QualityReport, headline
 from spaceport.stages import COMPRESSION
 
@@ -44,13 +45,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         raise FileNotFoundError(f"the compression stage left no {QUALITY_REPORT}")
     now = now_iso()
     seconds, total = stage_seconds(row, now), total_seconds(row, now)
+    instances = {name: record.instance for name, record in row.stages.items() if record.instance}
+    bill = cost_of(seconds, instances, event["executionArn"])
     quality = QualityReport.model_validate_json(measured).model_copy(
         update={"stages": seconds, "total_seconds": total}
     )
     delivered.write(QUALITY_REPORT, quality.model_dump_json(indent=2).encode(), "application/json")
     page = delivered.read(report_times.REPORT_PAGE)
     if page is not None:  # an older image of the compression stage makes none
-        timed = report_times.with_times(page.decode(), seconds, total)
+        timed = report_times.with_times(page.decode(), seconds, total, bill)
         delivered.write(report_times.REPORT_PAGE, timed.encode(), report_times.MEDIA_TYPE)
     for name in ("viewer/", *quality.pictures):
         delivered.give_media_types(name)
@@ -67,7 +70,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         cameras=f"{event['colmapS3Uri']}sparse/cameras.geojson" if quality.georef else None,
         points=f"{event['colmapS3Uri']}sparse/points.ply",
     )
-    published = jobs.complete(row.job_id, event["executionArn"], outputs, headline(quality), now)
+    published = jobs.complete(
+        row.job_id, event["executionArn"], outputs, headline(quality), now, costs=bill.stages
+    )
     logger.info("published", job_id=row.job_id, published=published)
     return {"jobId": row.job_id, "published": published}
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
+from spaceport.prices import free
 from spaceport.quality import QualityReport
 from spaceport.report_times import with_times
 from spaceport_compressor.report_page.page import Material, write_report_page
@@ -99,7 +100,8 @@ def report(tmp_path_factory):
     write_report_page(
         page, Material(f"Lawn <i>& {NAME}", told, model, cameras, views, views[:1], folder / "training.log")
     )
-    page.write_text(with_times(page.read_text(), {"sfm": 30.0, "3dgs": 60.0, "compression": 4.0}, 100.0))
+    stages = {"sfm": 30.0, "3dgs": 60.0, "compression": 4.0}
+    page.write_text(with_times(page.read_text(), stages, 100.0, free(stages)))
     return page
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaceport.errors import UserError
+from spaceport.prices import free
 from spaceport.program_command import (
     LOG,
     add_settings,
@@ -167,9 +168,8 @@ def _tell_times(page: Path, quality: ModelQuality, seconds: float) -> None:
         stages[SFM.name] = quality.sfm.seconds
     if quality.training:
         stages[TRAINING.name] = quality.training.seconds
-    page.write_text(
-        with_times(page.read_text(encoding="utf-8"), stages, sum(stages.values())), encoding="utf-8"
-    )
+    timed = with_times(page.read_text(encoding="utf-8"), stages, sum(stages.values()), free(stages))
+    page.write_text(timed, encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from spaceport.prices import free
 from spaceport.quality import (
     Advice,
     ControlNumbers,
@@ -175,7 +176,8 @@ def test_every_number_of_the_contract_is_told():
         "photos.refused", "photos.warned", "photos.unregistered", "sfm.other_models", "sfm.lenses",
         "sfm.phases", "georef.control.used", "georef.control.check", "georef.control.rejected",
         "georef.control.points", "advice", "training.holdout", "training.views", "training.incidents",
-        "delivery.candidates", "pictures", "stages", "total_seconds",
+        "delivery.candidates", "delivery.lod.gaussians", "delivery.lod.chunks", "delivery.lod.files",
+        "delivery.lod.bytes", "pictures", "stages", "total_seconds",
     }  # fmt: skip
     told = {meaning.path for group in MEANINGS.values() for meaning in group}
     assert told == set(leaves(QualityReport)) - elsewhere
@@ -327,7 +329,8 @@ def test_what_a_job_does_not_have_is_not_told_of(write):
 def test_the_times_are_put_in_later(write):
     page = write(quality())
     assert "Not measured: the job had not ended" in page
-    timed = with_times(page, {"sfm": 37.0, "3dgs": 38.0, "compression": 4.0}, 82.0)
+    stages = {"sfm": 37.0, "3dgs": 38.0, "compression": 4.0}
+    timed = with_times(page, stages, 82.0, free(stages))
     assert "Not measured: the job had not ended" not in timed
     assert "1 min 22 s" in Read(timed).text
 

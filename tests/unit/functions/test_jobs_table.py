@@ -61,7 +61,7 @@ def test_only_what_waits_in_the_queue_is_stopped_at_once(aws, put, status):
 
 def test_a_job_that_is_stopping_takes_no_result_no_failure_and_no_progress(aws, put):
     row = put(status=Status.STOPPING, execution_arn=ARN)
-    assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso())
+    assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso(), costs={})
     assert not aws.jobs.fail(row, ARN, WHY, now_iso())
     assert aws.jobs.settle(row, ARN, Status.STOPPED, WHY, now_iso())
     assert status_of(aws) is Status.STOPPED
@@ -75,7 +75,7 @@ def test_an_execution_writes_its_own_row_only_and_only_while_it_lives(aws, put, 
     row = put(status=status, execution_arn=ARN)
     # Given another execution, then it changes nothing
     other = ARN + "0"
-    assert not aws.jobs.complete("job-1", other, Outputs(), {}, now_iso())
+    assert not aws.jobs.complete("job-1", other, Outputs(), {}, now_iso(), costs={})
     assert not aws.jobs.fail(row, other, WHY, now_iso())
     assert not aws.jobs.settle(row, other, Status.FAILED, WHY, now_iso())
     assert status_of(aws) is status
@@ -86,7 +86,7 @@ def test_an_execution_writes_its_own_row_only_and_only_while_it_lives(aws, put, 
 @pytest.mark.parametrize("status", list(Status))
 def test_a_row_that_no_execution_claimed_can_be_ended_but_not_completed(aws, put, status):
     row = put(status=status)
-    assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso())
+    assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso(), costs={})
     assert aws.jobs.fail(row, ARN, WHY, now_iso()) is (status in ACTIVE)
 
 

@@ -458,6 +458,7 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert row.outputs is not None
     assert (row.status, row.progress, row.metrics["registered"]) == (Status.COMPLETED, 1.0, 18)
     assert "psnr_holdout" not in row.metrics
+    assert row.stages["sfm"].cost is None  # it ran nowhere
     assert row.outputs.viewer_url == "http://viewer/jobs/job-1/compressed/viewer/index.html"
     assert row.outputs.report == f"{job_folder(aws)}compressed/report.html"
     assert row.outputs.points == f"{job_folder(aws)}colmap/sparse/points.ply"

@@ -1,0 +1,70 @@
+"""What a job cost: the seconds of its machines times a dated table of list prices. Never a guess.
+
+SageMaker bills a job's machine by the second (aws.amazon.com/sagemaker/pricing). The seconds here are a
+stage's wall time, which begins when the machine is asked for: so a stage costs at most what is told. Storage
+and transfer, which come to a small part of it, are not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# USD an hour, on demand, by region and instance type: as told on AS_OF by the copies of AWS's page in
+# github.com/goerlitz/nlp-classification (notebooks/10kGNAD/sagemaker/README.md) and, for us-east-1, in the
+# price table of a public job-cost module; both say 0.7364. ml.c6i.4xlarge is not here because what can be
+# found of it disagrees (0.68, which is EC2's, 0.768 and 0.816).
+ON_DEMAND: Mapping[str, Mapping[str, float]] = {"us-east-1": {"ml.g4dn.xlarge": 0.7364}}
+AS_OF = "2026-11-23"
+# The account of the one-machine cloud (MiniStack's), which Amazon gives to nobody.
+OWN_MACHINE = "000000000000"
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What each stage cost.
+
+    Attributes:
+        stages: USD by the stage's name; None where the price of its machine is not known.
+        instances: the machine's type by the stage's name, where there was one.
+        own_machine: nobody is paid: it ran without a cloud, or on the one-machine cloud.
+    """
+
+    stages: Mapping[str, float | None]
+    instances: Mapping[str, str]
+    own_machine: bool = False
+
+    @property
+    def known(self) -> float:
+        """USD of the stages whose price is known."""
+        return sum(cost for cost in self.stages.values() if cost is not None)
+
+    @property
+    def unknown(self) -> list[str]:
+        """The types of machines whose price is not known, each once."""
+        types = (self.instances.get(name, "a machine") for name, cost in self.stages.items() if cost is None)
+        return list(dict.fromkeys(types))
+
+
+def cost_of(seconds: Mapping[str, float], instances: Mapping[str, str], execution_arn: str) -> Bill:
+    """The bill of a job's stages.
+
+    Args:
+        seconds: wall seconds by the stage's name.
+        instances: the type of each stage's machine.
+        execution_arn: of the state machine's execution, which names region and account.
+    """
+    _, _, _, region, account, *_ = execution_arn.split(":")
+    if account == OWN_MACHINE:
+        return free(seconds)
+    prices = ON_DEMAND.get(region, {})
+    hourly = {name: prices.get(instances.get(name, "")) for name in seconds}
+    stages = {
+        name: None if (usd := hourly[name]) is None else spent / 3600 * usd for name, spent in seconds.items()
+    }
+    return Bill(stages, instances)
+
+
+def free(seconds: Mapping[str, float]) -> Bill:
+    """The bill of stages that ran on a machine of one's own."""
+    return Bill(dict.fromkeys(seconds, 0.0), {}, own_machine=True)

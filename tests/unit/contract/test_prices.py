@@ -1,0 +1,40 @@
+"""What a job cost: by the table where it knows the machine, nothing on one's own, else said to be unknown."""
+
+import pytest
+
+from spaceport.prices import ON_DEMAND, cost_of, free
+from spaceport_local.endpoint import ACCOUNT, REGION
+
+ON_AWS = "arn:aws:states:{}:123456789012:execution:spaceport:job-1-1"
+SECONDS = {"sfm": 600.0, "3dgs": 1800.0, "compression": 60.0}
+
+
+def test_a_known_machine_costs_its_seconds():
+    bill = cost_of({"3dgs": 1800.0}, {"3dgs": "ml.g4dn.xlarge"}, ON_AWS.format("us-east-1"))
+    assert bill.stages["3dgs"] == pytest.approx(ON_DEMAND["us-east-1"]["ml.g4dn.xlarge"] / 2)
+    assert bill.known == bill.stages["3dgs"]
+    assert bill.unknown == []
+
+
+@pytest.mark.parametrize(
+    ("region", "instance"), [("us-east-1", "ml.huge"), ("eu-west-1", "ml.g4dn.xlarge"), ("us-east-1", None)]
+)
+def test_an_unknown_machine_or_region_is_never_guessed(region, instance):
+    instances = {"3dgs": instance} if instance else {}
+    bill = cost_of({"3dgs": 1800.0}, instances, ON_AWS.format(region))
+    assert bill.stages == {"3dgs": None}
+    assert bill.unknown == [instance or "a machine"]
+    assert bill.known == 0
+
+
+def test_an_unknown_type_is_named_once():
+    instances = {"sfm": "ml.huge", "3dgs": "ml.g4dn.xlarge", "compression": "ml.huge"}
+    assert cost_of(SECONDS, instances, ON_AWS.format("us-east-1")).unknown == ["ml.huge"]
+
+
+def test_the_one_machine_cloud_costs_nothing_whatever_it_calls_its_machines():
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:spaceport:job-1-1"
+    bill = cost_of(SECONDS, {"3dgs": "ml.g4dn.xlarge"}, arn)
+    assert bill == free(SECONDS)
+    assert bill.own_machine
+    assert set(bill.stages.values()) == {0.0}
