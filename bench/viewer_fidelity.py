@@ -36,8 +36,8 @@ from playwright.sync_api import Page, Request, sync_playwright
 from scipy.spatial.transform import Rotation
 
 from spaceport_compressor.sog.read import read_sog
-from spaceport_compressor.viewer.bundle import BACKGROUND
 from spaceport_compressor.viewer.camera import COLMAP_TO_OPENGL, WORLD_TO_VIEWER, PhotoCamera
+from spaceport_compressor.viewer.settings import BACKGROUND
 from spaceport_render.camera import Camera
 from spaceport_render.metrics import psnr
 from spaceport_render.render import render

@@ -6,7 +6,8 @@ from viewer_fidelity import LEAST_PSNR, compare, opened, screenshot_of, served
 
 from spaceport_compressor.sog.read import read_sog
 from spaceport_compressor.sog.write import write_sog
-from spaceport_compressor.viewer.bundle import BACKGROUND, write_viewer
+from spaceport_compressor.viewer.bundle import Exhibit, write_viewer
+from spaceport_compressor.viewer.settings import BACKGROUND
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.render import render
@@ -70,7 +71,7 @@ def delivered(tmp_path_factory, repository):
     folder = tmp_path_factory.mktemp("delivered")
     model = lawn_with_tower()
     write_sog(folder / "model.sog", model)
-    write_viewer(folder / "viewer", "Lawn & <b>tower</b>", CAMERAS, model, package)
+    write_viewer(folder / "viewer", Exhibit("Lawn & <b>tower</b>", CAMERAS, model), package)
     return folder
 
 

@@ -17,7 +17,7 @@ from spaceport_compressor.quality_report import assemble
 from spaceport_compressor.report_page.page import Material, write_report_page
 from spaceport_compressor.sog.read import read_sog
 from spaceport_compressor.subject import Source, read_subject
-from spaceport_compressor.viewer.bundle import write_viewer
+from spaceport_compressor.viewer.bundle import Exhibit, write_viewer
 
 MODEL = "model.ply"
 TRAINING_LOG = "training.log"
@@ -91,7 +91,8 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     delivery = delivery_numbers(job.source.model, sog, len(subject.trained), fidelity)
 
     progress(0.9, "Building the viewer page")
-    write_viewer(job.compressed / VIEWER, job.title, subject.cameras, decoded, job.viewer_package)
+    exhibit = Exhibit(job.title, subject.cameras, decoded, subject.control_points)
+    write_viewer(job.compressed / VIEWER, exhibit, job.viewer_package)
     pictures = [] if job.training is None else _publish_training(job.training, job.compressed, job.gaussian)
     report = assemble(subject.sfm, subject.training, delivery, pictures)
     (job.compressed / QUALITY_REPORT).write_text(report.model_dump_json(indent=2))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaceport.errors import UserError
-from spaceport.quality import SfmReport, TrainingReport
+from spaceport.quality import ControlPointNumbers, SfmReport, TrainingReport
 from spaceport_compressor.judging.fidelity import (
     Reference,
     references_of,
@@ -66,6 +66,12 @@ class Subject:
     def cameras(self) -> tuple[Camera, ...]:
         """Where to see the model from: the flight's cameras where it is known; at least one."""
         return tuple(view.camera for view in self.views) or self.orbit
+
+    @property
+    def control_points(self) -> tuple[ControlPointNumbers, ...]:
+        """Ground control that was found in the scene; empty without any."""
+        georef = self.sfm.georef if self.sfm else None
+        return tuple(georef.control.points) if georef and georef.control else ()
 
     @property
     def judged_views(self) -> tuple[View, ...]:

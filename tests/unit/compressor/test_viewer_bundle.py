@@ -8,9 +8,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from spaceport.errors import UserError
-from spaceport_compressor.viewer.bundle import write_viewer
-from spaceport_compressor.viewer.camera import photo_camera, viewing_distance
+from spaceport_compressor.viewer.bundle import Exhibit, write_viewer
+from spaceport_compressor.viewer.camera import photo_camera
 from spaceport_render.camera import Camera, widest_view
+from spaceport_render.flight_path import viewing_distance
 
 
 def camera_at(name, position, rotation, **intrinsics) -> Camera:
@@ -82,11 +83,11 @@ class TestWhereToLook:
 
     def test_the_ground_is_as_far_as_it_is(self, make_gaussians):
         over = camera_at("over", (0, 0, 70), LOOKING_DOWN_TOP_EAST)
-        assert viewing_distance(over, make_gaussians(500)) == pytest.approx(70, abs=3)
+        assert viewing_distance([over], make_gaussians(500).means) == pytest.approx(70, abs=3)
 
     def test_a_camera_that_sees_nothing_still_has_a_distance(self, make_gaussians):
         away = camera_at("away", (0, 300, 5), LOOKING_NORTH)
-        assert viewing_distance(away, make_gaussians(50)) > 100
+        assert viewing_distance([away], make_gaussians(50).means) > 100
 
 
 @pytest.fixture
@@ -111,14 +112,22 @@ def cameras():
 def test_the_bundle_is_complete_wherever_the_package_is_pointed_at(
     package, cameras, make_gaussians, tmp_path, folder
 ):
-    write_viewer(tmp_path / "viewer", "Beach", cameras, make_gaussians(100), package / folder)
+    write_viewer(tmp_path / "viewer", Exhibit("Beach", cameras, make_gaussians(100)), package / folder)
     names = sorted(path.name for path in (tmp_path / "viewer").iterdir())
-    assert names == ["LICENSE.txt", "cameras.json", "index.css", "index.html", "index.js", "settings.json"]
+    assert names == [
+        "LICENSE.txt",
+        "cameras.json",
+        "index.css",
+        "index.html",
+        "index.js",
+        "poster.jpg",
+        "settings.json",
+    ]
     assert (tmp_path / "viewer/index.js").read_text() == "contents of public/index.js"
 
 
 def test_settings_open_at_a_camera_of_the_flight(package, cameras, make_gaussians, tmp_path):
-    write_viewer(tmp_path / "viewer", "Beach", cameras, make_gaussians(100), package)
+    write_viewer(tmp_path / "viewer", Exhibit("Beach", cameras, make_gaussians(100)), package)
     settings = json.loads((tmp_path / "viewer/settings.json").read_text())
     photos = json.loads((tmp_path / "viewer/cameras.json").read_text())["cameras"]
     assert set(photos) == {"flight 1/a.jpg", "b.jpg"}
@@ -128,14 +137,14 @@ def test_settings_open_at_a_camera_of_the_flight(package, cameras, make_gaussian
 
 def test_the_title_is_only_text(package, cameras, make_gaussians, tmp_path):
     title = '</title><script>alert("x")</script> {{title}} & Ü'
-    write_viewer(tmp_path / "viewer", title, cameras, make_gaussians(100), package)
+    write_viewer(tmp_path / "viewer", Exhibit(title, cameras, make_gaussians(100)), package)
     page = (tmp_path / "viewer/index.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
-    assert page.count("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;") == 2
+    assert page.count("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;") == 3
 
 
 def test_every_link_is_relative(package, cameras, make_gaussians, tmp_path):
-    write_viewer(tmp_path / "viewer", "Beach", cameras, make_gaussians(100), package)
+    write_viewer(tmp_path / "viewer", Exhibit("Beach", cameras, make_gaussians(100)), package)
     page = (tmp_path / "viewer/index.html").read_text(encoding="utf-8")
     links = re.findall(r"""(?:href|src)="([^"]*)"|(?:load|import)\('([^']*)'\)|MODEL = '([^']*)'""", page)
     targets = [link for groups in links for link in groups if link]
@@ -145,7 +154,9 @@ def test_every_link_is_relative(package, cameras, make_gaussians, tmp_path):
 
 def test_a_viewer_that_is_not_installed_is_told_with_how_to_install_it(cameras, make_gaussians, tmp_path):
     with pytest.raises(UserError) as caught:
-        write_viewer(tmp_path / "viewer", "Beach", cameras, make_gaussians(10), tmp_path / "nowhere" / "dist")
+        write_viewer(
+            tmp_path / "viewer", Exhibit("Beach", cameras, make_gaussians(10)), tmp_path / "nowhere" / "dist"
+        )
     assert caught.value.code == "no_viewer"
     assert "fetch_viewer.py" in caught.value.hint
     assert not (tmp_path / "viewer").exists()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spaceport_compressor.viewer.bundle import BACKGROUND
+from spaceport_compressor.viewer.settings import BACKGROUND
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Floats, Gaussians
 from spaceport_render.metrics import psnr, ssim

@@ -10,16 +10,20 @@ import html
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from spaceport.errors import UserError
-from spaceport_compressor.viewer.camera import (
-    InitialView,
-    photo_camera,
-    viewing_distance,
-)
+from spaceport.quality import ControlPointNumbers
+from spaceport_compressor.viewer.annotations import annotation
+from spaceport_compressor.viewer.camera import photo_camera
+from spaceport_compressor.viewer.fly_through import fly_through
+from spaceport_compressor.viewer.poster import poster
+from spaceport_compressor.viewer.settings import BACKGROUND, settings
+from spaceport_compressor.viewer.surface import surface_points
 from spaceport_render.camera import Camera, widest_view
+from spaceport_render.flight_path import viewing_distance
 from spaceport_render.gaussians import Gaussians
 
 # What the package's self-contained page is made of, relative to the package, and its name in the bundle.
@@ -28,19 +32,32 @@ VIEWER_FILES = {
     "public/index.css": "index.css",
     "LICENSE": "LICENSE.txt",  # MIT asks that copies carry it
 }
-# A neutral dark grey: photos' edges, where the model thins out, look worst against white or black.
-BACKGROUND = (0.15, 0.16, 0.17)
+MODEL = "../model.sog"  # from the page
 
 
-def write_viewer(
-    folder: Path, title: str, cameras: Sequence[Camera], gaussians: Gaussians, package: Path
-) -> None:
-    """Write the page into `folder`, beside which `model.sog` lies.
+@dataclass(frozen=True)
+class Exhibit:
+    """What a page shows.
 
-    Args:
+    Attributes:
         title: the job's name, any text.
         cameras: the flight's, at least one, in our z-up frame.
-        gaussians: the model, for where to stand and how far away it is.
+        gaussians: the model, for where to stand, how far away it is and how it looks at first.
+        control: ground control points, which the page shows the way to.
+        model: the model's address as seen from the page, relative: a `.sog`, or a `lod-meta.json`.
+    """
+
+    title: str
+    cameras: Sequence[Camera]
+    gaussians: Gaussians
+    control: Sequence[ControlPointNumbers] = ()
+    model: str = MODEL
+
+
+def write_viewer(folder: Path, exhibit: Exhibit, package: Path) -> None:
+    """Write the page into `folder`.
+
+    Args:
         package: the installed `@playcanvas/supersplat-viewer`, or a folder in it (`dist`, `public`).
 
     Raises:
@@ -50,13 +67,18 @@ def write_viewer(
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in sources.items():
         shutil.copyfile(source, folder / name)
-    (folder / "index.html").write_text(_page(title), encoding="utf-8")
-    photos = {camera.name: photo_camera(camera, viewing_distance(camera, gaussians)) for camera in cameras}
-    opening = photos[widest_view(cameras, gaussians.means).name]
-    (folder / "settings.json").write_text(json.dumps(_settings(opening.initial)))
+    (folder / "index.html").write_text(_page(exhibit), encoding="utf-8")
+
+    cameras, surface = exhibit.cameras, surface_points(exhibit.gaussians)
+    photos = {camera.name: photo_camera(camera, viewing_distance([camera], surface)) for camera in cameras}
     (folder / "cameras.json").write_text(
         json.dumps({"cameras": {name: photo.model_dump() for name, photo in photos.items()}})
     )
+    opening = photos[widest_view(cameras, surface).name].initial
+    (folder / "poster.jpg").write_bytes(poster(exhibit.gaussians, opening, BACKGROUND))
+    flight = fly_through(cameras, surface, opening.fov)
+    marks = [annotation(point, cameras, opening.fov) for point in exhibit.control]
+    (folder / "settings.json").write_text(json.dumps(settings(opening, flight, marks)))
 
 
 def _viewer_files(package: Path) -> dict[str, Path]:
@@ -72,28 +94,9 @@ def _viewer_files(package: Path) -> dict[str, Path]:
     return sources
 
 
-def _page(title: str) -> str:
-    template = resources.files("spaceport_compressor.viewer").joinpath("page/index.html")
-    return template.read_text(encoding="utf-8").replace("{{title}}", html.escape(title))
-
-
-def _settings(initial: InitialView) -> dict[str, object]:
-    """The viewer's `settings.json`, version 2: colours as they are, no effects, no animation."""
-    off = {"enabled": False}
-    return {
-        "version": 2,
-        "tonemapping": "none",
-        "highPrecisionRendering": False,
-        "background": {"color": BACKGROUND},
-        "postEffectSettings": {
-            "sharpness": {**off, "amount": 0},
-            "bloom": {**off, "intensity": 1, "blurLevel": 2},
-            "grading": {**off, "brightness": 0, "contrast": 1, "saturation": 1, "tint": [1, 1, 1]},
-            "vignette": {**off, "intensity": 0.5, "inner": 0.3, "outer": 0.75, "curvature": 1},
-            "fringing": {**off, "intensity": 0.5},
-        },
-        "animTracks": [],
-        "cameras": [{"initial": initial.model_dump()}],
-        "annotations": [],
-        "startMode": "default",
-    }
+def _page(exhibit: Exhibit) -> str:
+    page = resources.files("spaceport_compressor.viewer").joinpath("page/index.html").read_text("utf-8")
+    # The title last: what stands in it is only text.
+    for slot, text in {"{{model}}": exhibit.model, "{{title}}": exhibit.title}.items():
+        page = page.replace(slot, html.escape(text))
+    return page

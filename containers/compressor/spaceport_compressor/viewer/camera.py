@@ -14,14 +14,12 @@ from pydantic import BaseModel, ConfigDict
 from scipy.spatial.transform import Rotation
 
 from spaceport_render.camera import Camera
-from spaceport_render.gaussians import Gaussians
+from spaceport_render.flight_path import Lens, level_camera
 
 WORLD_TO_VIEWER = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 COLMAP_TO_OPENGL = np.diag([1.0, -1.0, -1.0])
 # Nearer to straight down than this, a view's heading is the drift of the gimbal, not a choice.
 STRAIGHT_DOWN = math.radians(20)
-# Gaussians fainter than this show nothing of the surface that a view is about.
-SOLID = 0.5
 
 Triple = tuple[float, float, float]
 
@@ -79,16 +77,20 @@ def photo_camera(camera: Camera, distance: float) -> PhotoCamera:
     )
 
 
-def viewing_distance(camera: Camera, gaussians: Gaussians) -> float:
-    """How far ahead of `camera` the surface is, metres: the median depth of the solid Gaussians it sees."""
-    seen = camera.sees(gaussians.means)
-    depth = gaussians.means @ camera.world_to_camera[2, :3] + camera.world_to_camera[2, 3]
-    solid = seen & (gaussians.opacities > SOLID)
-    for chosen in (solid, seen):
-        if chosen.any():
-            return float(np.median(depth[chosen]))
-    # It sees nothing: any point ahead will do; take one as far off as the model is.
-    return float(np.linalg.norm(np.median(gaussians.means, axis=0) - camera.position)) or 1.0
+def view_of(position: NDArray[np.float64], target: NDArray[np.float64], fov: float) -> InitialView:
+    """The view from `position` to `target` (3,), both in our z-up frame."""
+    return InitialView(
+        position=_triple(WORLD_TO_VIEWER @ position), target=_triple(WORLD_TO_VIEWER @ target), fov=fov
+    )
+
+
+def square_camera(view: InitialView, side: int) -> Camera:
+    """A camera of ours that sees in `side` × `side` pixels what `view` shows in a square window."""
+    position, target = (WORLD_TO_VIEWER.T @ place for place in (view.position, view.target))
+    forward = (target - position) / np.linalg.norm(target - position)
+    return level_camera(
+        "", position, forward, Lens(side, side, side / 2 / math.tan(math.radians(view.fov) / 2))
+    )
 
 
 def _level_direction(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
