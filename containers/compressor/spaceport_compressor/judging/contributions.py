@@ -18,6 +18,7 @@ from spaceport_render.gaussians import Floats, Gaussians
 from spaceport_render.numba_rasterizer import Splats, Viewpoint, as_kernels_take, differentiate, draw
 from spaceport_render.spherical_harmonics import SH_0
 
+SMALLEST_CONIC = 1e-12  # of a conic's determinant: a footprint of a million pixels; rounding may leave less
 SHOWN = 1.0  # pixels that a Gaussian must paint for a photo to count as showing it
 
 
@@ -29,11 +30,14 @@ class Contributions:
         pixels: (N,) how many pixels it paints in all photos together, each counted by its blend weight.
         most: (N,) how many in the photo that shows it best.
         photos: (N,) how many photos show it: in which it paints SHOWN pixels or more.
+        alone: (N,) how many pixels it would paint in all of them with nothing before it, and none cut off
+            by a photo's edge.
     """
 
     pixels: NDArray[np.float64]
     most: Floats
     photos: NDArray[np.int64]
+    alone: NDArray[np.float64]
 
 
 def contributions(gaussians: Gaussians, cameras: Iterable[Camera]) -> Contributions:
@@ -49,7 +53,7 @@ def contributions(gaussians: Gaussians, cameras: Iterable[Camera]) -> Contributi
         sh_rest=np.zeros((count, 0, 3), np.float32),
     )
     black = np.zeros(3, np.float32)
-    pixels, most = np.zeros(count), np.zeros(count, np.float32)
+    pixels, alone, most = np.zeros(count), np.zeros(count), np.zeros(count, np.float32)
     photos = np.zeros(count, np.int64)
     for camera in cameras:
         viewpoint = Viewpoint.of(camera.world_to_camera, camera.intrinsics, camera.width, camera.height)
@@ -61,4 +65,11 @@ def contributions(gaussians: Gaussians, cameras: Iterable[Camera]) -> Contributi
         pixels += painted
         np.maximum(most, painted, out=most)
         photos += painted >= SHOWN
-    return Contributions(pixels, most, photos)
+        alone[drawing.drawn] += _integrals(drawing.footprints)
+    return Contributions(pixels, most, photos, alone)
+
+
+def _integrals(footprints: NDArray[np.void]) -> NDArray[np.float64]:
+    """The opacity of each of `footprints` (FOOTPRINT) summed over an endless picture's pixels."""
+    xx, xy, yy = (footprints[name].astype(np.float64) for name in ("conic_xx", "conic_xy", "conic_yy"))
+    return 2 * np.pi * footprints["opacity"] / np.sqrt(np.maximum(xx * yy - xy**2, SMALLEST_CONIC))
