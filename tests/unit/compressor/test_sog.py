@@ -89,7 +89,7 @@ def test_colours_are_kept_where_the_flight_saw_them(make_gaussians, tmp_path):
         pictures = [(render(written, c).clip(0, 1), render(read, c).clip(0, 1)) for c in cameras]
         decibels.append(np.mean([psnr(one, other) for one, other in pictures]))
     # Then knowing it is worth several decibels
-    assert decibels[0] > decibels[1] + 3
+    assert decibels[0] > decibels[1] + 2.5
 
 
 def looking_down(name, position):

@@ -11,6 +11,7 @@ from spaceport_compressor.sog.codebook import Codebook, fit_codebook
 from spaceport_compressor.sog.format import HarmonicsMeta
 from spaceport_compressor.sog.images import OPAQUE, Picture, Texels, opaque
 from spaceport_compressor.sog.kmeans import Palette, build_palette
+from spaceport_compressor.sog.pieces import pieces
 
 FILES = ("shN_centroids.webp", "shN_labels.webp")
 ROW = 64  # palette entries in a row of the centroids' image
@@ -42,11 +43,12 @@ def pack_harmonics(
     count, coefficients, _ = rest.shape
     # With metric = L Lᵀ, the metric's distance of two vectors is the plain one of their products with L.
     factor = np.linalg.cholesky(metric)
-    straight = np.einsum("nkc,kj->njc", rest, factor).astype(np.float32).reshape(count, -1)
-    clustered = build_palette(straight, size, weights, seed)
-    back = np.linalg.inv(factor)
-    entries = np.einsum("njc,jk->nkc", clustered.entries.reshape(-1, coefficients, 3), back)
-    palette = Palette(entries.astype(np.float32), clustered.labels)
+    straight = np.empty((count, 3, coefficients), dtype=np.float32)
+    for piece in pieces(count):
+        straight[piece] = rest[piece].transpose(0, 2, 1) @ factor.astype(np.float32)
+    clustered = build_palette(straight.reshape(count, -1), size, weights, seed)
+    entries = clustered.entries.reshape(-1, 3, coefficients) @ np.linalg.inv(factor)
+    palette = Palette(entries.transpose(0, 2, 1).astype(np.float32), clustered.labels)
     codebook = fit_codebook(palette.entries)
     length = len(palette.entries)
     picture = np.zeros((math.ceil(length / ROW) * ROW, coefficients, 4), dtype=np.uint8)
