@@ -250,7 +250,8 @@ class RemovedGaussians(_Report):
         broken: with numbers that no renderer can draw.
         invisible: fainter than any renderer draws.
         duplicates: the same as another, which now covers for both.
-        above: floaters between the ground and the cameras, or higher than these.
+        fog: so large that the drone flew through them.
+        above: floaters high over all that stands on the ground.
         below: so far under the ground that no photo could see them.
         isolated: floaters with nothing around them that the photos hardly show.
         outside: beyond the flown area.
@@ -259,6 +260,7 @@ class RemovedGaussians(_Report):
     broken: int = 0
     invisible: int = 0
     duplicates: int = 0
+    fog: int = 0
     above: int = 0
     below: int = 0
     isolated: int = 0
@@ -293,6 +295,22 @@ class Candidate(_Report):
     chosen: bool = False
 
 
+class LevelsOfDetail(_Report):
+    """The model as streamed SOG, which is read in parts, each as finely as its distance asks.
+
+    Attributes:
+        gaussians: of each level, the finest first.
+        chunks: parts of space that can be shown at different levels.
+        files: folders that hold them, each of one level.
+        bytes: of all files together.
+    """
+
+    gaussians: list[int]
+    chunks: int
+    files: int
+    bytes: int
+
+
 class DeliveryNumbers(_Report):
     """What is delivered, and what that costs; sizes in bytes, losses in dB.
 
@@ -301,6 +319,8 @@ class DeliveryNumbers(_Report):
         gaussians: in the delivered file.
         removed: what was cleaned away before; null in older reports.
         candidates: the files tried, in the order they were; empty in older reports.
+        files: the size of each file of the other formats, by its name beside the report.
+        lod: null where the model is small enough to be read at once.
     """
 
     ply_bytes: int
@@ -311,6 +331,8 @@ class DeliveryNumbers(_Report):
     gaussians: int
     removed: RemovedGaussians | None = None
     candidates: list[Candidate] = Field(default_factory=list)
+    files: dict[str, int] = Field(default_factory=dict)
+    lod: LevelsOfDetail | None = None
 
 
 class JudgedDelivery(DeliveryNumbers):
