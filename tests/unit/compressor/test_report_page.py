@@ -14,14 +14,19 @@ from pydantic import BaseModel
 from spaceport.prices import free
 from spaceport.quality import (
     Advice,
+    Candidate,
     ControlNumbers,
+    ControlPointNumbers,
     Lens,
+    LevelsOfDetail,
     PhaseNumbers,
     PhotoWarning,
     QualityReport,
+    RemovedGaussians,
     TrainingReport,
 )
 from spaceport.report_times import with_times
+from spaceport_compressor.report_page.delivered import REMOVED, files, removed_words
 from spaceport_compressor.report_page.numbers import MEANINGS, size
 from spaceport_compressor.report_page.page import Material, write_report_page
 from spaceport_compressor.report_page.pictures import (
@@ -177,10 +182,12 @@ def test_every_number_of_the_contract_is_told():
         "sfm.phases", "georef.control.used", "georef.control.check", "georef.control.rejected",
         "georef.control.points", "advice", "training.holdout", "training.views", "training.incidents",
         "delivery.candidates", "delivery.lod.gaussians", "delivery.lod.chunks", "delivery.lod.files",
-        "delivery.lod.bytes", "pictures", "stages", "total_seconds",
+        "delivery.lod.bytes", "delivery.files", "pictures", "stages", "total_seconds",
     }  # fmt: skip
     told = {meaning.path for group in MEANINGS.values() for meaning in group}
-    assert told == set(leaves(QualityReport)) - elsewhere
+    named = {path for path in leaves(QualityReport) if not path.startswith("delivery.removed.")}
+    assert told == named - elsewhere
+    assert set(RemovedGaussians.model_fields) <= set(REMOVED)
 
 
 def test_a_measured_job_is_told_as_it_is(write):
@@ -236,11 +243,11 @@ def test_without_gps_there_is_no_sure_scale_and_no_north(write):
     assert ">N</text>" not in page
 
 
-def test_advice_comes_first_and_plain(write):
+def test_advice_is_on_the_first_page_and_plain(write):
     seen = {"code": "overlap", "message": "2 photos <fit> nowhere.", "hint": "Fly lines closer together."}
     page = write(quality().model_copy(update={"advice": [Advice(**seen)]}))
     assert "2 photos <fit> nowhere.Fly lines closer together." in Read(page).text
-    assert page.index("Fly lines closer") < page.index("<img") < page.index("<main>")
+    assert page.index("<img") < page.index("Fly lines closer") < page.index("<main>")
 
 
 def test_warned_photos_and_models_of_their_own_are_told(write):
@@ -378,12 +385,12 @@ def test_many_large_photos_are_embedded_small_enough(views, model):
     camera = views[0].camera.resized(1500, 1000)
     noisy = [View(camera, rng.integers(0, 255, (1000, 1500, 3), dtype=np.uint8)) for _ in range(7)]
     # When they are compared
-    shown = compare(model, judge(model, noisy))
+    shown = compare(judge(model, noisy))
     # Then six are shown, smaller than they are
     assert len(shown) == 6
     assert {one.photo.width for one in shown} == {480}
     # And photos that fit keep their own
-    own = compare(model, judge(model, views))
+    own = compare(judge(model, views))
     assert {(one.photo.width, one.photo.height) for one in own} == {(120, 80)}
     assert sum(len(p.uri) for one in own for p in (one.photo, one.render, one.error)) < BUDGET
 
@@ -457,3 +464,74 @@ def test_the_verdict_does_not_flatter(psnr, looks):
     told = quality()
     training = told.training.model_copy(update={"psnr_holdout": psnr, "detail_holdout": 0.9})
     assert looks in verdict(told.model_copy(update={"training": training}))
+
+
+class TestWhatIsDelivered:
+    def delivered(self, **more):
+        told = quality()
+        return told.model_copy(update={"delivery": told.delivery.model_copy(update=more)})
+
+    def test_an_older_report_tells_of_the_file_for_the_web_alone(self, write):
+        page = write(quality())
+        assert "What you get" in page
+        assert "19 times smaller" in page  # 472 kB to 25 kB
+        for absent in ("Why this file", "Cleaned away", "levels of detail", "model.glb"):
+            assert absent not in page
+
+    def test_a_folder_counts_as_one(self):
+        told = self.delivered(
+            files={"model.ply": 472_000, "tiles/tileset.json": 812, "tiles/model.glb": 99_188}
+        )
+        assert [(file.name, file.size, file.smaller) for file in files(told.delivery)] == [
+            ("model.sog", "25 kB", "19 times smaller"),
+            ("model.ply", "472 kB", "as large"),
+            ("tiles/", "100 kB", "4.7 times smaller"),
+        ]
+        assert all(file.told for file in files(told.delivery))
+
+    def test_what_was_tried_is_told_with_what_was_chosen(self, write):
+        tried = {"sog_bytes": 1, "gaussians": 2000, "harmonics": 3, "decode_psnr_db": 44.3}
+        page = write(
+            self.delivered(
+                candidates=[
+                    Candidate(name="coarse <b>", psnr_loss_db=0.31, good_enough=False, **tried),
+                    Candidate(name="fine", psnr_loss_db=-0.001, good_enough=True, chosen=True, **tried),
+                    Candidate(name="finer", psnr_loss_db=None, good_enough=True, **tried),
+                ]
+            )
+        )
+        text = Read(page).text
+        assert "coarse <b>" in text
+        for told in ("loses too much", "delivered", "good enough, but larger", "0.31 dB", "0.00 dB", "–"):
+            assert told in text
+        assert page.count('<tr class="total">') == 1
+
+    def test_what_was_cleaned_away_is_told_the_most_first(self):
+        removed = RemovedGaussians(above=5, outside=1200)
+        assert removed_words(removed) == (
+            "Cleaned away before: 1,205 Gaussians (1,200 beyond the flown area, 5 floaters in the air)."
+        )
+        assert removed_words(RemovedGaussians()) == removed_words(None) == ""
+
+    def test_levels_of_detail_are_told(self, write):
+        lod = LevelsOfDetail(gaussians=[2000, 1000], chunks=4, files=5, bytes=50_000)
+        text = Read(write(self.delivered(lod=lod))).text
+        assert "In 2 levels of detail (2,000, 1,000 Gaussians), 4 chunks" in text
+        assert "lod/ 50 kB 9.4 times smaller" in re.sub(r"(kB|lod/)", r"\1 ", text).replace("  ", " ")
+
+
+def test_control_points_are_told_one_by_one_whatever_they_are_called(write):
+    point = {"lat": 46.8, "lon": -91.9, "place": (1.0, 2.0, 3.0), "off": (0.03, 0.04, -0.02)}
+    points = [
+        ControlPointNumbers(name="<script>1", role="used", alt=150.0, **point),
+        ControlPointNumbers(name="2", role="check", alt=None, **point),
+    ]
+    told = quality()
+    control = ControlNumbers(**CONTROL, points=points)
+    told = told.model_copy(update={"georef": told.georef.model_copy(update={"control": control})})
+
+    read = Read(write(told))
+
+    assert "script" not in read.tags
+    for words in ("<script>1", "holds the model", "0.050 m", "-0.020 m", "only checks it", "not measured"):
+        assert words in read.text

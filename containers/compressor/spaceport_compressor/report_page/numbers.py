@@ -288,47 +288,6 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             "pictures of the file against pictures of the trained model; above 40 no eye sees a difference",
         ),
     ),
-    "Cleaned away before": (
-        Meaning(
-            "delivery.removed.broken",
-            "Broken",
-            _count,
-            "Gaussians with numbers that nothing can draw",
-            rare=True,
-        ),
-        Meaning("delivery.removed.invisible", "Invisible", _count, "fainter than anything draws", rare=True),
-        Meaning(
-            "delivery.removed.duplicates",
-            "Duplicates",
-            _count,
-            "the same as another, which now covers for both",
-            rare=True,
-        ),
-        Meaning(
-            "delivery.removed.above",
-            "Floaters in the air",
-            _count,
-            "between the ground and the cameras, or higher than these",
-            rare=True,
-        ),
-        Meaning(
-            "delivery.removed.below", "Far underground", _count, "where no photo could see them", rare=True
-        ),
-        Meaning(
-            "delivery.removed.isolated",
-            "Stray floaters",
-            _count,
-            "with nothing around them, and hardly in any photo",
-            rare=True,
-        ),
-        Meaning(
-            "delivery.removed.outside",
-            "Beyond the flown area",
-            _count,
-            "cropped: the photos do not show what is there",
-            rare=True,
-        ),
-    ),
 }
 
 

@@ -14,7 +14,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from spaceport.quality import ModelQuality
 from spaceport.report_times import PLACE
 from spaceport_compressor.report_page import training_curve
-from spaceport_compressor.report_page.numbers import percent, read_out
+from spaceport_compressor.report_page.delivered import candidates, files, lod_words, removed_words
+from spaceport_compressor.report_page.numbers import percent, read_out, size
 from spaceport_compressor.report_page.pictures import (
     ERROR_COLORS,
     MOST_ERROR,
@@ -23,8 +24,8 @@ from spaceport_compressor.report_page.pictures import (
     opening_picture,
 )
 from spaceport_compressor.report_page.plan_view import plan_view
-from spaceport_compressor.report_page.survey import control_words, lenses, phases
-from spaceport_compressor.report_page.verdict import figures, verdict
+from spaceport_compressor.report_page.survey import CONTROL_ROLES, control_words, lenses, phases
+from spaceport_compressor.report_page.verdict import figures, grounds, verdict
 from spaceport_render.camera import Camera, widest_view
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.scene import View
@@ -66,12 +67,13 @@ def write_report_page(path: Path, material: Material) -> None:
         title=material.title,
         quality=quality,
         verdict=verdict(quality),
+        grounds=grounds(quality),
         figures=figures(quality),
         opening=opening_picture(delivered, opening),
         opening_name=opening.name if material.views else None,
         held_out=held_out,
         judged=judged,
-        comparisons=compare(delivered, judged),
+        comparisons=compare(judged),
         error_colors=[f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in ERROR_COLORS],
         most_error=MOST_ERROR,
         percent=percent,
@@ -86,7 +88,13 @@ def write_report_page(path: Path, material: Material) -> None:
         groups=read_out(quality),
         lenses=lenses(quality.sfm) if quality.sfm else [],
         phases=phases(quality.sfm) if quality.sfm else [],
+        files=files(quality.delivery),
+        trained_size=size(quality.delivery.ply_bytes),
+        removed_words=removed_words(quality.delivery.removed),
+        lod_words=lod_words(quality.delivery.lod),
+        candidates=candidates(quality.delivery),
         control_words=control_words(control) if control else None,
+        control_roles=CONTROL_ROLES,
         times=PLACE,
     )
     path.write_text(page, encoding="utf-8")

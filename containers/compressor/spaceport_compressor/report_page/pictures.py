@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +48,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Judged:
-    """A photo, and how near the delivered model's picture from the same place is to it: PSNR in dB, SSIM."""
+    """A photo, and how near the delivered model's picture from the same place is to it: PSNR in dB, SSIM.
+
+    `picture` is that picture, (H, W, 3), of the SHOWN worst; None of the others.
+    """
 
     view: View
     psnr_db: float
     ssim: float
+    picture: Pixels | None
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,20 @@ class Comparison:
 
 def judge(delivered: Gaussians, views: Sequence[View]) -> list[Judged]:
     """The delivered model against the photos of `views`, the worst PSNR first."""
-    judged = []
+    judged: list[Judged] = []
     for view in views:
         picture, photo = render(delivered, view.camera).clip(0, 1), view.pixels / 255.0
-        judged.append(Judged(view, psnr(picture, photo), ssim(picture, photo)))
-    return sorted(judged, key=lambda one: one.psnr_db)
+        judged.append(Judged(view, psnr(picture, photo), ssim(picture, photo), _bytes(picture)))
+        judged.sort(key=lambda one: one.psnr_db)
+        # A flight has more views to judge than pictures that memory should hold.
+        judged[SHOWN:] = [replace(one, picture=None) for one in judged[SHOWN:]]
+    return judged
 
 
-def compare(delivered: Gaussians, judged: Sequence[Judged]) -> list[Comparison]:
-    """The first of `judged` in pictures: as large as the photos, but within BUDGET."""
-    # Drawn once more: a flight has more views to judge than pictures that memory should hold.
-    drawn = [(one, _bytes(render(delivered, one.view.camera).clip(0, 1))) for one in judged[:SHOWN]]
+def compare(judged: Sequence[Judged]) -> list[Comparison]:
+    """Those of `judged` that have pictures: as large as the photos, but within BUDGET."""
+    drawn = [(one, one.picture) for one in judged if one.picture is not None]
+    comparisons: list[Comparison] = []
     for side in SIDES:
         comparisons = [_comparison(one, picture, side) for one, picture in drawn]
         size = sum(len(p.uri) for one in comparisons for p in (one.photo, one.render, one.error))

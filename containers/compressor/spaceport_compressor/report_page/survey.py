@@ -27,6 +27,8 @@ PHASES = {
     "seeds": "Points by stereo",
 }
 
+CONTROL_ROLES = {"used": "holds the model", "check": "only checks it", "rejected": "left out"}
+
 
 @dataclass(frozen=True)
 class LensWords:

@@ -1,4 +1,4 @@
-"""How good the model is, in plain words: one sentence for the head of the page, and four figures under it."""
+"""How good the model is, in plain words: a sentence for the head of the page, its grounds, four figures."""
 
 from __future__ import annotations
 
@@ -30,11 +30,16 @@ class Figure:
 
 
 def verdict(quality: ModelQuality) -> str:
-    """Two or three short sentences."""
+    """The one sentence to read."""
+    return _likeness(quality.training) if quality.training else _unjudged(quality.delivery)
+
+
+def grounds(quality: ModelQuality) -> str:
+    """A few sentences on what the model rests on, and what became of it."""
     sentences = [
         _placed(quality.photos) if quality.photos else None,
-        _likeness(quality.training) if quality.training else _unjudged(quality.delivery),
         _geo(quality.georef) if quality.sfm else None,
+        _packed(quality.delivery),
     ]
     return " ".join(filter(None, sentences))
 
@@ -123,6 +128,15 @@ def _look(psnr_db: float) -> tuple[str, str]:
 
 def _unjudged(delivery: DeliveryNumbers) -> str:
     return (
-        "How like its photos the model is, its trainer did not say. The delivered file shows the model as it "
-        f"was trained, to {delivery.decode_psnr_db:.1f} dB."
+        "The delivered file shows the model as it was trained, to "
+        f"{delivery.decode_psnr_db:.1f} dB; how like its photos that is, its trainer did not say."
     )
+
+
+def _packed(delivery: DeliveryNumbers) -> str:
+    smaller = f"{delivery.ply_bytes / delivery.sog_bytes:.0f} times smaller than it was trained"
+    if delivery.psnr_loss_db is None:
+        return f"The file for the web is {smaller}."
+    lost = round(delivery.psnr_loss_db, 2) + 0.0  # a rounded nothing has no sign
+    cost = f"costs {lost:.2f} dB on the photos" if lost > 0 else "costs nothing that could be measured"
+    return f"The file for the web is {smaller}, which {cost}."
