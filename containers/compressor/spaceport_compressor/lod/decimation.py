@@ -8,6 +8,7 @@ and as in splat-transform's own decimation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,10 +94,12 @@ def _merge_cheapest(mixture: Mixture, most: int) -> Mixture:
     costs = merge_costs(mixture, faces, neighbours)
     pairs, paid, taken = _cheapest_pairs(costs, neighbours, most)
     into = merged(mixture, faces, pairs, paid)
+    # Each stands where its first half stood: neighbours in space stay neighbours in memory.
+    order = np.argsort(np.concatenate([np.flatnonzero(~taken), pairs[:, 0]]))
     return Mixture(
         *(
-            np.concatenate([getattr(mixture, name)[~taken], getattr(into, name)])
-            for name in Mixture.__dataclass_fields__
+            np.concatenate([getattr(mixture, each.name)[~taken], getattr(into, each.name)])[order]
+            for each in fields(Mixture)
         )
     )
 
