@@ -12,6 +12,8 @@ from spaceport.job import bucket_and_key
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# Python's own table lacks it.
+mimetypes.add_type("model/gltf-binary", ".glb")
 # S3 answers the latter for what is not there where listing is allowed below a prefix only: a GET names none.
 NOT_THERE = frozenset({"NoSuchKey", "AccessDenied"})
 

@@ -183,6 +183,9 @@ class Outputs(BaseModel):
     video: str | None = None
     thumbnail: str | None = None
     ply: str | None = None
+    spz: str | None = None
+    gltf: str | None = None
+    tiles: str | None = None
     georef: str | None = None
     cameras: str | None = None
     points: str | None = None

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from spaceport.errors import UserError
+from spaceport.formats import Format
 
 
 class Preset(StrEnum):
@@ -55,15 +56,6 @@ class Densify(StrEnum):
     RELOCATE = "relocate"  # along the same line, onto others, by opacity; what has faded, too
     GRADIENT = "gradient"  # wherever the photos pull harder than a threshold, as plain 3DGS does
     NONE = "none"
-
-
-class Format(StrEnum):
-    """What a model is delivered in besides SOG."""
-
-    PLY = "ply"  # as 3DGS training writes it: every editor reads it
-    SPZ = "spz"
-    GLTF = "gltf"  # a .glb with KHR_gaussian_splatting
-    TILES = "tiles"  # 3D Tiles, placed on the globe
 
 
 NO_FORMATS = "none"

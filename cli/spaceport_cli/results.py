@@ -11,20 +11,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from spaceport.errors import UserError
+from spaceport.formats import FILES, Format
 from spaceport.job import Outputs
 from spaceport.pictures import THUMBNAIL, VIDEO
 from spaceport.quality import QUALITY_REPORT, QualityReport
 
-# Which output of the row becomes which file.
+# Which output of the row becomes which files: it is the first's place, and the others are beside that one.
+# The model as PLY and as glTF is not among them: each is ten times as large as all of these.
 _FILES = {
-    "sog": "model.sog",
-    "quality": QUALITY_REPORT,
-    "report": "report.html",
-    "video": VIDEO,
-    "thumbnail": THUMBNAIL,
-    "georef": "georef.json",
-    "cameras": "cameras.geojson",
-    "points": "points.ply",
+    "sog": ("model.sog",),
+    "quality": (QUALITY_REPORT,),
+    "report": ("report.html",),
+    "video": (VIDEO,),
+    "thumbnail": (THUMBNAIL,),
+    "georef": ("georef.json",),
+    "cameras": ("cameras.geojson",),
+    "points": ("points.ply",),
+    Format.SPZ.value: FILES[Format.SPZ],
+    Format.TILES.value: FILES[Format.TILES],
 }
 _MISSING = {"404", "NoSuchKey"}
 
@@ -49,12 +53,13 @@ def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
     files: list[str] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for output, name in _FILES.items():
-            uri = getattr(outputs, output)
-            if uri is not None and _download(s3, uri, folder / name):
-                files.append(name)
-            else:  # an earlier job's of this name would be taken for this one's
-                (folder / name).unlink(missing_ok=True)
+        for output, names in _FILES.items():
+            uri: str | None = getattr(outputs, output)
+            for name in names:
+                if uri is not None and _download(s3, _beside(uri, names[0], name), folder / name):
+                    files.append(name)
+                else:  # an earlier job's of this name would be taken for this one's
+                    (folder / name).unlink(missing_ok=True)
     except (BotoCoreError, ClientError, OSError) as error:
         raise UserError(
             "download_failed",
@@ -79,7 +84,13 @@ def fetch_one(s3: Any, uri: str, target: Path) -> bool:
         ) from error
 
 
+def _beside(uri: str, first: str, name: str) -> str:
+    """Where the file `name` is, if `first` of the same output is at `uri`."""
+    return uri if name == first else uri.rpartition("/")[0] + "/" + name.rpartition("/")[2]
+
+
 def _download(s3: Any, uri: str, target: Path) -> bool:
+    target.parent.mkdir(exist_ok=True)
     place = urlsplit(uri, allow_fragments=False)
     try:
         s3.download_file(place.netloc, place.path.lstrip("/"), str(target))

@@ -14,6 +14,7 @@ from spaceport.delivered import Delivered
 from spaceport.environment import Environment
 from spaceport.errors import UserError
 from spaceport.failure import RefusedError
+from spaceport.formats import FILES
 from spaceport.job import JobRecord, Outputs, now_iso
 from spaceport.jobs import Jobs
 from spaceport.pictures import THUMBNAIL, VIDEO
@@ -55,7 +56,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if page is not None:  # an older image of the compression stage makes none
         timed = report_times.with_times(page.decode(), seconds, total, bill)
         delivered.write(report_times.REPORT_PAGE, timed.encode(), report_times.MEDIA_TYPE)
-    for name in ("viewer/", *quality.pictures):
+    for name in ("viewer/", *quality.pictures, *quality.delivery.files):
         delivered.give_media_types(name)
     viewer = delivered.link(settings.viewer_base_url, "viewer/index.html")
     outputs = Outputs(
@@ -65,7 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         report=f"{event['compressedS3Uri']}{report_times.REPORT_PAGE}" if page is not None else None,
         video=f"{event['compressedS3Uri']}{VIDEO}" if VIDEO in quality.pictures else None,
         thumbnail=f"{event['compressedS3Uri']}{THUMBNAIL}" if THUMBNAIL in quality.pictures else None,
-        ply=f"{event['gaussianS3Uri']}model.ply",
+        **{"ply": f"{event['gaussianS3Uri']}model.ply", **other_formats(event["compressedS3Uri"], quality)},
         georef=f"{event['colmapS3Uri']}sparse/georef.json" if quality.georef else None,
         cameras=f"{event['colmapS3Uri']}sparse/cameras.geojson" if quality.georef else None,
         points=f"{event['colmapS3Uri']}sparse/points.ply",
@@ -75,6 +76,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     logger.info("published", job_id=row.job_id, published=published)
     return {"jobId": row.job_id, "published": published}
+
+
+def other_formats(folder: str, quality: QualityReport) -> dict[str, str]:
+    """The model in formats other than SOG, by the output's name: those that this run wrote."""
+    return {
+        name.value: folder + files[0] for name, files in FILES.items() if files[0] in quality.delivery.files
+    }
 
 
 def stage_seconds(row: JobRecord, now: str) -> dict[str, float]:

@@ -43,6 +43,7 @@ def main() -> int:
             title=os.environ.get(JOB_NAME, "") or TITLE,
             max_size=tuning.train_max_size,
             seed=tuning.seed,
+            formats=tuning.formats,
         )
         compress(job, progress)
 

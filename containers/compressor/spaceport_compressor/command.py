@@ -99,6 +99,7 @@ def _run(given: Given, out: Path, title: str, settings: Sequence[str], files: Ex
         title=title,
         max_size=tuning.train_max_size,
         seed=tuning.seed,
+        formats=tuning.formats,
     )
     started = time.monotonic()
     with progress_of(COMPRESSION, out, files) as progress:

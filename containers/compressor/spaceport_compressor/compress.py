@@ -7,10 +7,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from spaceport.formats import Format
 from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.progress import Progress, part_of
 from spaceport.quality import QUALITY_REPORT, TRAINING_REPORT, ModelQuality
 from spaceport.report_times import REPORT_PAGE
+from spaceport_compressor.formats.deliver import write_formats
 from spaceport_compressor.judging.fidelity import delivery_numbers, measure_fidelity
 from spaceport_compressor.judging.rate_choice import write_smallest
 from spaceport_compressor.quality_report import assemble
@@ -49,6 +51,7 @@ class CompressionJob:
         title: the job's name, shown above the model.
         max_size: longer side of the renders that judge the file, pixels; training's own.
         seed: of the palette's clustering.
+        formats: what to write besides SOG.
     """
 
     source: Source
@@ -59,6 +62,7 @@ class CompressionJob:
     title: str
     max_size: int
     seed: int
+    formats: tuple[Format, ...]
 
 
 def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
@@ -89,6 +93,10 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     decoded = read_sog(sog)
     fidelity = measure_fidelity(decoded, subject.judging_references())
     delivery = delivery_numbers(job.source.model, sog, len(subject.trained), fidelity)
+
+    progress(0.85, "Writing the model in other formats")
+    files = write_formats(job.compressed, subject.trained, job.formats, subject.origin)
+    delivery = delivery.model_copy(update={"files": files})
 
     progress(0.9, "Building the viewer page")
     exhibit = Exhibit(job.title, subject.cameras, decoded, subject.control_points)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaceport.errors import UserError
-from spaceport.quality import ControlPointNumbers, SfmReport, TrainingReport
+from spaceport.quality import ControlPointNumbers, Origin, SfmReport, TrainingReport
 from spaceport_compressor.judging.fidelity import (
     Reference,
     references_of,
@@ -66,6 +66,11 @@ class Subject:
     def cameras(self) -> tuple[Camera, ...]:
         """Where to see the model from: the flight's cameras where it is known; at least one."""
         return tuple(view.camera for view in self.views) or self.orbit
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where on Earth the model's zero is; None where nothing tells."""
+        return self.sfm.georef.origin if self.sfm and self.sfm.georef else None
 
     @property
     def control_points(self) -> tuple[ControlPointNumbers, ...]:

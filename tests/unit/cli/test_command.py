@@ -101,6 +101,24 @@ def test_the_film_and_the_thumbnail_come_with_the_model(stack, told, say, photos
     assert Path("flight/thumbnail.jpg").read_bytes() == b"thumbnail.jpg"
 
 
+def test_the_small_formats_come_with_the_model_and_the_large_ones_stay(stack, told, say, photos, quality):
+    drones = stack()
+    outputs, prefix = drones.put_results(quality), "jobs/x/compressed/"
+    for name in ("model.spz", "tiles/tileset.json", "tiles/model.glb", "model.glb", "model.ply"):
+        drones.s3.put_object(Bucket="drones-data", Key=prefix + name, Body=name.encode())
+    uri = f"s3://drones-data/{prefix}"
+    places = {"spz": f"{uri}model.spz", "tiles": f"{uri}tiles/tileset.json"}
+    places |= {"gltf": f"{uri}model.glb", "ply": f"{uri}model.ply"}
+    drones.api.play(say(finished(told, outputs.model_copy(update=places))))
+
+    assert main(["run", str(photos), *STACK, "--out", "flight"]) == ExitCode.DONE
+
+    for name in ("model.spz", "tiles/tileset.json", "tiles/model.glb"):
+        assert Path("flight", name).read_text() == name
+    assert not Path("flight/model.glb").exists()
+    assert not Path("flight/model.ply").exists()
+
+
 def test_a_model_without_held_out_photos_says_so(stack, told, say, photos, quality, capsys):
     training = quality.training.model_copy(update={"psnr_holdout": None, "holdout": []})
     drones = stack()

@@ -12,9 +12,9 @@ import pytest
 from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
+from spaceport.formats import FILES, Format
 from spaceport.quality import Origin
-from spaceport.tuning import Format
-from spaceport_compressor.formats.deliver import FILES, write_formats
+from spaceport_compressor.formats.deliver import write_formats
 from spaceport_compressor.formats.tiles3d import bounds
 from spaceport_compressor.formats.y_up import turned, y_up
 from spaceport_compressor.sog.viewing import harmonics

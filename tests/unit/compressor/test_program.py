@@ -16,7 +16,7 @@ from spaceport.quality import ModelQuality, QualityReport
 from spaceport_compressor.compress import CompressionJob, compress
 from spaceport_compressor.sog.read import read_sog
 from spaceport_compressor.subject import Source
-from spaceport_render.ply import write_ply
+from spaceport_render.ply import read_ply, write_ply
 
 
 @pytest.fixture
@@ -80,6 +80,11 @@ def test_a_trained_model_becomes_what_is_delivered(root, run):
     assert report.delivery.sog_bytes == (compressed / "model.sog").stat().st_size
     assert report.delivery.ply_bytes == (gaussian / "model.ply").stat().st_size
     assert report.delivery.decode_psnr_db > 35
+    # the other formats,
+    for name, size in report.delivery.files.items():
+        assert (compressed / name).stat().st_size == size
+    assert {"model.ply", "model.spz", "model.glb"} <= report.delivery.files.keys()
+    assert len(read_ply(compressed / "model.ply")) == 2000
     # the training job's files,
     for name in ("model.ply", "training.log", "metrics.json"):
         source = root / "processing/input/training" / name
@@ -95,6 +100,25 @@ def test_a_trained_model_becomes_what_is_delivered(root, run):
     assert fractions[-1] == 1.0
     assert lines[-1].metrics["sog_bytes"] == report.delivery.sog_bytes
     assert {line.stage for line in lines if line} == {"compression"}
+
+
+def test_only_the_formats_asked_for_are_written(root, run):
+    # Given an SfM that found out where the scene is
+    told = root / "processing/input/colmap/sfm.json"
+    origin = {"lat": 46.86, "lon": 8.23, "alt": 473.0}
+    georef = {"rms_horizontal_m": 1.0, "rms_vertical_m": 1.0, "origin": origin}
+    told.write_text(json.dumps({**json.loads(told.read_text()), "georef": georef}))
+    # When only tiles are asked for
+    done = run(SPACEPORT_FORMATS="tiles")
+    # Then they are there, at that place, and nothing else is
+    assert done.returncode == 0, done.stderr
+    compressed = root / "processing/output/compressed"
+    report = QualityReport.model_validate_json((compressed / "quality.json").read_bytes())
+    assert set(report.delivery.files) == {"tiles/tileset.json", "tiles/model.glb"}
+    assert not (compressed / "model.spz").exists()
+    tileset = json.loads((compressed / "tiles/tileset.json").read_text())
+    up = np.reshape(tileset["root"]["transform"], (4, 4))[2]
+    assert up[2] == pytest.approx(np.sin(np.radians(46.86)))
 
 
 def test_the_pictures_that_training_made_are_published(root, run):
@@ -131,6 +155,7 @@ def test_a_report_that_can_t_be_drawn_costs_only_itself(root, viewer, caplog):
         title="Brighton",
         max_size=8,
         seed=0,
+        formats=(),
     )
     # When the job runs
     told = []

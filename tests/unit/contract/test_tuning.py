@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spaceport.errors import UserError
-from spaceport.tuning import PRESETS, Format, Preset, Tuning, TuningRequest, parse_request, resolve
+from spaceport.formats import Format
+from spaceport.tuning import PRESETS, Preset, Tuning, TuningRequest, parse_request, resolve
 
 
 def test_an_explicit_field_beats_the_preset_beats_the_template():

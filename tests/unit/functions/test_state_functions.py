@@ -496,6 +496,33 @@ def test_publish_tells_of_the_pictures_that_this_run_made(aws, load, context, qu
     assert head["ContentType"] == "image/jpeg"
 
 
+def test_publish_names_the_formats_that_this_run_wrote(aws, load, context, queued):
+    # Given a model as glTF, 3D Tiles and PLY, and as SPZ by an earlier run
+    s3 = boto3.client("s3")
+    names = ("model.glb", "tiles/tileset.json", "tiles/model.glb", "model.ply")
+    told = {**QUALITY, "delivery": {**QUALITY["delivery"], "files": dict.fromkeys(names, 5)}}
+    for name in (*names, "model.spz"):
+        s3.put_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{name}", Body=b"12345")
+    s3.put_object(
+        Bucket=aws.data_bucket, Key="jobs/job-1/compressed/quality.json", Body=json.dumps(told).encode()
+    )
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    # When the state runs
+    assert load("publish_result").handler(publish_event(aws), context)["published"]
+    # Then the row names what is this model's, the PLY of what is delivered rather than of what was trained
+    outputs = aws.jobs.get("job-1").outputs
+    assert outputs.ply == f"{job_folder(aws)}compressed/model.ply"
+    assert outputs.gltf == f"{job_folder(aws)}compressed/model.glb"
+    assert outputs.tiles == f"{job_folder(aws)}compressed/tiles/tileset.json"
+    assert outputs.spz is None
+    # And programs on the web are told what they are given
+    kinds = [
+        s3.head_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{name}")["ContentType"]
+        for name in names[:3]
+    ]
+    assert kinds == ["model/gltf-binary", "application/json", "model/gltf-binary"]
+
+
 @pytest.mark.parametrize(
     ("code", "is_fault"), [("NoSuchKey", False), ("AccessDenied", False), ("InvalidRequest", True)]
 )

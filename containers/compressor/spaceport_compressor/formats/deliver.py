@@ -6,24 +6,15 @@ import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from spaceport.formats import FILES, Format
 from spaceport.quality import Origin
-from spaceport.tuning import Format
 from spaceport_compressor.formats.fit import DoesNotFitError
 from spaceport_compressor.formats.gltf import write_gltf
 from spaceport_compressor.formats.spz import write_spz
-from spaceport_compressor.formats.tiles3d import TILE, TILESET, write_tileset
+from spaceport_compressor.formats.tiles3d import write_tileset
 from spaceport_compressor.formats.y_up import y_up
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.ply import write_ply
-
-PLY, SPZ, GLB, TILES = "model.ply", "model.spz", "model.glb", "tiles"
-# The first is what others are reached by.
-FILES = {
-    Format.PLY: (PLY,),
-    Format.SPZ: (SPZ,),
-    Format.GLTF: (GLB,),
-    Format.TILES: (f"{TILES}/{TILESET}", f"{TILES}/{TILE}"),
-}
 
 logger = logging.getLogger(__name__)
 
@@ -41,23 +32,18 @@ def write_formats(
         The size in bytes of each file, by its name below `folder`.
     """
     upright = y_up(gaussians)
-    writers: dict[Format, Callable[[], object]] = {
-        Format.PLY: lambda: write_ply(folder / PLY, gaussians),
-        Format.SPZ: lambda: write_spz(folder / SPZ, upright),
-        Format.GLTF: lambda: write_gltf(folder / GLB, upright),
+    writers: dict[Format, Callable[[Path], None]] = {
+        Format.PLY: lambda path: write_ply(path, gaussians),
+        Format.SPZ: lambda path: write_spz(path, upright),
+        Format.GLTF: lambda path: write_gltf(path, upright),
+        Format.TILES: lambda path: write_tileset(path, gaussians, upright, origin),
     }
-    if origin is not None:
-        writers[Format.TILES] = lambda: write_tileset(folder / TILES, gaussians, upright, origin)
-    elif Format.TILES in formats:
-        logger.info("no 3D Tiles: the photos don't tell where on Earth the model is")
     sizes: dict[str, int] = {}
-    for chosen, write in writers.items():
-        if chosen not in formats:
-            continue
+    for chosen in formats:
         try:
-            write()
+            writers[chosen](folder / FILES[chosen][0])
         except DoesNotFitError as error:
-            logger.warning("no %s file: %s", chosen.value, error)
-            continue
-        sizes |= {name: (folder / name).stat().st_size for name in FILES[chosen]}
+            logger.warning("not delivered as %s: %s", chosen.value, error)
+        else:
+            sizes |= {name: (folder / name).stat().st_size for name in FILES[chosen]}
     return sizes

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from spaceport.quality import Origin
+from spaceport_compressor.formats.fit import DoesNotFitError
 from spaceport_compressor.formats.globe import east_north_up_to_fixed
 from spaceport_compressor.formats.gltf import SPLATTING, SPZ_PACKED, write_packed_gltf
 from spaceport_compressor.sog.format import GENERATOR
 from spaceport_render.gaussians import Gaussians
 
-TILESET, TILE = "tileset.json", "model.glb"
+TILE = "model.glb"
 # Rasterizers draw a Gaussian so many standard deviations wide.
 REACH = 3.0
 # Viewers read it as metres above the ellipsoid. Where the photos' EXIF means sea level, the model stands too
@@ -30,19 +31,22 @@ HEIGHTS = (
 )
 
 
-def write_tileset(folder: Path, gaussians: Gaussians, upright: Gaussians, origin: Origin) -> None:
-    """Write `tileset.json` and its tile into `folder`.
+def write_tileset(path: Path, gaussians: Gaussians, upright: Gaussians, origin: Origin | None) -> None:
+    """Write a tileset to `path`, and its tile beside it; the folder is made.
 
     Args:
         gaussians: metres east, north and up of `origin`.
         upright: the same in y-up axes, as the tile has them.
+        origin: None where nothing tells it.
 
     Raises:
-        DoesNotFitError: as `write_packed_gltf`; nothing is left then.
+        DoesNotFitError: without an origin, and as `write_packed_gltf`; nothing is written then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_packed_gltf(folder / TILE, upright)
-    (folder / TILESET).write_text(json.dumps(_tileset(gaussians, origin), indent=1))
+    if origin is None:
+        raise DoesNotFitError("nothing tells where on Earth the model is")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_packed_gltf(path.with_name(TILE), upright)
+    path.write_text(json.dumps(_tileset(gaussians, origin), indent=1))
 
 
 def _tileset(gaussians: Gaussians, origin: Origin) -> dict[str, Any]:
