@@ -1,4 +1,6 @@
-"""report.html in a real browser, from a file: it shows, asks for nothing, and fits a phone."""
+"""report.html in a real browser, from a file: it shows, asks for nothing, fits a phone, and prints."""
+
+import re
 
 import numpy as np
 import pytest
@@ -135,4 +137,21 @@ def test_the_report_shows_as_it_is(report, chromium, width, scheme):
         # And names are text
         assert page.locator("h1").inner_text() == f"Lawn <i>& {NAME}"
         assert page.get_by_text("1 min 40 s").is_visible()
+        browser.close()
+
+
+def test_it_prints_in_dark_on_white_whatever_the_screen_was(report, chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(color_scheme="dark")
+        page.goto(report.as_uri())
+        # When a reader whose screen is dark prints it on either paper
+        sheets = [len(re.findall(rb"/Type /Page\b", page.pdf(format=paper))) for paper in ("A4", "Letter")]
+        page.emulate_media(media="print", color_scheme="dark")
+        colors = page.evaluate(
+            "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))"
+        )
+        # Then the paper stays white, the summary has a page of its own, and no table spreads over the others
+        assert colors == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+        assert all(3 <= count <= 9 for count in sheets), sheets
         browser.close()
