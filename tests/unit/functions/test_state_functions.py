@@ -20,6 +20,7 @@ from spaceport.failure import JobOverError, RefusedError
 from spaceport.job import JobRecord, empty_stages, now_iso, task_name
 from spaceport.pictures import THUMBNAIL, VIDEO
 from spaceport.plan import Plan
+from spaceport.prices import ON_DEMAND
 from spaceport.progress import ProgressLine
 from spaceport.quality import QUALITY_REPORT
 from spaceport.stages import SFM, Status
@@ -477,6 +478,35 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert row.outputs.video == f"{job_folder(aws)}compressed/{VIDEO}"
     # And a second run changes nothing
     assert not handler(publish_event(aws), context)["published"]
+
+
+def test_publish_tells_the_row_and_the_report_what_each_stage_cost(aws, load, context, queued):
+    # Given a job whose poses were found on a machine of no known price, and its training on one of a known
+    arn = ARN.replace("eu-west-1", "us-east-1")
+    ran = {"started": "2026-11-23T10:00:00.000Z", "ended": "2026-11-23T10:30:00.000Z"}
+    machines = {"sfm": "ml.huge", "3dgs": "ml.g4dn.xlarge"}
+    for stage, instance in machines.items():
+        boto3.resource("dynamodb").Table("jobs").update_item(
+            Key={"jobId": "job-1"},
+            UpdateExpression="SET stages.#stage = :record",
+            ExpressionAttributeNames={"#stage": stage},
+            ExpressionAttributeValues={":record": {**ran, "instance": instance}},
+        )
+    s3, folder = boto3.client("s3"), "jobs/job-1/compressed/"
+    s3.put_object(Bucket=aws.data_bucket, Key=f"{folder}quality.json", Body=json.dumps(QUALITY).encode())
+    s3.put_object(Bucket=aws.data_bucket, Key=f"{folder}report.html", Body=report_times.PLACE.encode())
+    assert aws.jobs.begin(queued, arn, now_iso())
+    # When the state runs
+    load("publish_result").handler({**publish_event(aws), "executionArn": arn}, context)
+    # Then the row has the half hour's price, and none where it is not known
+    row = aws.jobs.get("job-1")
+    assert row.stages["3dgs"].cost == pytest.approx(0.5 * ON_DEMAND["us-east-1"]["ml.g4dn.xlarge"])
+    assert row.stages["sfm"].cost is None
+    assert row.status_view()["stages"]["3dgs"]["cost"] == row.stages["3dgs"].cost
+    # And so has the report
+    page = s3.get_object(Bucket=aws.data_bucket, Key=f"{folder}report.html")["Body"].read().decode()
+    assert "$0.37 and more" in page
+    assert "The price of ml.huge is not known" in page
 
 
 def test_publish_tells_of_the_pictures_that_this_run_made(aws, load, context, queued):
