@@ -68,3 +68,10 @@ def cost_of(seconds: Mapping[str, float], instances: Mapping[str, str], executio
 def free(seconds: Mapping[str, float]) -> Bill:
     """The bill of stages that ran on a machine of one's own."""
     return Bill(dict.fromkeys(seconds, 0.0), {}, own_machine=True)
+
+
+def dollars(cost: float | None) -> str:
+    """What `cost` USD are in words."""
+    if cost is None:
+        return "price not known"
+    return f"${cost:.2f}" if cost >= 0.01 or cost == 0 else "under $0.01"

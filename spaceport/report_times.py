@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from html import escape
 
-from spaceport.prices import AS_OF, Bill
+from spaceport.prices import AS_OF, Bill, dollars
 from spaceport.stages import COMPRESSION, SFM, TRAINING
 
 REPORT_PAGE = "report.html"
@@ -48,7 +48,7 @@ def in_words(seconds: float) -> str:
 def _table(stages: Mapping[str, float], total_seconds: float, bill: Bill) -> str:
     between = total_seconds - sum(stages.values())
     parts = [
-        (words, stages[name], _dollars(bill.stages.get(name)))
+        (words, stages[name], dollars(bill.stages.get(name)))
         for name, words in _WORK.items()
         if name in stages
     ]
@@ -90,11 +90,5 @@ def _cost_words(bill: Bill) -> str:
 
 def _total(bill: Bill) -> str:
     if not bill.unknown:
-        return _dollars(bill.known)
-    return f"{_dollars(bill.known)} and more" if bill.known else _dollars(None)
-
-
-def _dollars(cost: float | None) -> str:
-    if cost is None:
-        return "price not known"
-    return f"${cost:.2f}" if cost >= 0.01 or cost == 0 else "under $0.01"
+        return dollars(bill.known)
+    return f"{dollars(bill.known)} and more" if bill.known else dollars(None)

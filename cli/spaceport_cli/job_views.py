@@ -9,6 +9,7 @@ from datetime import datetime
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from spaceport.prices import dollars
 from spaceport.stages import JOB_STAGES, Status
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
@@ -123,7 +124,8 @@ def _stage(job: JobStatus, name: str) -> str:
     if record.started is None:
         return "skipped"
     done = f"{record.progress:.0%}" if record.seconds is None else f"{record.seconds:.0f} s"
-    return f"{done}, {record.instance}" if record.instance else done
+    cost = dollars(record.cost) if record.cost else None  # one's own machine costs nothing
+    return ", ".join(filter(None, (done, record.instance, cost)))
 
 
 def _took(job: JobStatus, now: datetime) -> str:

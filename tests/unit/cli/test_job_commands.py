@@ -27,7 +27,9 @@ STACK = ["--stack", "drones"]
 JOB = "job-0123456789abcdef0123"
 OTHER = "job-01234567ffffffffffff"
 SFM_DONE = {
-    "sfm": StageRecord(started="2026-03-01T10:00:05.000Z", ended="2026-03-01T10:00:34.000Z", progress=1),
+    "sfm": StageRecord(
+        started="2026-03-01T10:00:05.000Z", ended="2026-03-01T10:00:34.000Z", progress=1, cost=0.034
+    ),
     "3dgs": StageRecord(started="2026-03-01T10:00:34.000Z", progress=0.42, instance="ml.g4dn.xlarge"),
     "compression": StageRecord(),
 }
@@ -111,7 +113,7 @@ def test_status_of_one_job_tells_everything(stack, told, capsys):
         "Training ran out of memory.",
         "Use fewer photos.",
         "The photos have no GPS.",
-        "camera poses 29 s",
+        "camera poses 29 s, $0.03",
         "training     42%, ml.g4dn.xlarge",
         "compression  –",
         "psnr 24.13 · gaussians 412,000",

@@ -26,6 +26,7 @@ from spaceport_compressor.report_page.pictures import (
 from spaceport_compressor.report_page.plan_view import plan_view
 from spaceport_compressor.report_page.survey import CONTROL_ROLES, control_words, lenses, phases
 from spaceport_compressor.report_page.verdict import figures, grounds, verdict
+from spaceport_compressor.viewer.surface import surface_points
 from spaceport_render.camera import Camera, widest_view
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.scene import View
@@ -56,7 +57,7 @@ class Material:
 def write_report_page(path: Path, material: Material) -> None:
     """Write the page to `path`; PublishResult puts the times in later."""
     quality, delivered = material.quality, material.delivered
-    opening = widest_view(material.cameras, delivered.means)
+    opening = widest_view(material.cameras, surface_points(delivered))  # the viewer's own choice
     held_out = quality.training.holdout if quality.training else []
     judged = judge(delivered, material.judged_views)
     control = quality.georef.control if quality.georef else None
