@@ -161,6 +161,17 @@ class TuningRequest(BaseModel):
     )
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
     video: bool | None = Field(None, description="film a flight over the model, flight.mp4")
+    remove_invisible: bool | None = Field(None, description="take away Gaussians too faint to be drawn")
+    merge_duplicates: bool | None = Field(None, description="make one of Gaussians that are exactly equal")
+    remove_floaters: bool | None = Field(
+        None, description="take away what hangs in the air or under the ground and photos hardly show"
+    )
+    crop: bool | None = Field(
+        None, description="take away what lies outside the flown area and photos hardly show"
+    )
+    crop_margin: float | None = Field(
+        None, ge=0, le=10, description="how far beyond the photos the area reaches, in photo sizes"
+    )
     formats: tuple[Format, ...] | None = Field(
         None,
         description="what to write besides the .sog: any of ply, spz, gltf and tiles, with commas; or none",
@@ -227,6 +238,11 @@ class Tuning(BaseModel):
     holdout: int | None = None
     seed: int = 0
     video: bool = True
+    remove_invisible: bool = True
+    merge_duplicates: bool = True
+    remove_floaters: bool = True
+    crop: bool = True
+    crop_margin: float = 0.25  # docs/compression.md
     formats: tuple[Format, ...] = tuple(Format)  # docs/compression.md: seconds, even of large models
 
     _formats_from_text = field_validator("formats", mode="before")(_formats_in)

@@ -16,6 +16,7 @@ from spaceport.quality import SFM_REPORT, TRAINING_REPORT
 from spaceport.stages import COMPRESSION
 from spaceport.tuning import Tuning
 from spaceport_compressor import command
+from spaceport_compressor.cleaning.clean import Rules
 from spaceport_compressor.compress import MODEL, TITLE, VIEWER_DIR, CompressionJob, compress
 from spaceport_compressor.subject import Source
 
@@ -43,6 +44,7 @@ def main() -> int:
             title=os.environ.get(JOB_NAME, "") or TITLE,
             max_size=tuning.train_max_size,
             seed=tuning.seed,
+            rules=Rules.of(tuning),
             formats=tuning.formats,
         )
         compress(job, progress)

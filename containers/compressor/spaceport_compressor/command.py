@@ -27,6 +27,7 @@ from spaceport.program_command import (
 from spaceport.quality import QUALITY_REPORT, SFM_REPORT, TRAINING_REPORT, ModelQuality, TrainingReport
 from spaceport.report_times import REPORT_PAGE, with_times
 from spaceport.stages import COMPRESSION, SFM, TRAINING
+from spaceport_compressor.cleaning.clean import Rules
 from spaceport_compressor.compress import (
     MODEL,
     TITLE,
@@ -99,6 +100,7 @@ def _run(given: Given, out: Path, title: str, settings: Sequence[str], files: Ex
         title=title,
         max_size=tuning.train_max_size,
         seed=tuning.seed,
+        rules=Rules.of(tuning),
         formats=tuning.formats,
     )
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The stage as a story: read the model, write the SOG file, judge it, build the viewer, report."""
+"""The stage as a story: read the model, clean it, write the SOG file, judge it, build the viewer, report."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.progress import Progress, part_of
 from spaceport.quality import QUALITY_REPORT, TRAINING_REPORT, ModelQuality
 from spaceport.report_times import REPORT_PAGE
+from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.formats.deliver import write_formats
 from spaceport_compressor.judging.fidelity import delivery_numbers, measure_fidelity
 from spaceport_compressor.judging.rate_choice import write_smallest
@@ -51,6 +52,7 @@ class CompressionJob:
         title: the job's name, shown above the model.
         max_size: longer side of the renders that judge the file, pixels; training's own.
         seed: of the palette's clustering.
+        rules: by which the model is cleaned.
         formats: what to write besides SOG.
     """
 
@@ -62,6 +64,7 @@ class CompressionJob:
     title: str
     max_size: int
     seed: int
+    rules: Rules
     formats: tuple[Format, ...]
 
 
@@ -77,10 +80,15 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     subject = read_subject(job.source, job.max_size)
     job.compressed.mkdir(parents=True, exist_ok=True)
 
+    progress(0.1, "Cleaning the model")
+    cleaned = clean(subject.trained, subject.flight, job.rules)
+    removed = cleaned.removed.model_copy(update={"broken": subject.broken})
+    logger.info("cleaned: %s of %d Gaussians", removed, len(subject.trained) + subject.broken)
+
     sog = job.compressed / SOG
     precision = write_smallest(
         sog,
-        subject.trained,
+        cleaned.gaussians,
         [view.camera for view in subject.trained_on],
         subject.steering_references(),
         seed=job.seed,
@@ -92,10 +100,11 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     progress(0.8, "Comparing the delivered model with the trained one")
     decoded = read_sog(sog)
     fidelity = measure_fidelity(decoded, subject.judging_references())
-    delivery = delivery_numbers(job.source.model, sog, len(subject.trained), fidelity)
+    delivery = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), fidelity)
+    delivery = delivery.model_copy(update={"removed": removed})
 
     progress(0.85, "Writing the model in other formats")
-    files = write_formats(job.compressed, subject.trained, job.formats, subject.origin)
+    files = write_formats(job.compressed, cleaned.gaussians, job.formats, subject.origin)
     delivery = delivery.model_copy(update={"files": files})
 
     progress(0.9, "Building the viewer page")

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spaceport.errors import UserError
 from spaceport.quality import ControlPointNumbers, Origin, SfmReport, TrainingReport
+from spaceport_compressor.cleaning.broken import without_broken
+from spaceport_compressor.cleaning.flight import Flight
 from spaceport_compressor.judging.fidelity import (
     Reference,
     references_of,
@@ -15,7 +20,6 @@ from spaceport_compressor.judging.fidelity import (
 )
 from spaceport_compressor.judging.orbit import orbit_around
 from spaceport_compressor.quality_report import read_report
-from spaceport_compressor.sog.write import check_writable
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.holdout import fixed_subset
@@ -47,6 +51,8 @@ class Subject:
     Attributes:
         trained_on: views that may steer what is delivered; empty where no scene was given.
         held: views kept away from training, which judge at the end and steer nothing.
+        broken: how many Gaussians of the model could not be drawn, and are not in `trained`.
+        points: (M, 3) SfM's; none where no scene was given.
         orbit: made-up cameras to look from where there is no scene; else empty.
     """
 
@@ -55,6 +61,8 @@ class Subject:
     training: TrainingReport | None
     trained_on: tuple[View, ...]
     held: tuple[View, ...]
+    broken: int
+    points: NDArray[np.float32]
     orbit: tuple[Camera, ...]
 
     @property
@@ -66,6 +74,13 @@ class Subject:
     def cameras(self) -> tuple[Camera, ...]:
         """Where to see the model from: the flight's cameras where it is known; at least one."""
         return tuple(view.camera for view in self.views) or self.orbit
+
+    @property
+    def flight(self) -> Flight | None:
+        """What may tell which Gaussians are wrong; None where the scene was not given, or has no points."""
+        if not self.trained_on or not len(self.points):
+            return None
+        return Flight(tuple(view.camera for view in self.trained_on), self.points)
 
     @property
     def origin(self) -> Origin | None:
@@ -108,12 +123,15 @@ def read_subject(source: Source, max_size: int) -> Subject:
     """
     sfm = None if source.sfm is None else read_report(source.sfm, SfmReport)
     training = None if source.metrics is None else read_report(source.metrics, TrainingReport)
-    trained = _read_model(source.model)
+    model = _read_model(source.model)
+    trained = without_broken(model, source.model.name)
+    broken = len(model) - len(trained)
     if source.scene is None:
-        return Subject(trained, sfm, training, (), (), orbit_around(trained, max_size))
-    views = read_scene(source.scene, max_size).views
-    trained_on, held = split_views(views, training.holdout if training else ())
-    return Subject(trained, sfm, training, trained_on, held, ())
+        nowhere = np.empty((0, 3), np.float32)
+        return Subject(trained, sfm, training, (), (), broken, nowhere, orbit_around(trained, max_size))
+    scene = read_scene(source.scene, max_size)
+    trained_on, held = split_views(scene.views, training.holdout if training else ())
+    return Subject(trained, sfm, training, trained_on, held, broken, scene.points, ())
 
 
 def _read_model(path: Path) -> Gaussians:
@@ -125,10 +143,4 @@ def _read_model(path: Path) -> Gaussians:
         ) from error
     if len(gaussians) == 0:
         raise UserError("empty_model", f"{path.name} holds no Gaussians.", "Train again, with more photos.")
-    try:
-        check_writable(gaussians)
-    except ValueError as error:
-        raise UserError(
-            "broken_model", f"{path.name} can't be delivered: {error}.", "Train again, with another seed."
-        ) from error
     return gaussians

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from spaceport.errors import UserError
-from spaceport_compressor.cleaning.broken import broken
-from spaceport_compressor.cleaning.clean import without_dross
+from spaceport_compressor.cleaning.broken import broken, without_broken
+from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.cleaning.duplicates import merge_duplicates
 from spaceport_compressor.cleaning.invisible import invisible
 from spaceport_compressor.sog.write import check_writable
 from spaceport_render.camera import Camera
 from spaceport_render.metrics import psnr
 from spaceport_render.render import render
+
+EVERYTHING_OFF = Rules(remove_invisible=False, merge_duplicates=False, remove_floaters=False, crop=False)
 
 
 @pytest.fixture
@@ -60,6 +62,31 @@ class TestBroken:
         # Given a survey 120 m across, and a few Gaussians of a horizon 10 km away
         model = changed(make_gaussians(300), "means", [3, 4], (7000, 7000, 300))
         assert not broken(model).any()
+
+    def test_they_are_left_out(self, make_gaussians):
+        model = changed(changed(make_gaussians(300), "means", [7, 8], np.nan), "quats", [9], 0)
+        left = without_broken(model, "model.ply")
+        assert len(left) == 297
+        check_writable(left)
+
+    def test_what_is_exactly_opaque_or_flat_is_kept(self, make_gaussians):
+        # Given logarithms that are infinite, as converters write opacities of 255 and 0, and flat Gaussians
+        model = changed(make_gaussians(300), "opacity_logits", [4], np.inf)
+        model = changed(model, "opacity_logits", [5], -np.inf)
+        model.log_scales[:, 2] = -np.inf
+        # When what is broken is left out, Then all stay, with numbers that can be written
+        left = without_broken(model, "model.ply")
+        assert len(left) == 300
+        assert left.opacities[4] == 1
+        assert np.flatnonzero(invisible(left))[0] == 5
+        check_writable(left)
+
+    def test_a_model_that_is_mostly_broken_is_refused(self, make_gaussians):
+        model = changed(make_gaussians(300), "means", slice(0, 200), np.nan)
+        with pytest.raises(UserError, match=r"model\.ply.*200 of its 300") as refused:
+            without_broken(model, "model.ply")
+        assert refused.value.code == "broken_model"
+        assert refused.value.hint
 
     def test_a_model_in_one_place_is_not(self, make_gaussians):
         assert not broken(changed(make_gaussians(20), "means", slice(None), 5.0)).any()
@@ -108,47 +135,31 @@ class TestDuplicates:
 
 class TestAllTogether:
     def test_each_is_counted_by_the_rule_that_took_it(self, make_gaussians):
-        # Given a model with three broken Gaussians, two invisible ones, and one that is there twice
+        # Given a model with two invisible Gaussians, and one that is there twice
         model = make_gaussians(300).select(np.array([*range(300), 60]))
         model = changed(model, "opacity_logits", [10, 11], -9.0)
-        model = changed(changed(model, "means", [7, 8], np.nan), "quats", [9], 0)
         # When it is cleaned
-        cleaned = without_dross(model, "model.ply")
-        # Then the counts are those, add up, and what is left can be written
+        cleaned = clean(model, None, Rules())
+        # Then the counts are those, and add up
         removed = cleaned.removed
-        assert (removed.broken, removed.invisible, removed.duplicates) == (3, 2, 1)
-        assert removed.total == 6
-        assert len(cleaned.gaussians) == 301 - 6
-        check_writable(cleaned.gaussians)
+        assert (removed.invisible, removed.duplicates) == (2, 1)
+        assert removed.total == 3
+        assert len(cleaned.gaussians) == 301 - 3
+
+    def test_with_every_rule_off_nothing_changes(self, make_gaussians):
+        model = changed(make_gaussians(300).select(np.array([*range(300), 60])), "opacity_logits", [1], -9.0)
+        cleaned = clean(model, None, EVERYTHING_OFF)
+        assert cleaned.gaussians is model
+        assert cleaned.removed.total == 0
 
     def test_a_clean_model_stays_as_it_is(self, make_gaussians):
         model = changed(make_gaussians(300), "opacity_logits", slice(None), 1.0)
-        cleaned = without_dross(model, "model.ply")
+        cleaned = clean(without_broken(model, "model.ply"), None, Rules())
         assert cleaned.removed.total == 0
         for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
             assert np.array_equal(getattr(cleaned.gaussians, name), getattr(model, name))
 
-    def test_what_is_exactly_opaque_or_flat_is_kept(self, make_gaussians):
-        # Given logarithms that are infinite, as converters write opacities of 255 and 0, and flat Gaussians
-        model = changed(make_gaussians(300), "opacity_logits", slice(None), 1.0)
-        model = changed(changed(model, "opacity_logits", [4], np.inf), "opacity_logits", [5], -np.inf)
-        model.log_scales[:, 2] = -np.inf
-        cleaned = without_dross(model, "model.ply")
-        # Then only the one with nothing to show goes
-        assert (cleaned.removed.broken, cleaned.removed.invisible) == (0, 1)
-        assert cleaned.gaussians.opacities[4] == 1
-        check_writable(cleaned.gaussians)
-
-    def test_a_model_that_is_mostly_broken_is_refused(self, make_gaussians):
-        model = changed(make_gaussians(300), "means", slice(0, 200), np.nan)
-        with pytest.raises(UserError, match=r"model\.ply.*200 of its 300") as refused:
-            without_dross(model, "model.ply")
-        assert refused.value.code == "broken_model"
-        assert refused.value.hint
-
-    @pytest.mark.parametrize("count", [0, 300])
-    def test_a_model_with_nothing_to_see_is_refused(self, make_gaussians, count):
-        model = changed(make_gaussians(300), "opacity_logits", slice(None), -9.0).select(np.arange(count))
+    def test_a_model_with_nothing_to_see_is_refused(self, make_gaussians):
         with pytest.raises(UserError) as refused:
-            without_dross(model, "model.ply")
+            clean(changed(make_gaussians(300), "opacity_logits", slice(None), -9.0), None, Rules())
         assert refused.value.code == "empty_model"

@@ -31,6 +31,27 @@ def with_finite_logarithms(gaussians: Gaussians) -> Gaussians:
     )
 
 
+def without_broken(gaussians: Gaussians, model: str) -> Gaussians:
+    """The Gaussians that can be drawn; those that can't are left out.
+
+    Args:
+        model: its name, for messages.
+
+    Raises:
+        UserError: `broken_model`, where more are broken than a mishap explains.
+    """
+    mended = with_finite_logarithms(gaussians)
+    wrong = broken(mended)
+    if len(wrong) and wrong.mean() > MOST_BROKEN:
+        raise UserError(
+            "broken_model",
+            f"{model} can't be delivered: {wrong.sum():,} of its {len(wrong):,} Gaussians have numbers that "
+            "are not finite, or sizes, rotations or places that can't be.",
+            "Train again, with another seed; or export the model again, if another program wrote it.",
+        )
+    return mended.select(~wrong) if wrong.any() else mended
+
+
 def broken(gaussians: Gaussians) -> NDArray[np.bool_]:
     """Which Gaussians (N,) have numbers that are not finite, a size that overflows, a rotation of length
     zero, or a place out of this world.
@@ -44,17 +65,6 @@ def broken(gaussians: Gaussians) -> NDArray[np.bool_]:
         wrong |= (gaussians.log_scales > LARGEST_LOG_SCALE).any(axis=1)
         wrong |= ~(np.linalg.norm(gaussians.quats, axis=1) > SHORTEST_QUATERNION)
     return wrong | _astray(gaussians, ~wrong)
-
-
-def refuse_mostly_broken(wrong: NDArray[np.bool_], model: str) -> None:
-    """Raises UserError `broken_model` where more of the Gaussians are broken than a mishap explains."""
-    if len(wrong) and wrong.mean() > MOST_BROKEN:
-        raise UserError(
-            "broken_model",
-            f"{model} can't be delivered: {wrong.sum():,} of its {len(wrong):,} Gaussians have numbers that "
-            "are not finite, or sizes, rotations or places that can't be.",
-            "Train again, with another seed; or export the model again, if another program wrote it.",
-        )
 
 
 def _astray(gaussians: Gaussians, sound: NDArray[np.bool_]) -> NDArray[np.bool_]:

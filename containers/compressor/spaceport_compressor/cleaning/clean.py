@@ -4,12 +4,46 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spaceport.errors import UserError
 from spaceport.quality import RemovedGaussians
-from spaceport_compressor.cleaning.broken import broken, refuse_mostly_broken, with_finite_logarithms
+from spaceport.tuning import Tuning
+from spaceport_compressor.cleaning.crop import outside
 from spaceport_compressor.cleaning.duplicates import merge_duplicates
+from spaceport_compressor.cleaning.flight import Flight, least_shown
+from spaceport_compressor.cleaning.floaters import floaters
 from spaceport_compressor.cleaning.invisible import invisible
 from spaceport_render.gaussians import Gaussians
+
+# What a crop takes may have painted this share of the photos: oblique ones show much beyond their ground.
+MOST_CROPPED = 0.001
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which rules apply; the settings of the same names tell what each does.
+
+    Attributes:
+        crop_margin: as a share of a photo's size on the ground.
+    """
+
+    remove_invisible: bool = True
+    merge_duplicates: bool = True
+    remove_floaters: bool = True
+    crop: bool = True
+    crop_margin: float = 0.25
+
+    @classmethod
+    def of(cls, tuning: Tuning) -> Rules:
+        return cls(
+            remove_invisible=tuning.remove_invisible,
+            merge_duplicates=tuning.merge_duplicates,
+            remove_floaters=tuning.remove_floaters,
+            crop=tuning.crop,
+            crop_margin=tuning.crop_margin,
+        )
 
 
 @dataclass(frozen=True)
@@ -20,29 +54,44 @@ class Cleaned:
     removed: RemovedGaussians
 
 
-def without_dross(gaussians: Gaussians, model: str) -> Cleaned:
-    """`gaussians` without those that show in no picture, and with one in the place of several equal ones.
+def clean(gaussians: Gaussians, flight: Flight | None, rules: Rules) -> Cleaned:
+    """Take away what is not worth delivering: first what no picture shows, then what should be in none.
 
     Args:
-        model: its name, for messages.
+        gaussians: none of them broken.
+        flight: None where the model's photos are not known; then nothing tells what floats, or is outside.
 
     Raises:
-        UserError: `empty_model` where none are left, `broken_model` where most are broken.
+        UserError: `empty_model`, where nothing is to be seen.
     """
-    gaussians = with_finite_logarithms(gaussians)
-    is_broken = broken(gaussians)
-    refuse_mostly_broken(is_broken, model)
-    sound = gaussians.select(~is_broken)
-    is_invisible = invisible(sound)
-    merged = merge_duplicates(sound.select(~is_invisible))
-    left = merged.gaussians.select(~merged.spare)
-    if not len(left):
-        raise UserError(
-            "empty_model", f"{model} holds no Gaussians to be seen.", "Train again, with more photos."
-        )
-    removed = RemovedGaussians(
-        broken=int(is_broken.sum()),
-        invisible=int(is_invisible.sum()),
-        duplicates=int(merged.spare.sum()),
-    )
-    return Cleaned(left, removed)
+    counts: dict[str, int] = {}
+
+    def take(kept: Gaussians, **masks: NDArray[np.bool_]) -> Gaussians:
+        gone = np.zeros(len(kept), dtype=bool)
+        for rule, mask in masks.items():
+            counts[rule] = int((mask & ~gone).sum())
+            gone |= mask
+        return kept.select(~gone) if gone.any() else kept
+
+    if rules.remove_invisible:
+        gaussians = take(gaussians, invisible=invisible(gaussians))
+    if rules.merge_duplicates:
+        merged = merge_duplicates(gaussians)
+        gaussians = take(merged.gaussians, duplicates=merged.spare)
+    if not len(gaussians):
+        raise UserError("empty_model", "The model has nothing to be seen.", "Train again, with more photos.")
+    if flight and (rules.remove_floaters or rules.crop):
+        gaussians = take(gaussians, **_unwanted(gaussians, flight, rules))
+    return Cleaned(gaussians, RemovedGaussians(**counts))
+
+
+def _unwanted(gaussians: Gaussians, flight: Flight, rules: Rules) -> dict[str, NDArray[np.bool_]]:
+    """By rule what the flight tells to be wrong: a (N,) mask each."""
+    shown = flight.shows(gaussians)
+    masks = {}
+    if rules.remove_floaters:
+        masks |= vars(floaters(gaussians, flight, shown))
+    if rules.crop:
+        is_outside = outside(gaussians, flight, rules.crop_margin)
+        masks["outside"] = least_shown(is_outside, shown.pixels, MOST_CROPPED)
+    return masks

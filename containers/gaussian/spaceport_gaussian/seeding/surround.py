@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from spaceport_render.camera import Camera
+from spaceport_render.photographed import photographed_corners, photographed_size
 
 Floats = NDArray[np.float64]
 
 # Known points that a new one takes its height and colour from: enough to blur out a single rock.
 LENDERS = 32
-# A ray that meets the ground farther away than this many flying heights is one over the horizon.
-FARTHEST = 2.0
 # A place with no known point within this many spacings is free.
 FREE = 0.75
 
@@ -45,8 +44,8 @@ class Surround:
 
         None where fewer than LENDERS points lie on the ground that the photos show.
         """
-        corners = _footprints(cameras, float(np.median(points[:, 2])))
-        size = float(np.median(np.ptp(corners, axis=1).max(axis=1)))
+        corners = photographed_corners(cameras, float(np.median(points[:, 2])))
+        size = photographed_size(corners)
         on_map = (points[:, :2] > corners.min(axis=(0, 1))) & (points[:, :2] < corners.max(axis=(0, 1)))
         is_near = on_map.all(axis=1)  # strays far off would each get rings of their own
         ground = Ground(points[is_near].astype(np.float64), colors[is_near].astype(np.float64))
@@ -82,18 +81,3 @@ class Ground:
             np.concatenate([self.points, np.column_stack([places, heights])]),
             np.concatenate([self.colors, (weights[..., None] * self.colors[lenders]).sum(axis=1)]),
         )
-
-
-def _footprints(cameras: Sequence[Camera], ground: float) -> Floats:
-    """(V, 4, 2): where the photos' corners lie on the plane z = `ground`, metres."""
-    corners = []
-    for camera in cameras:
-        width, height = camera.width, camera.height
-        pixels = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
-        rays = camera.unproject(pixels, np.ones(4)) - camera.position
-        flying = camera.position[2] - ground
-        sinking = np.maximum(-rays[:, 2] * np.sign(flying), 1e-9)  # of rays that never meet it: hardly
-        sideways = np.maximum(np.linalg.norm(rays[:, :2], axis=1), 1e-9)
-        along = np.minimum(abs(flying) / sinking, FARTHEST * abs(flying) / sideways)
-        corners.append(camera.position[:2] + rays[:, :2] * along[:, None])
-    return np.array(corners)
