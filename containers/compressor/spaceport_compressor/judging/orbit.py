@@ -15,7 +15,7 @@ from spaceport_render.gaussians import Gaussians
 
 COUNT = 8  # as many as the training photos that judge where there are any
 # Degrees above the horizon, in turns: what flights look like, and neither straight down nor into the ground.
-ELEVATIONS = (30.0, 55.0)
+ELEVATIONS = (55.0, 30.0)
 FIELD_OF_VIEW = math.radians(60)  # along the longer side, a drone's
 ASPECT = 4 / 3
 # Gaussians beyond these percentiles of an axis are strays: the model is what lies between.
