@@ -266,6 +266,13 @@ def test_a_browser_without_3d_graphics_is_told(address, browser):
         pass
 
 
+def test_a_browser_without_scripts_is_told_in_place_of_the_progress(address, browser):
+    with closing(browser.new_context(java_script_enabled=False)) as context:
+        page = context.new_page()
+        page.goto(f"{address}/viewer/")
+        assert page.locator("#told").inner_text().strip() == "This page needs JavaScript to draw the model."
+
+
 @contextmanager
 def served_late(browser, **window):
     """A page of `browser` for which the model comes only when `let_go()` is called."""
