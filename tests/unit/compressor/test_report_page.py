@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from spaceport.prices import free
+from spaceport.prices import Bill, free
 from spaceport.quality import (
     Advice,
     Candidate,
@@ -535,3 +535,55 @@ def test_control_points_are_told_one_by_one_whatever_they_are_called(write):
     assert "script" not in read.tags
     for words in ("<script>1", "holds the model", "0.050 m", "-0.020 m", "only checks it", "not measured"):
         assert words in read.text
+
+
+def test_no_text_from_outside_becomes_markup(write):
+    # Given a report with hostile text in every place that takes any
+    hostile = "</script><script>alert('&')</script>"
+    point = {
+        "lat": 46.8,
+        "lon": -91.9,
+        "alt": 1.0,
+        "place": (1, 2, 3),
+        "off": (0.1, 0.2, 0.3),
+        "name": "",
+        "role": "used",
+    }
+    phase = {"name": "", "seconds": 1.0, "cpu_seconds": 1.0}
+    lens = {"camera": "", "photos": 2, "focal_px": 900.0}
+    candidate = {
+        "name": "",
+        "sog_bytes": 1,
+        "gaussians": 1,
+        "harmonics": 3,
+        "decode_psnr_db": 41.0,
+        "psnr_loss_db": 0.0,
+        "good_enough": True,
+    }
+    told = {
+        **QUALITY,
+        "photos": {**QUALITY["photos"], "warned": [{"name": "", "code": "", "reason": ""}]},
+        "sfm": {**QUALITY["sfm"], "lenses": [lens], "phases": [phase]},
+        "georef": {**QUALITY["georef"], "control": {**CONTROL, "points": [point]}},
+        "training": {**QUALITY["training"], "incidents": [{"iteration": 1, "what": "", "done": ""}]},
+        "delivery": {**QUALITY["delivery"], "candidates": [candidate], "files": {hostile: 5}},
+        "advice": [{"code": "", "message": "", "hint": ""}],
+    }  # fmt: skip
+
+    def spoilt(part, name=""):
+        if isinstance(part, dict):
+            return {key: spoilt(value, key) for key, value in part.items()}
+        if isinstance(part, list):
+            return [spoilt(each, name) for each in part]
+        return hostile if isinstance(part, str) and name != "role" else part
+
+    # When its page is drawn
+    page = write(QualityReport.model_validate(spoilt(told)), title=hostile)
+    # Then all of it is text
+    read = Read(page)
+    assert "script" not in read.tags
+    assert read.text.count(hostile) > 20
+    # and so is what is filled in later
+    stages = {"sfm": 1.0}
+    timed = with_times(page, stages, 1.0, Bill({"sfm": None}, {"sfm": hostile}))
+    assert "script" not in Read(timed).tags
