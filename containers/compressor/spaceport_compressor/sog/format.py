@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
 META_FILE = "meta.json"
 GENERATOR = "Spaceport"
 
-Codes = Annotated[list[float], Field(min_length=256, max_length=256)]
-Triple = tuple[float, float, float]
+Number = Annotated[FiniteFloat, Field(ge=-3e38, le=3e38)]  # such as 32 bits hold
+Codes = Annotated[list[Number], Field(min_length=256, max_length=256)]
+LARGEST_LOGARITHM = 88.0  # of a 32-bit number
+Coordinate = Annotated[FiniteFloat, Field(ge=-LARGEST_LOGARITHM, le=LARGEST_LOGARITHM)]  # log-scaled
+Triple = tuple[Coordinate, Coordinate, Coordinate]
 
 
 class _Part(BaseModel):
@@ -35,6 +38,12 @@ class CodedMeta(_Part):
 
     codebook: Codes
     files: tuple[str]
+
+
+def _with_sizes_in_range(scales: CodedMeta) -> CodedMeta:
+    if max(scales.codebook) > LARGEST_LOGARITHM:
+        raise ValueError("a size is larger than numbers go")
+    return scales
 
 
 class QuatsMeta(_Part):
@@ -61,7 +70,7 @@ class SogMeta(_Part):
     asset: AssetMeta | None = None
     count: int = Field(ge=1)
     means: MeansMeta
-    scales: CodedMeta
+    scales: Annotated[CodedMeta, AfterValidator(_with_sizes_in_range)]
     quats: QuatsMeta
     sh0: CodedMeta
     harmonics: HarmonicsMeta | None = Field(None, alias="shN")

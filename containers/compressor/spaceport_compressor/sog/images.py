@@ -53,10 +53,13 @@ def encode_picture(picture: Picture) -> bytes:
     return data.getvalue()
 
 
-def decode_picture(data: bytes) -> Picture:
-    """The texels of a WebP image. Raises ValueError where `data` is none."""
+def decode_picture(data: bytes, most_texels: int) -> Picture:
+    """The texels of a WebP image. Raises ValueError where `data` is none, or has more than `most_texels`."""
     try:
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+            width, height = image.size
+            if width * height > most_texels:  # asked before it is decoded
+                raise ValueError(f"a picture has {width}x{height} texels, where {most_texels} are many")
             return np.asarray(image.convert("RGBA"))
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise ValueError("not a WebP image") from error

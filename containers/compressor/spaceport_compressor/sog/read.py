@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from spaceport.errors import UserError
-from spaceport_compressor.sog.archive import read_member
+from spaceport_compressor.sog.archive import open_archive, read_member
 from spaceport_compressor.sog.format import META_FILE, SogMeta
 from spaceport_compressor.sog.images import Picture, Texels, decode_picture
 from spaceport_compressor.sog.pack_color import unpack_color
@@ -17,7 +17,14 @@ from spaceport_compressor.sog.pack_harmonics import unpack_harmonics
 from spaceport_compressor.sog.pack_means import unpack_means
 from spaceport_compressor.sog.pack_quats import unpack_quats
 from spaceport_compressor.sog.pack_scales import unpack_scales
+from spaceport_compressor.sog.pieces import pieces
 from spaceport_render.gaussians import Gaussians
+
+# Files take 5 to 20 bytes a Gaussian. What promises more Gaussians than bytes was made to fill the memory,
+# unless it is small enough to do no harm, as is a picture of so many texels.
+LEAST_BYTES = 1
+SMALL = 2**20
+PADDING = 4  # writers round the sides of pictures up, to powers of two at the most
 
 
 def read_sog(path: Path) -> Gaussians:
@@ -27,11 +34,13 @@ def read_sog(path: Path) -> Gaussians:
         UserError: `not_sog`, where the file is no SOG of version 2 or is damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             meta = SogMeta.model_validate_json(read_member(archive, META_FILE))
-            pictures = {name: decode_picture(read_member(archive, name)) for name in meta.files()}
-        return _decode(meta, pictures)
-    except (zipfile.BadZipFile, ValueError) as error:
+            room = max(SMALL, path.stat().st_size // LEAST_BYTES)
+            if meta.count > room:
+                raise ValueError(f"{meta.count} Gaussians can't be in a file of {path.stat().st_size} bytes")
+            return _decode(meta, archive)
+    except ValueError as error:
         raise UserError(
             "not_sog",
             f"{path.name} can't be read as a SOG file: {_told(error)}.",
@@ -39,9 +48,12 @@ def read_sog(path: Path) -> Gaussians:
         ) from error
 
 
-def _decode(meta: SogMeta, pictures: dict[str, Picture]) -> Gaussians:
+def _decode(meta: SogMeta, archive: zipfile.ZipFile) -> Gaussians:
+    def picture(name: str, texels: int) -> Picture:
+        return decode_picture(read_member(archive, name), PADDING * texels + SMALL)
+
     def texels(name: str) -> Texels:
-        flat = pictures[name].reshape(-1, 4)
+        flat = picture(name, meta.count).reshape(-1, 4)
         if len(flat) < meta.count:
             raise ValueError(f"{name} has {len(flat)} texels for {meta.count} Gaussians")
         return flat[: meta.count]
@@ -49,9 +61,13 @@ def _decode(meta: SogMeta, pictures: dict[str, Picture]) -> Gaussians:
     base, opacity_logits = unpack_color(meta.sh0, texels(meta.sh0.files[0]))
     sh = base[:, None, :]
     if meta.harmonics is not None:
-        palette, labels = meta.harmonics.files
-        rest = unpack_harmonics(meta.harmonics, pictures[palette], texels(labels))
-        sh = np.concatenate([sh, rest], axis=1)
+        coefficients = (meta.harmonics.bands + 1) ** 2
+        sh = np.empty((meta.count, coefficients, 3), dtype=np.float32)
+        sh[:, 0] = base
+        palette = picture(meta.harmonics.files[0], meta.harmonics.count * coefficients)
+        labels = texels(meta.harmonics.files[1])
+        for piece in pieces(meta.count):
+            sh[piece, 1:] = unpack_harmonics(meta.harmonics, palette, labels[piece])
     low, high = meta.means.files
     return Gaussians(
         means=unpack_means(meta.means, texels(low), texels(high)),
