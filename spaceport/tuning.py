@@ -172,6 +172,9 @@ class TuningRequest(BaseModel):
     crop_margin: float | None = Field(
         None, ge=0, le=10, description="how far beyond the photos the area reaches, in photo sizes"
     )
+    lod_above: int | None = Field(
+        None, ge=0, description="models of more Gaussians also come in levels of detail, in pieces"
+    )
     formats: tuple[Format, ...] | None = Field(
         None,
         description="what to write besides the .sog: any of ply, spz, gltf and tiles, with commas; or none",
@@ -243,6 +246,7 @@ class Tuning(BaseModel):
     remove_floaters: bool = True
     crop: bool = True
     crop_margin: float = 0.25  # docs/compression.md
+    lod_above: int = 1_000_000  # what the viewer draws at once on a weak phone
     formats: tuple[Format, ...] = tuple(Format)  # docs/compression.md: seconds, even of large models
 
     _formats_from_text = field_validator("formats", mode="before")(_formats_in)

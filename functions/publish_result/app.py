@@ -56,7 +56,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if page is not None:  # an older image of the compression stage makes none
         timed = report_times.with_times(page.decode(), seconds, total, bill)
         delivered.write(report_times.REPORT_PAGE, timed.encode(), report_times.MEDIA_TYPE)
-    for name in ("viewer/", *quality.pictures, *quality.delivery.files):
+    streamed = ["lod/"] if quality.delivery.lod else []
+    for name in ("viewer/", *streamed, *quality.pictures, *quality.delivery.files):
         delivered.give_media_types(name)
     viewer = delivered.link(settings.viewer_base_url, "viewer/index.html")
     outputs = Outputs(

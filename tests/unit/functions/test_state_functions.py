@@ -480,6 +480,25 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert not handler(publish_event(aws), context)["published"]
 
 
+def test_publish_makes_the_pieces_of_a_large_model_servable(aws, load, context, queued):
+    # Given a model in levels of detail
+    s3 = boto3.client("s3")
+    lod = {"gaussians": [9000, 4500], "chunks": 9, "files": 4, "bytes": 99}
+    quality = {**QUALITY, "delivery": {**QUALITY["delivery"], "lod": lod}}
+    files = {"quality.json": json.dumps(quality).encode(), "lod/lod-meta.json": b"{}"}
+    files |= {f"lod/0_{file}/{image}.webp": b"RIFF" for file in range(4) for image in range(8)}
+    for name, body in files.items():
+        s3.put_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{name}", Body=body)
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    # When the state runs
+    assert load("publish_result").handler(publish_event(aws), context)["published"]
+    # Then browsers are told what each of them is
+    kinds = {"lod-meta.json": "application/json", "0_0/0.webp": "image/webp", "0_3/7.webp": "image/webp"}
+    for name, kind in kinds.items():
+        found = s3.head_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/lod/{name}")
+        assert found["ContentType"] == kind
+
+
 def test_publish_tells_the_row_and_the_report_what_each_stage_cost(aws, load, context, queued):
     # Given a job whose poses were found on a machine of no known price, and its training on one of a known
     arn = ARN.replace("eu-west-1", "us-east-1")
