@@ -36,7 +36,7 @@ from spaceport_compressor.compress import (
     compress,
 )
 from spaceport_compressor.quality_report import read_report
-from spaceport_compressor.subject import Source
+from spaceport_compressor.subject import Source, Up
 from spaceport_compressor.summary import summary
 from spaceport_render.scene import scene_in
 
@@ -47,13 +47,16 @@ CHECKOUTS_VIEWER = Path(__file__).parents[3] / "node_modules/@playcanvas/supersp
 EPILOG = f"""\
 MODEL is what `python -m spaceport_gaussian` made, or a .ply of any 3DGS trainer. SCENE is what it was trained
 on: what `python -m spaceport_sfm` made, or any folder with images/ and COLMAP's sparse/ of photos without
-lens distortion. With it the delivered model is judged by the photos, the held-out ones where there are any,
-and the viewer opens where the drone was. Without it the delivered model is only held against MODEL, from
-cameras around it (z is taken for up), and what only photos can tell is null.
+lens distortion. With it the delivered model is cleaned and judged by the photos, the held-out ones where
+there are any, and the viewer opens where the drone was. Photos are as large as MODEL's preset trains with;
+where training was given another train_max_size, give it again. Without SCENE the delivered model is only
+held against MODEL, from cameras around it, and what only photos can tell is null. Most trainers on COLMAP's
+poses leave a model whose up is about -y.
 
-OUT gets model.sog (and the same as model.sogs), viewer/ (a page that shows it, for any web server),
-report.html and {QUALITY_REPORT} (what was measured), and the film and the picture that training made. On a
-terminal OUT/{LOG} gets the log, else standard error, and standard output gets progress as JSON lines.
+OUT gets model.sog (and the same as model.sogs), the other formats that --set formats=... asks for, viewer/
+(a page that shows the model, for any web server), report.html and {QUALITY_REPORT} (what was measured), and
+the film and the picture that training made. On a terminal OUT/{LOG} gets the log, else standard error, and
+standard output gets progress as JSON lines.
 
 exit codes: 0 done, 1 something that you can mend, 2 wrong usage, 70 a fault of ours, 130 and 143 stopped
 """
@@ -73,12 +76,15 @@ class Given:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit code."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.scene and given.up is not Up.Z:
+        parser.error("--up is for a model without its scene: photos and model are in the same axes, z up")
     stopped_by_signals(STOPPED)
     with ExitStack() as files:  # the log among them, which our own faults go to as well
 
         def run() -> str:
-            found = find(given.model, given.scene)
+            found = find(given.model, given.scene, given.up)
             return summary(_run(found, given.out, given.title, given.set, files), given.out)
 
         return tell_end("compression", run, given.out)
@@ -113,7 +119,7 @@ def _run(given: Given, out: Path, title: str, settings: Sequence[str], files: Ex
     return quality
 
 
-def find(model: Path, scene: Path | None) -> Given:
+def find(model: Path, scene: Path | None, up: Up = Up.Z) -> Given:
     """What `model` and `scene` name.
 
     Raises:
@@ -136,6 +142,7 @@ def find(model: Path, scene: Path | None) -> Given:
         metrics=model.parent / TRAINING_REPORT if is_trainings else None,
         scene=dense,
         sfm=_if_there(dense.parent / SFM_REPORT) if dense else None,
+        up=up,
     )
     return Given(source, model.parent if is_trainings else None)
 
@@ -186,6 +193,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for the results")
     parser.add_argument(
         "--scene", type=Path, metavar="SCENE", help="the photos and poses that MODEL was trained on"
+    )
+    parser.add_argument(
+        "--up",
+        type=Up,
+        choices=list(Up),
+        default=Up.Z,
+        metavar="AXIS",
+        help="which way is up in a MODEL without SCENE: z (default), y, or -y (--up=-y); it is turned to z",
     )
     parser.add_argument("--title", default=TITLE, help=f"shown above the model (default: {TITLE})")
     add_settings(parser)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from spaceport.errors import UserError
 from spaceport.quality import ControlPointNumbers, Origin, SfmReport, TrainingReport
 from spaceport_compressor.cleaning.broken import without_broken
 from spaceport_compressor.cleaning.flight import Flight
+from spaceport_compressor.formats.y_up import turned
 from spaceport_compressor.judging.fidelity import (
     Reference,
     references_of,
@@ -20,11 +22,25 @@ from spaceport_compressor.judging.fidelity import (
 )
 from spaceport_compressor.judging.orbit import orbit_around
 from spaceport_compressor.quality_report import read_report
+from spaceport_compressor.viewer.camera import WORLD_TO_VIEWER
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.holdout import fixed_subset
 from spaceport_render.ply import read_ply
 from spaceport_render.scene import View, read_scene
+
+
+class Up(StrEnum):
+    """The axis that points up: ours is z, that of most trainers on COLMAP's poses about -y."""
+
+    Z = "z"
+    Y = "y"
+    MINUS_Y = "-y"
+
+    @property
+    def to_ours(self) -> NDArray[np.float64]:
+        """(3, 3), the turn after which z is up."""
+        return {Up.Z: np.eye(3), Up.Y: WORLD_TO_VIEWER.T, Up.MINUS_Y: WORLD_TO_VIEWER}[self]
 
 
 @dataclass(frozen=True)
@@ -36,12 +52,14 @@ class Source:
         metrics: training's report; None: another trainer's model, which has none.
         scene: the folder of the photos and poses that it was trained on, undistorted; None: not at hand.
         sfm: SfM's report of them; None: poses of other origin.
+        up: which way is up in the model's file. Of a model with a scene it is z.
     """
 
     model: Path
     metrics: Path | None = None
     scene: Path | None = None
     sfm: Path | None = None
+    up: Up = Up.Z
 
 
 @dataclass(frozen=True)
@@ -127,6 +145,7 @@ def read_subject(source: Source, max_size: int) -> Subject:
     trained = without_broken(model, source.model.name)
     broken = len(model) - len(trained)
     if source.scene is None:
+        trained = trained if source.up is Up.Z else turned(trained, source.up.to_ours)
         nowhere = np.empty((0, 3), np.float32)
         return Subject(trained, sfm, training, (), (), broken, nowhere, orbit_around(trained, max_size))
     scene = read_scene(source.scene, max_size)

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from spaceport.progress import parse_line
 from spaceport.quality import ModelQuality, QualityReport
 from spaceport_compressor import command
+from spaceport_compressor.formats.y_up import turned
 from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.subject import Up
+from spaceport_render.ply import write_ply
 
 pytestmark = pytest.mark.usefixtures("viewer")
 
@@ -94,6 +98,23 @@ def test_a_bare_file_is_held_against_itself_alone(model, run, tmp_path, capsys):
     assert "Every number" in page
     assert "Reprojection" not in page
     assert "was not measured" in capsys.readouterr().err
+
+
+def test_a_model_with_another_axis_up_is_turned(model, make_gaussians, run, tmp_path):
+    # Given the relief as a trainer on COLMAP's poses leaves it, with -y up
+    write_ply(tmp_path / "scan.ply", turned(make_gaussians(2000), Up.MINUS_Y.to_ours.T))
+    # When that is told
+    assert run(tmp_path / "scan.ply", tmp_path / "web", "--up=-y") == 0
+    # Then z is up in what is delivered: the relief of 120 m x 120 m is 14 m high
+    extent = np.ptp(read_sog(tmp_path / "web/model.sog").means, axis=0)
+    assert extent[2] < 20
+    assert extent[:2].min() > 100
+
+
+def test_up_is_no_question_where_the_scene_tells(model, scene, run, tmp_path):
+    with pytest.raises(SystemExit) as left:
+        run(model, tmp_path / "web", "--scene", scene, "--up", "y")
+    assert left.value.code == 2
 
 
 def test_another_trainers_model_is_judged_by_all_photos_of_a_colmap_folder(model, scene, run, tmp_path):
