@@ -86,22 +86,22 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     logger.info("cleaned: %s of %d Gaussians", removed, len(subject.trained) + subject.broken)
 
     sog = job.compressed / SOG
-    precision = write_smallest(
+    choice = write_smallest(
         sog,
         cleaned.gaussians,
-        [view.camera for view in subject.trained_on],
+        [view.camera for view in subject.trained_on] or subject.orbit,
         subject.steering_references(),
         seed=job.seed,
         progress=part_of(progress, 0.2, 0.8),
     )
-    logger.info("delivered at %s", precision)
+    logger.info("delivered at %s", choice.precision)
     shutil.copyfile(sog, job.compressed / OLDER_SOG)
 
     progress(0.8, "Comparing the delivered model with the trained one")
     decoded = read_sog(sog)
     fidelity = measure_fidelity(decoded, subject.judging_references())
     delivery = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), fidelity)
-    delivery = delivery.model_copy(update={"removed": removed})
+    delivery = delivery.model_copy(update={"removed": removed, "candidates": list(choice.candidates)})
 
     progress(0.85, "Writing the model in other formats")
     files = write_formats(job.compressed, cleaned.gaussians, job.formats, subject.origin)

@@ -13,9 +13,10 @@ from spaceport_compressor.judging.fidelity import (
     references_of,
     split_views,
 )
-from spaceport_compressor.judging.rate_choice import write_smallest
-from spaceport_compressor.sog.precision import LADDER
+from spaceport_compressor.judging.rate_choice import ladder, write_smallest
+from spaceport_compressor.sog.precision import FULL
 from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.sog.write import write_sog
 from spaceport_render.camera import Camera
 from spaceport_render.holdout import fixed_subset
 from spaceport_render.render import render
@@ -108,13 +109,47 @@ class TestSmallestFile:
         # Given a model without harmonics, and photos that it does not match well anyway
         model = make_gaussians(2000, degree=0)
         views = [replace(view, pixels=255 - view.pixels) for view in views_of(model, 3)]
-        assert self.write(tmp_path / "m.sog", model, views) == LADDER[0]
+        assert self.write(tmp_path / "m.sog", model, views).precision == ladder(2000)[0]
 
     def test_a_model_that_does_not_takes_the_last_and_stays_readable(self, make_gaussians, tmp_path):
         # Given photos that the model matches so well that any error shows
         model = make_gaussians(2000)
-        assert self.write(tmp_path / "m.sog", model, views_of(model, 3)) == LADDER[-1]
+        choice = self.write(tmp_path / "m.sog", model, views_of(model, 3))
+        assert choice.precision == FULL
+        assert not any(candidate.good_enough for candidate in choice.candidates)
         assert len(read_sog(tmp_path / "m.sog")) == 2000
+
+    def test_the_smallest_that_is_good_enough_is_chosen(self, make_gaussians, tmp_path):
+        # Given photos that the model matches to 36 dB
+        model = make_gaussians(3000)
+        rng = np.random.default_rng(0)
+        noise = [rng.normal(0, 4, view.pixels.shape) for view in views_of(model, 3)]
+        views = [
+            replace(view, pixels=(view.pixels + more).clip(0, 255).astype(np.uint8))
+            for view, more in zip(views_of(model, 3), noise, strict=True)
+        ]
+        # When the file is chosen
+        path = tmp_path / "m.sog"
+        choice = self.write(path, model, views)
+        # Then it keeps what is promised, and the next smaller one does not
+        rungs = ladder(3000)
+        rung = rungs.index(choice.precision)
+        references = references_of(model, views)
+        assert 0 < rung < len(rungs) - 1
+        assert measure_fidelity(read_sog(path), references).good_enough
+        write_sog(tmp_path / "smaller.sog", model, [view.camera for view in views], rungs[rung - 1])
+        assert not measure_fidelity(read_sog(tmp_path / "smaller.sog"), references).good_enough
+        # and the table says so: one is chosen, of which the file is, and it is the smallest that passes
+        (chosen,) = [candidate for candidate in choice.candidates if candidate.chosen]
+        assert chosen.sog_bytes == path.stat().st_size
+        assert chosen.sog_bytes == min(c.sog_bytes for c in choice.candidates if c.good_enough)
+        assert len(choice.candidates) <= 5
+
+    def test_the_same_model_gives_the_same_bytes(self, make_gaussians, tmp_path):
+        model = make_gaussians(1000)
+        for name in ("a.sog", "b.sog"):
+            self.write(tmp_path / name, model, views_of(model, 3))
+        assert (tmp_path / "a.sog").read_bytes() == (tmp_path / "b.sog").read_bytes()
 
 
 def test_sizes_are_the_files(tmp_path):

@@ -1,8 +1,11 @@
 """The directions in which a flight saw the model, and the harmonics there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from spaceport_compressor.sog.axes import nearest_axes
 from spaceport_compressor.sog.viewing import CONSTANT, harmonics, viewing_of
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
@@ -40,25 +43,23 @@ def test_the_harmonics_are_orthonormal():
     assert 4 * np.pi * values.T @ values / len(values) == pytest.approx(np.eye(15), abs=0.02)
 
 
-def test_means_are_over_the_photos_that_saw_the_gaussian(make_gaussians):
+def test_means_are_over_the_photos_that_show_the_gaussian(make_gaussians):
     model = make_gaussians(400)
     cameras = [looking_down(-40, 0), looking_down(40, 0)]
-    means = viewing_of(model, cameras, np.ones(400)).means
-    sees = np.stack([camera.sees(model.means) for camera in cameras])
-    # Who was seen once has that photo's direction, who was never seen has none
-    once = np.flatnonzero(sees[0] & ~sees[1])[0]
+    viewing = viewing_of(model, cameras)
+    shown = np.stack([viewing_of(model, [camera]).sensitivity.colors > 0 for camera in cameras])
+    # Who shows in one photo has its direction, who shows in none has none
+    once = np.flatnonzero(shown[0] & ~shown[1])[0]
     direction = model.means[once] - cameras[0].position
-    assert means[once] == pytest.approx(
-        harmonics(direction[None] / np.linalg.norm(direction), 3)[0], abs=1e-5
-    )
-    assert not means[~sees.any(axis=0)].any()
+    expected = harmonics(direction[None] / np.linalg.norm(direction), 3)[0]
+    assert viewing.means[once] == pytest.approx(expected, abs=1e-5)
+    assert not viewing.means[~shown.any(axis=0)].any()
 
 
 def test_the_metric_forgives_what_a_constant_makes_good(make_gaussians):
     # Given a flight that looks straight down on land far below
-    model = make_gaussians(400)
     cameras = [looking_down(east, north, up=400) for east in (-30, 30) for north in (-30, 30)]
-    metric = viewing_of(model, cameras, np.ones(400)).metric
+    metric = viewing_of(make_gaussians(400), cameras).metric
     # Then the harmonic that is constant there (z) counts far less than those that change sign (x, y)
     y, z, x = np.diag(metric)[:3]
     assert z < 0.25 * min(x, y)
@@ -66,6 +67,52 @@ def test_the_metric_forgives_what_a_constant_makes_good(make_gaussians):
 
 
 def test_without_cameras_all_directions_count_alike(make_gaussians):
-    viewing = viewing_of(make_gaussians(50), [], np.ones(50))
+    viewing = viewing_of(make_gaussians(50), [])
     assert viewing.metric.tolist() == np.eye(15).tolist()
     assert not viewing.means.any()
+    assert viewing.sensitivity is None
+
+
+@pytest.mark.parametrize(
+    ("field", "size"), [("log_scales", 0.02), ("opacities", 0.01), ("colors", 0.02), ("quats", 0.01)]
+)
+def test_what_an_error_does_to_the_pictures_is_foretold(make_gaussians, field, size):
+    # Given a flight over a model, whose axes are told the shortest way
+    model = make_gaussians(3000)
+    quats, log_scales = nearest_axes(model.quats, model.log_scales)
+    model = replace(model, quats=quats / np.linalg.norm(quats, axis=1, keepdims=True), log_scales=log_scales)
+    cameras = [looking_down(east, north) for east in (-40, -20, 0, 20, 40) for north in (-30, 0, 30)]
+    weights = getattr(viewing_of(model, cameras).sensitivity, field)
+    # When one attribute is off by random errors
+    rng = np.random.default_rng(1)
+    if field == "colors":
+        errors = rng.normal(0, size, (3000, 3)).astype(np.float32)
+        off = replace(model, sh=np.concatenate([model.sh[:, :1] + errors[:, None], model.sh[:, 1:]], axis=1))
+        expected = (weights[:, None] * errors**2).sum()
+    elif field == "opacities":
+        opacities = model.opacities.clip(0.05, 0.95)
+        errors = rng.normal(0, size, 3000)
+        moved = opacities + errors
+        model = replace(model, opacity_logits=np.log(opacities / (1 - opacities)).astype(np.float32))
+        off = replace(model, opacity_logits=np.log(moved / (1 - moved)).astype(np.float32))
+        weights = viewing_of(model, cameras).sensitivity.opacities
+        expected = (weights * errors**2).sum()
+    elif field == "quats":
+        # One kept component of each, the largest making up for it
+        largest = np.abs(model.quats).argmax(axis=1)
+        rows, kept = np.arange(3000), (largest + 1) % 4
+        errors = rng.normal(0, size, 3000)
+        moved = model.quats.astype(np.float64)
+        sign = np.sign(moved[rows, largest])
+        moved[rows, kept] += errors
+        others = (moved**2).sum(axis=1) - moved[rows, largest] ** 2
+        moved[rows, largest] = sign * np.sqrt(1 - others)
+        off = replace(model, quats=moved.astype(np.float32))
+        expected = (weights[rows, kept] * errors**2).sum()
+    else:
+        errors = rng.normal(0, size, (3000, 3)).astype(np.float32)
+        off = replace(model, log_scales=model.log_scales + errors)
+        expected = (weights * errors**2).sum()
+    seen = np.mean([((render(model, c) - render(off, c)) ** 2).mean() for c in cameras])
+    # Then the pictures are off by what was foretold, to a decibel and a half
+    assert 10 * abs(np.log10(seen / expected)) < 1.5

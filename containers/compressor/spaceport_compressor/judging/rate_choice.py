@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from spaceport.progress import Progress
-from spaceport_compressor.judging.fidelity import Reference, measure_fidelity
-from spaceport_compressor.sog.precision import LADDER, Precision
+from spaceport.quality import Candidate
+from spaceport_compressor.judging.fidelity import Fidelity, Reference, measure_fidelity
+from spaceport_compressor.sog.archive import write_archive
+from spaceport_compressor.sog.morton import morton_order
+from spaceport_compressor.sog.precision import FULL, Precision
 from spaceport_compressor.sog.read import read_sog
-from spaceport_compressor.sog.write import write_sog
+from spaceport_compressor.sog.viewing import viewing_of
+from spaceport_compressor.sog.write import Draft, check_writable
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
+
+# A bit for each Gaussian may cost so much of the pictures' mean squared error, from the smallest file to the
+# most faithful one: half a decibel of decoded pictures a rung.
+PRICES = tuple(1.6e-6 * 2 ** (-rung / 2) for rung in range(13))
+ENTRY = 20  # Gaussians to an entry of the harmonics' palette
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was written.
+
+    Attributes:
+        precision: of the file that was left.
+        candidates: all that were tried, in the order they were; one is `chosen`.
+    """
+
+    precision: Precision
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    precision: Precision
+    files: Mapping[str, bytes]
+    fidelity: Fidelity
+    candidate: Candidate
+
+
+def ladder(count: int) -> tuple[Precision, ...]:
+    """The precisions to choose from for `count` Gaussians, each a larger file that is nearer to the model."""
+    return (*(Precision(price / count, ENTRY) for price in PRICES), FULL)
 
 
 def write_smallest(
@@ -22,21 +58,61 @@ def write_smallest(
     *,
     seed: int,
     progress: Progress,
-) -> Precision:
+) -> Choice:
     """Write `trained` to `path` at the first precision of the ladder that is good enough.
 
-    Where none is, the most faithful one stays, and the report tells by how much it misses.
+    Bisection finds it in four looks, as a rung is never worse than the one before. Where none is good
+    enough, the most faithful one stays, and the report tells by how much it misses.
 
     Args:
-        cameras: those of the photos trained on.
+        cameras: those of the photos trained on; at least one.
         references: where to look; like the cameras never held-out ones, which must not steer anything.
 
-    Returns:
-        The precision of the file that was left.
+    Raises:
+        ValueError: as `check_writable`.
     """
-    for tried, precision in enumerate(LADDER):
-        progress(tried / len(LADDER), "Packing the model for the web")
-        write_sog(path, trained, cameras, precision, seed)
-        if measure_fidelity(read_sog(path), references).good_enough:
+    check_writable(trained)
+    progress(0.0, "Looking what shows in the photos")
+    draft = Draft(trained, viewing_of(trained, cameras, seed), morton_order(trained.means), seed)
+    rungs = ladder(len(trained))
+    trials: list[_Trial] = []
+    first, last = 0, len(rungs) - 1
+    while True:
+        middle = (first + last) // 2
+        progress(1 - (last - first + 1) / (len(rungs) + 1), "Packing the model for the web")
+        trials.append(_try(path, draft, rungs[middle], references))
+        if trials[-1].fidelity.good_enough:
+            last = middle
+        else:
+            first = min(middle + 1, last)
+        if first == last and any(trial.precision == rungs[first] for trial in trials):
             break
-    return precision
+    chosen = next(trial for trial in trials if trial.precision == rungs[first])
+    write_archive(path, chosen.files)
+    return Choice(
+        chosen.precision,
+        tuple(trial.candidate.model_copy(update={"chosen": trial is chosen}) for trial in trials),
+    )
+
+
+def _try(path: Path, draft: Draft, precision: Precision, references: Sequence[Reference]) -> _Trial:
+    files = draft.files(precision)
+    write_archive(path, files)
+    decoded = read_sog(path)
+    fidelity = measure_fidelity(decoded, references)
+    candidate = Candidate(
+        name=_name(precision, len(draft.gaussians)),
+        sog_bytes=path.stat().st_size,
+        gaussians=len(decoded),
+        harmonics=decoded.sh_degree,
+        decode_psnr_db=fidelity.decode_psnr_db,
+        psnr_loss_db=fidelity.psnr_loss_db,
+        good_enough=fidelity.good_enough,
+    )
+    return _Trial(precision, files, fidelity, candidate)
+
+
+def _name(precision: Precision, count: int) -> str:
+    if precision == FULL:
+        return "as fine as the format goes"
+    return f"a bit for {precision.bit_price * count:.1e} of squared error"

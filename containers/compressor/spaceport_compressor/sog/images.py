@@ -38,14 +38,6 @@ def opaque(*channels: NDArray[np.uint8]) -> Texels:
     return texels
 
 
-def to_bytes(shares: NDArray[np.floating], steps: int = 255) -> NDArray[np.uint8]:
-    """`shares` (0..1) as bytes, on a ladder of `steps` even steps.
-
-    Rounded, not truncated: half the error for the same bytes.
-    """
-    return np.rint(np.rint(shares * steps) / steps * 255).clip(0, 255).astype(np.uint8)
-
-
 def encode_picture(picture: Picture) -> bytes:
     """`picture` as lossless WebP, to the byte also where alpha is zero."""
     data = io.BytesIO()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spaceport_compressor.sog.codebook import LISTED, Codebook, fit_codebook
+from spaceport_compressor.sog.codebook import Codebook, fit_codebook
 from spaceport_compressor.sog.format import CodedMeta
-from spaceport_compressor.sog.images import Texels, to_bytes
+from spaceport_compressor.sog.images import Texels
+from spaceport_compressor.sog.quantisation import Leeway, choose_levels
 
 FILES = ("sh0.webp",)
 STEPS = 255
@@ -18,19 +19,18 @@ CLAMP = 1e-6
 def pack_color(
     base: NDArray[np.float32],
     opacities: NDArray[np.float32],
-    levels: int = LISTED,
-    steps: int = STEPS,
+    color_leeway: Leeway | None = None,
+    opacity_leeway: Leeway | None = None,
 ) -> tuple[CodedMeta, Texels]:
     """The texels of the constant harmonics `base` (N, 3) and the `opacities` (N,), 0..1.
 
     Args:
-        levels: of the colours' codebook, 256 at most.
-        steps: of the opacities, 255 at most.
+        color_leeway, opacity_leeway: (N, 3) and (N, 1); None: the nearest codes.
     """
-    codebook = fit_codebook(base, levels)
+    codebook = fit_codebook(base)
     texels = np.empty((len(base), 4), dtype=np.uint8)
-    texels[:, :3] = codebook.encode(base)
-    texels[:, 3] = to_bytes(opacities, steps)
+    texels[:, :3] = choose_levels(base, codebook.levels, color_leeway)
+    texels[:, 3:] = choose_levels(opacities[:, None], np.arange(STEPS + 1) / STEPS, opacity_leeway)
     return CodedMeta(codebook=codebook.listed(), files=FILES), texels
 
 

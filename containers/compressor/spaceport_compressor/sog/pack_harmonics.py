@@ -12,6 +12,7 @@ from spaceport_compressor.sog.format import HarmonicsMeta
 from spaceport_compressor.sog.images import OPAQUE, Picture, Texels, opaque
 from spaceport_compressor.sog.kmeans import Palette, build_palette
 from spaceport_compressor.sog.pieces import pieces
+from spaceport_compressor.sog.quantisation import Leeway, choose_levels
 
 FILES = ("shN_centroids.webp", "shN_labels.webp")
 ROW = 64  # palette entries in a row of the centroids' image
@@ -24,36 +25,55 @@ def palette_size(count: int, gaussians_per_entry: int) -> int:
     return min(LARGEST_PALETTE, rows * ROW)
 
 
-def pack_harmonics(
+def cluster_harmonics(
     rest: NDArray[np.float32],
     size: int,
     metric: NDArray[np.float64],
     weights: NDArray[np.float32],
     seed: int = 0,
-) -> tuple[HarmonicsMeta, tuple[Picture, Texels]]:
-    """The palette's picture and the label texels of `rest` (N, C, 3), C = 3, 8 or 15 coefficients.
+) -> Palette:
+    """A palette of at most `size` entries for `rest` (N, C, 3), C = 3, 8 or 15: rows of C · 3 numbers.
+
+    The entry that most Gaussians take comes first: the labels' high bytes are small, and many alike.
 
     Args:
         rest: the harmonics above the constant one.
-        size: entries at most.
         metric: (C, C) positive definite; the error of coefficients off by δ is δᵀ · metric · δ.
         weights: (N,) how much each Gaussian's error counts.
         seed: of the clustering.
     """
     count, coefficients, _ = rest.shape
     # With metric = L Lᵀ, the metric's distance of two vectors is the plain one of their products with L.
-    factor = np.linalg.cholesky(metric)
+    factor = np.linalg.cholesky(metric / np.trace(metric))
     straight = np.empty((count, 3, coefficients), dtype=np.float32)
     for piece in pieces(count):
         straight[piece] = rest[piece].transpose(0, 2, 1) @ factor.astype(np.float32)
     clustered = build_palette(straight.reshape(count, -1), size, weights, seed)
     entries = clustered.entries.reshape(-1, 3, coefficients) @ np.linalg.inv(factor)
-    palette = Palette(entries.transpose(0, 2, 1).astype(np.float32), clustered.labels)
-    codebook = fit_codebook(palette.entries)
+    order = np.argsort(-np.bincount(clustered.labels, minlength=len(entries)), kind="stable")
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    rows = entries.transpose(0, 2, 1).astype(np.float32).reshape(len(entries), -1)
+    return Palette(rows[order], ranks[clustered.labels])
+
+
+def pack_harmonics(
+    palette: Palette, leeway: Leeway | None = None
+) -> tuple[HarmonicsMeta, tuple[Picture, Texels]]:
+    """The picture of `palette`, as `cluster_harmonics` leaves it, and the texels of its labels.
+
+    Args:
+        leeway: of the entries' numbers, (K, C · 3); None: the nearest levels.
+    """
     length = len(palette.entries)
+    coefficients = palette.entries.shape[1] // 3
+    codebook = fit_codebook(palette.entries)
+    # One column: an image's rows hold all coefficients side by side, and its channels hardly differ.
+    flat = None if leeway is None else Leeway(_column(leeway.weights), _column(leeway.reach), leeway.price)
+    codes = choose_levels(_column(palette.entries), codebook.levels, flat)
     picture = np.zeros((math.ceil(length / ROW) * ROW, coefficients, 4), dtype=np.uint8)
     picture[..., 3] = OPAQUE
-    picture[:length, :, :3] = codebook.encode(palette.entries)
+    picture[:length, :, :3] = codes.reshape(length, coefficients, 3)
     meta = HarmonicsMeta(
         count=length,
         bands=math.isqrt(coefficients + 1) - 1,
@@ -63,6 +83,10 @@ def pack_harmonics(
     labels = palette.labels.astype(np.uint16)
     texels = opaque((labels & 0xFF).astype(np.uint8), (labels >> 8).astype(np.uint8))
     return meta, (picture.reshape(-1, ROW * coefficients, 4), texels)
+
+
+def _column(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    return array.reshape(-1, 1)
 
 
 def unpack_harmonics(meta: HarmonicsMeta, picture: Picture, texels: Texels) -> NDArray[np.float32]:

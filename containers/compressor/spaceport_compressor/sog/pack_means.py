@@ -11,26 +11,31 @@ from numpy.typing import NDArray
 
 from spaceport_compressor.sog.format import MeansMeta, Triple
 from spaceport_compressor.sog.images import Texels, opaque
+from spaceport_compressor.sog.quantisation import Leeway, choose_steps
 
-BITS = 16
-STEPS = 2**BITS - 1
+STEPS = 2**16 - 1
 DIGITS = 9  # significant digits of the bounds in meta.json: far below one of 65,535 steps
 
 FILES = ("means_l.webp", "means_u.webp")
 
 
-def pack_means(means: NDArray[np.float32], bits: int = BITS) -> tuple[MeansMeta, tuple[Texels, Texels]]:
+def pack_means(
+    means: NDArray[np.float32], leeway: Leeway | None = None
+) -> tuple[MeansMeta, tuple[Texels, Texels]]:
     """The texels of `means` (N, 3), metres: low bytes, then high bytes.
 
     Args:
-        bits: to keep of 16; the others, mostly noise that no compressor shrinks, are rounded away.
+        leeway: in metres; None: the nearest step.
     """
     logs = _log(means.astype(np.float64))
     mins, maxs = _triple(logs.min(axis=0)), _triple(logs.max(axis=0))
     extent = np.subtract(maxs, mins)
-    steps = np.where(extent > 0, (logs - mins) / np.where(extent > 0, extent, 1.0), 0.0) * STEPS
-    grain = 2 ** (BITS - bits)
-    codes = (np.rint(steps / grain) * grain).clip(0, STEPS).astype(np.uint16)
+    places = np.where(extent > 0, (logs - mins) / np.where(extent > 0, extent, 1.0), 0.0) * STEPS
+    if leeway is not None:
+        # The derivative of sign(x)·log(1 + |x|) is 1 / (1 + |x|).
+        metres = (1 + np.abs(means)) * np.maximum(extent, np.finfo(np.float32).tiny) / STEPS
+        leeway = leeway.scaled(metres)
+    codes = choose_steps(places, STEPS, leeway)
     low, high = (codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.uint8)
     return MeansMeta(mins=mins, maxs=maxs, files=FILES), (opaque(*low.T), opaque(*high.T))
 

@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaceport_compressor.sog.format import QuatsMeta
-from spaceport_compressor.sog.images import Texels, to_bytes
+from spaceport_compressor.sog.images import Texels
+from spaceport_compressor.sog.quantisation import Leeway, choose_levels
 
 FILES = ("quats.webp",)
 FIRST_TAG = 252
 STEPS = 255
 # The components that stay, for each one that is left out.
 KEPT = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+LEVELS = (np.arange(STEPS + 1) / STEPS * 2 - 1) / np.sqrt(2)
 
 
-def pack_quats(quats: NDArray[np.float32], steps: int = STEPS) -> tuple[QuatsMeta, Texels]:
+def pack_quats(quats: NDArray[np.float32], leeway: Leeway | None = None) -> tuple[QuatsMeta, Texels]:
     """The texels of `quats` (N, 4), w x y z, of any length but zero.
 
     Args:
-        steps: over the range of a component, 255 at most; fewer compress better.
+        leeway: of the four components of the unit quaternion; None: the nearest codes.
     """
     unit = quats.astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
@@ -31,8 +33,13 @@ def pack_quats(quats: NDArray[np.float32], steps: int = STEPS) -> tuple[QuatsMet
     largest = np.abs(unit).argmax(axis=1)
     unit *= np.where(unit[rows, largest] < 0, -1.0, 1.0)[:, None]
     kept = np.take_along_axis(unit, KEPT[largest], axis=1)
+    if leeway is not None:
+        weights, reach = (
+            np.take_along_axis(array, KEPT[largest], axis=1) for array in (leeway.weights, leeway.reach)
+        )
+        leeway = Leeway(weights, reach, leeway.price)
     texels = np.empty((len(unit), 4), dtype=np.uint8)
-    texels[:, :3] = to_bytes((kept * np.sqrt(2) + 1) / 2, steps)
+    texels[:, :3] = choose_levels(kept.astype(np.float32), LEVELS, leeway)
     texels[:, 3] = FIRST_TAG + largest
     return QuatsMeta(files=FILES), texels
 
@@ -43,7 +50,7 @@ def unpack_quats(texels: Texels) -> NDArray[np.float32]:
     if (tags < FIRST_TAG).any():
         raise ValueError("a rotation names no left-out component")
     largest = tags.astype(np.intp) - FIRST_TAG
-    kept = (texels[:, :3] / STEPS * 2 - 1) / np.sqrt(2)
+    kept = LEVELS[texels[:, :3]]
     quats = np.empty((len(texels), 4))
     np.put_along_axis(quats, KEPT[largest], kept, axis=1)
     rest = np.sqrt(np.maximum(0.0, 1.0 - (kept**2).sum(axis=1)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +15,39 @@ from spaceport_compressor.sog.archive import write_archive
 from spaceport_compressor.sog.axes import nearest_axes
 from spaceport_compressor.sog.format import GENERATOR, META_FILE, AssetMeta, HarmonicsMeta, SogMeta
 from spaceport_compressor.sog.images import Picture, encode_picture, lay_out
+from spaceport_compressor.sog.kmeans import Palette
 from spaceport_compressor.sog.morton import morton_order
 from spaceport_compressor.sog.pack_color import pack_color
-from spaceport_compressor.sog.pack_harmonics import pack_harmonics, palette_size, unpack_harmonics
+from spaceport_compressor.sog.pack_harmonics import (
+    cluster_harmonics,
+    pack_harmonics,
+    palette_size,
+    unpack_harmonics,
+)
 from spaceport_compressor.sog.pack_means import pack_means
 from spaceport_compressor.sog.pack_quats import pack_quats
 from spaceport_compressor.sog.pack_scales import pack_scales
 from spaceport_compressor.sog.pieces import pieces
-from spaceport_compressor.sog.precision import FULL, Precision
-from spaceport_compressor.sog.viewing import CONSTANT, viewing_of
+from spaceport_compressor.sog.precision import (
+    CENTER_REACH,
+    COLOR_REACH,
+    FULL,
+    HARMONIC_REACH,
+    OPACITY_REACH,
+    QUATERNION_REACH,
+    SIZE_REACH,
+    Precision,
+)
+from spaceport_compressor.sog.quantisation import Leeway
+from spaceport_compressor.sog.viewing import CONSTANT, Viewing, viewing_of
 from spaceport_render.camera import Camera
-from spaceport_render.gaussians import Gaussians
+from spaceport_render.gaussians import Floats, Gaussians
 from spaceport_render.threads import available_cores
 
 # The product of two sizes, a face, is still a float32: 3.4e38 is exp(88.7).
 LARGEST_LOG_SCALE = 44.0
+# What a Gaussian that shows nowhere counts in the palette, as a share of the mean.
+LEAST_WEIGHT = 0.02
 
 
 def write_sog(
@@ -61,7 +81,7 @@ def sog_files(
 
     Args:
         gaussians: such as `check_writable` passes, of harmonics' degree 0 to 3.
-        cameras: of training, whose directions the colours must be right in; none: all directions.
+        cameras: of training, which tell what shows; none: all is kept as finely as the format can.
         precision: how finely each attribute is kept.
         seed: of the palette's clustering.
         order: of the Gaussians in the files, their N indices: neighbours in space one after the other, or
@@ -71,34 +91,125 @@ def sog_files(
     """
     if order is None:
         order = np.arange(len(gaussians))
-    means, (low, high) = pack_means(gaussians.means[order], precision.mean_bits)
-    quats, log_scales = _shortest_told(gaussians, order)
-    turns, rotations = pack_quats(quats, precision.rotation_steps)
-    scales, sizes = pack_scales(log_scales, precision.scale_levels)
-    base, harmonics, harmonics_pictures = _split_color(gaussians, cameras, precision, seed, order)
-    opacities = gaussians.opacities[order]
-    sh0, colors = pack_color(base[order], opacities, precision.color_levels, precision.opacity_steps)
-    pictures: dict[str, Picture] = {
-        means.files[0]: lay_out(low),
-        means.files[1]: lay_out(high),
-        scales.files[0]: lay_out(sizes),
-        turns.files[0]: lay_out(rotations),
-        sh0.files[0]: lay_out(colors),
-        **harmonics_pictures,
-    }
-    meta = SogMeta(
-        asset=AssetMeta(generator=GENERATOR),
-        count=len(gaussians),
-        means=means,
-        scales=scales,
-        quats=turns,
-        sh0=sh0,
-        harmonics=harmonics,
-    )
-    # libwebp works without the GIL.
-    with ThreadPoolExecutor(available_cores()) as threads:
-        images = dict(zip(pictures, threads.map(encode_picture, pictures.values()), strict=True))
-    return {META_FILE: meta.to_json().encode(), **images}
+    return Draft(gaussians, viewing_of(gaussians, cameras, seed), order, seed).files(precision)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A model about to be written, at several precisions: what takes long is worked out once.
+
+    Attributes:
+        gaussians, order, seed: as for `sog_files`.
+        viewing: what the flight's pictures show of them.
+    """
+
+    gaussians: Gaussians
+    viewing: Viewing
+    order: NDArray[np.intp]
+    seed: int
+    _palettes: dict[int, Palette] = field(default_factory=dict)
+
+    def files(self, precision: Precision) -> dict[str, bytes]:
+        """As `sog_files`."""
+        gaussians, order = self.gaussians, self.order
+        leeways = self._leeways(precision.bit_price)
+        quats, log_scales = nearest_axes(gaussians.quats[order], gaussians.log_scales[order])
+        means, (low, high) = pack_means(gaussians.means[order], leeways.means)
+        turns, rotations = pack_quats(quats, leeways.quats)
+        scales, sizes = pack_scales(log_scales, leeways.log_scales)
+        base, harmonics, harmonics_pictures = self._split_color(precision)
+        sh0, colors = pack_color(base, gaussians.opacities[order], leeways.base, leeways.opacities)
+        pictures: dict[str, Picture] = {
+            means.files[0]: lay_out(low),
+            means.files[1]: lay_out(high),
+            scales.files[0]: lay_out(sizes),
+            turns.files[0]: lay_out(rotations),
+            sh0.files[0]: lay_out(colors),
+            **harmonics_pictures,
+        }
+        meta = SogMeta(
+            asset=AssetMeta(generator=GENERATOR),
+            count=len(gaussians),
+            means=means,
+            scales=scales,
+            quats=turns,
+            sh0=sh0,
+            harmonics=harmonics,
+        )
+        # libwebp works without the GIL.
+        with ThreadPoolExecutor(available_cores()) as threads:
+            images = dict(zip(pictures, threads.map(encode_picture, pictures.values()), strict=True))
+        return {META_FILE: meta.to_json().encode(), **images}
+
+    def _leeways(self, price: float) -> _Leeways:
+        """How far off each attribute may be, in the files' order."""
+        known = self.viewing.sensitivity
+        if price == 0 or known is None:
+            return _Leeways(None, None, None, None, None)
+        order, count = self.order, len(self.gaussians)
+
+        def leeway(weights: Floats, reach: NDArray[np.floating] | float) -> Leeway:
+            rows = weights[order].reshape(count, -1)
+            return Leeway(rows, np.broadcast_to(np.float32(reach), rows.shape), price)
+
+        middle = np.exp(np.median(self.gaussians.log_scales[order], axis=1))[:, None]
+        return _Leeways(
+            means=leeway(known.means, CENTER_REACH * middle).repeated(3),
+            quats=leeway(known.quats, QUATERNION_REACH),
+            log_scales=leeway(known.log_scales, SIZE_REACH),
+            opacities=leeway(known.opacities, OPACITY_REACH),
+            base=leeway(known.colors, COLOR_REACH).repeated(3),
+        )
+
+    def _split_color(
+        self, precision: Precision
+    ) -> tuple[NDArray[np.float32], HarmonicsMeta | None, dict[str, Picture]]:
+        """The base colours (N, 3) to store, and the palette of the rest with its pictures, in `order`.
+
+        The base takes up what the palette gets wrong, as far as that is the same in all directions seen.
+        """
+        base, rest = self.gaussians.sh[:, 0].copy(), self.gaussians.sh[:, 1:]
+        if not rest.any():
+            return base[self.order], None, {}
+        palette = self._palette(precision.gaussians_per_entry)
+        meta, (entries, labels) = pack_harmonics(palette, self._entries_leeway(palette, precision.bit_price))
+        for piece in pieces(len(base)):
+            missing = rest[piece] - unpack_harmonics(meta, entries, labels[piece])
+            base[piece] += np.einsum("nk,nkc->nc", self.viewing.means[piece], missing) / CONSTANT
+        pictures = {meta.files[0]: entries, meta.files[1]: lay_out(labels[self.order])}
+        return base[self.order], meta, pictures
+
+    def _palette(self, gaussians_per_entry: int) -> Palette:
+        if gaussians_per_entry not in self._palettes:
+            known = self.viewing.sensitivity
+            weights = _prominence(self.gaussians) if known is None else known.colors
+            # Who shows nowhere is not drawn at random.
+            weights = weights + LEAST_WEIGHT * weights.mean(dtype=np.float64).astype(np.float32)
+            self._palettes[gaussians_per_entry] = cluster_harmonics(
+                self.gaussians.sh[:, 1:],
+                palette_size(len(self.gaussians), gaussians_per_entry),
+                self.viewing.metric,
+                weights,
+                self.seed,
+            )
+        return self._palettes[gaussians_per_entry]
+
+    def _entries_leeway(self, palette: Palette, price: float) -> Leeway | None:
+        """An entry's number counts as much as all the Gaussians that take it, and as its harmonic does."""
+        known = self.viewing.sensitivity
+        if price == 0 or known is None:
+            return None
+        takers = np.bincount(palette.labels, known.colors, len(palette.entries))
+        weights = np.outer(takers, np.diag(self.viewing.metric).repeat(3)).astype(np.float32)
+        return Leeway(weights, np.full_like(weights, HARMONIC_REACH), price)
+
+
+class _Leeways(NamedTuple):
+    means: Leeway | None
+    quats: Leeway | None
+    log_scales: Leeway | None
+    opacities: Leeway | None
+    base: Leeway | None
 
 
 def check_writable(gaussians: Gaussians) -> None:
@@ -117,40 +228,6 @@ def check_writable(gaussians: Gaussians) -> None:
         raise ValueError("a Gaussian is larger than numbers go")
     if not np.linalg.norm(gaussians.quats, axis=1).all():
         raise ValueError("a Gaussian has a rotation of length zero")
-
-
-def _shortest_told(
-    gaussians: Gaussians, order: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rotations and sizes of the Gaussians in `order`, by `nearest_axes`."""
-    quats, log_scales = gaussians.quats[order], gaussians.log_scales[order]
-    for piece in pieces(len(order)):
-        quats[piece], log_scales[piece] = nearest_axes(quats[piece], log_scales[piece])
-    return quats, log_scales
-
-
-def _split_color(
-    gaussians: Gaussians,
-    cameras: Sequence[Camera],
-    precision: Precision,
-    seed: int,
-    order: NDArray[np.intp],
-) -> tuple[NDArray[np.float32], HarmonicsMeta | None, dict[str, Picture]]:
-    """The base colours (N, 3) to store, and the palette of the rest with its pictures, the labels in `order`.
-
-    The base takes up what the palette gets wrong, as far as that is the same in all directions seen.
-    """
-    base, rest = gaussians.sh[:, 0].copy(), gaussians.sh[:, 1:]
-    if not rest.any():
-        return base, None, {}
-    weights = _prominence(gaussians)
-    viewing = viewing_of(gaussians, cameras, weights)
-    size = palette_size(len(gaussians), precision.gaussians_per_entry)
-    meta, (entries, labels) = pack_harmonics(rest, size, viewing.metric, weights, seed)
-    for piece in pieces(len(gaussians)):
-        missing = rest[piece] - unpack_harmonics(meta, entries, labels[piece])
-        base[piece] += np.einsum("nk,nkc->nc", viewing.means[piece], missing) / CONSTANT
-    return base, meta, {meta.files[0]: entries, meta.files[1]: lay_out(labels[order])}
 
 
 def _prominence(gaussians: Gaussians) -> NDArray[np.float32]:
