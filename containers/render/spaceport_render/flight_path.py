@@ -1,8 +1,8 @@
 """A calm flight over the scene, along the way that the drone flew: for the film and for the viewer's page.
 
 The flown path itself is no film: it goes to and fro over a grid, halts, turns on the spot and jumps from one
-battery to the next. So of the flight the longest part without a break is taken, smoothed until it is slow
-enough to watch, and cut to its middle where smoothing alone would lead away from what was flown.
+battery to the next. So of the flight one part without a break is taken, smoothed until it is slow enough to
+watch, and cut to its middle where smoothing alone would lead away from what was flown.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ SHORTEST = 0.1  # a way less long shows nothing; then the film goes nearer inste
 NEARER = 0.3
 LOOK_AHEAD = math.radians(20)  # what a flight that looked down looks ahead in the film, so that relief shows
 SMOOTHINGS = 0.5 * np.sqrt(2.0) ** np.arange(24)  # standard deviations in photos, up to 1448
+MOST_ASKED = 100  # cameras, spread over the flight, for its distance
+MOST_PARTS = 6  # that are looked at; the others have fewer photos
 SHOWN_AT = 9  # places of a course, where what it shows is counted
 FINE = 2_000  # steps that the path is measured in
 
@@ -96,7 +98,9 @@ def flight(
 
 
 def plan_course(cameras: Sequence[Camera], points: NDArray[np.floating], seconds: float) -> Course:
-    """A course that can be flown calmly in so many seconds.
+    """A course that can be flown calmly in so many seconds: over the part that shows most for longest.
+
+    Once round a village is more to see than straight across it, though the grid has more photos.
 
     Args:
         cameras: the flight's, at least one, z up; in the order they were flown, if that is known.
@@ -104,18 +108,26 @@ def plan_course(cameras: Sequence[Camera], points: NDArray[np.floating], seconds
     """
     cameras = flown_order(cameras)
     distance = viewing_distance(cameras, points)
-    part = longest_part(cameras, distance)
+    longest = sorted(parts(cameras, distance), key=len, reverse=True)[:MOST_PARTS]
+    lens = Lens.inside(cameras, cameras[0].width, cameras[0].height)
+    ways = [way for part in longest for way in _ways_over(part, points, distance, seconds)]
+    return max(ways, key=lambda way: way.length * _shown(way, points, lens))
+
+
+def _ways_over(
+    part: Sequence[Camera], points: NDArray[np.floating], distance: float, seconds: float
+) -> tuple[Course, ...]:
+    """The calm course over `part`; where it looked down, once in each direction."""
     curve, share = _calm_course(part, distance, seconds)
     positions, _ = curve.at(0.5 + share * np.linspace(-0.5, 0.5, round(seconds / LOOK_EVERY) + 1))
     lift = _lift(positions, points, distance)
     course = Course(distance, share * curve.length, curve, share, lift, None)
     if not _looks_down(part[0]):
-        return course
+        return (course,)
     ahead = math.sin(LOOK_AHEAD) * _heading(positions, part)
     there = replace(course, _forward=ahead - math.cos(LOOK_AHEAD) * UP)
     back = replace(course, _share=-share, _forward=-ahead - math.cos(LOOK_AHEAD) * UP)
-    lens = Lens.inside(part[:1], part[0].width, part[0].height)
-    return max(there, back, key=lambda way: _shown(way, points, lens))
+    return there, back
 
 
 def _shown(course: Course, points: NDArray[np.floating], lens: Lens) -> int:
@@ -128,7 +140,7 @@ def viewing_distance(cameras: Sequence[Camera], points: NDArray[np.floating]) ->
     """How far ahead of a camera the surface is, in the scene's units: the median over points and cameras."""
     depths = [
         points[camera.sees(points)] @ camera.world_to_camera[2, :3] + camera.world_to_camera[2, 3]
-        for camera in cameras
+        for camera in cameras[:: -(-len(cameras) // MOST_ASKED)]
     ]
     seen = [float(np.median(depth)) for depth in depths if len(depth)]
     if seen:
@@ -137,12 +149,8 @@ def viewing_distance(cameras: Sequence[Camera], points: NDArray[np.floating]) ->
     return float(np.median([np.linalg.norm(camera.position - middle) for camera in cameras])) or 1.0
 
 
-def longest_part(cameras: Sequence[Camera], distance: float) -> list[Camera]:
-    """The most cameras in a row of one kind (straight down or not) without a gap or a sharp turn."""
-    return max(_parts(cameras, distance), key=len)
-
-
-def _parts(cameras: Sequence[Camera], distance: float) -> Iterator[list[Camera]]:
+def parts(cameras: Sequence[Camera], distance: float) -> Iterator[list[Camera]]:
+    """Runs of cameras of one kind (straight down or not) without a gap or a sharp turn."""
     part = [cameras[0]]
     for before, after in pairwise(cameras):
         gap = np.linalg.norm(after.position - before.position)

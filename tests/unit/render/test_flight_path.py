@@ -12,7 +12,7 @@ from spaceport_render.flight_path import (
     STRAY,
     Lens,
     flight,
-    longest_part,
+    parts,
     plan_course,
     viewing_distance,
 )
@@ -160,10 +160,10 @@ def test_a_scene_whose_z_is_not_up_is_filmed_all_the_same():
 
 def test_sides_of_a_scene_are_not_blended():
     # Given a flight that looks east on the way there and west on the way back
-    part = longest_part(crosshatch(), 50.0)
+    flown = list(parts(crosshatch(), 50.0))
 
-    assert len(part) == 12
-    assert np.allclose(forwards(part), forwards(part)[0])
+    assert [len(part) for part in flown] == [12, 12]
+    assert all(np.allclose(forwards(part), forwards(part)[0]) for part in flown)
 
 
 def test_the_flight_stays_above_a_hill_that_the_drone_flew_around():
@@ -186,6 +186,15 @@ def test_shuffled_photos_are_flown_over_as_if_they_were_in_order():
     # Then the whole grid is flown over, not the two photos that happen to follow each other
     places, _ = course.at(np.linspace(0, 1, 50))
     assert np.ptp(places[:, 0]) > 40
+
+
+def test_once_round_the_scene_is_shown_before_straight_across_it():
+    # Given a grid of sixty photos straight down, and a ring of 24 that look at its middle
+    film = fly([*grid(), *ring()])
+
+    # Then the film looks at the middle from the ring
+    assert (np.abs(np.linalg.norm(positions(film)[:, :2], axis=1) - 60) < 10).all()
+    assert (forwards(film)[:, 2] > -0.8).all()
 
 
 def test_a_flight_over_the_shore_looks_back_at_the_land():
