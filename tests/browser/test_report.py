@@ -9,6 +9,7 @@ from playwright.sync_api import sync_playwright
 from spaceport.prices import free
 from spaceport.quality import QualityReport
 from spaceport.report_times import with_times
+from spaceport_compressor.judging.fidelity import judge, references_of
 from spaceport_compressor.report_page.page import Material, write_report_page
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
@@ -98,10 +99,17 @@ def report(tmp_path_factory):
     (folder / "training.log").write_text("\n".join(STEP.format(i=i) for i in (500, 1000, 1500)))
     page = folder / "report.html"
     told = QualityReport.model_validate(QUALITY)
-    cameras = [view.camera for view in views]
-    write_report_page(
-        page, Material(f"Lawn <i>& {NAME}", told, model, cameras, views, views[:1], folder / "training.log")
+    material = Material(
+        f"Lawn <i>& {NAME}",
+        told,
+        model,
+        cameras=[view.camera for view in views],
+        views=views,
+        judged=1,
+        worst=judge(model, references_of(model, views[:1])).worst,
+        training_log=folder / "training.log",
     )
+    write_report_page(page, material)
     stages = {"sfm": 30.0, "3dgs": 60.0, "compression": 4.0}
     page.write_text(with_times(page.read_text(), stages, 100.0, free(stages)))
     return page

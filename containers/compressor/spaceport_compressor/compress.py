@@ -14,7 +14,7 @@ from spaceport.quality import QUALITY_REPORT, TRAINING_REPORT, ModelQuality
 from spaceport.report_times import REPORT_PAGE
 from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.formats.deliver import write_formats
-from spaceport_compressor.judging.fidelity import delivery_numbers, measure_fidelity
+from spaceport_compressor.judging.fidelity import delivery_numbers, judge
 from spaceport_compressor.judging.rate_choice import write_smallest
 from spaceport_compressor.quality_report import assemble
 from spaceport_compressor.report_page.page import Material, write_report_page
@@ -99,8 +99,8 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
 
     progress(0.8, "Comparing the delivered model with the trained one")
     decoded = read_sog(sog)
-    fidelity = measure_fidelity(decoded, subject.judging_references())
-    delivery = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), fidelity)
+    judgement = judge(decoded, subject.judging_references())
+    delivery = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), judgement.fidelity)
     delivery = delivery.model_copy(update={"removed": removed, "candidates": list(choice.candidates)})
 
     progress(0.85, "Writing the model in other formats")
@@ -116,7 +116,16 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
 
     progress(0.95, "Writing the report")
     log = None if job.training is None else job.training / TRAINING_LOG
-    material = Material(job.title, report, decoded, subject.cameras, subject.views, subject.judged_views, log)
+    material = Material(
+        job.title,
+        report,
+        decoded,
+        cameras=subject.cameras,
+        views=subject.views,
+        judged=len(subject.judged_views),
+        worst=judgement.worst,
+        training_log=log,
+    )
     _write_report_page(job.compressed / REPORT_PAGE, material)
     lost = {} if delivery.psnr_loss_db is None else {"psnr_loss_db": delivery.psnr_loss_db}
     progress(

@@ -26,6 +26,7 @@ from spaceport.quality import (
     TrainingReport,
 )
 from spaceport.report_times import with_times
+from spaceport_compressor.judging.fidelity import KEPT, judge, references_of
 from spaceport_compressor.report_page.delivered import REMOVED, files, removed_words
 from spaceport_compressor.report_page.numbers import MEANINGS, size
 from spaceport_compressor.report_page.page import Material, write_report_page
@@ -35,7 +36,6 @@ from spaceport_compressor.report_page.pictures import (
     MOST_ERROR,
     compare,
     error_map,
-    judge,
 )
 from spaceport_compressor.report_page.plan_view import _Frame, _scale_bar, plan_view
 from spaceport_compressor.report_page.survey import PHASES
@@ -120,8 +120,16 @@ def write(model, views, tmp_path):
     def make(told: QualityReport, title: str = "Brighton", log: str = LOG) -> str:
         (tmp_path / "training.log").write_text(log)
         judged = [view for view in views if view.camera.name in told.training.holdout] or views
-        cameras = [view.camera for view in views]
-        material = Material(title, told, model, cameras, views, judged, tmp_path / "training.log")
+        material = Material(
+            title,
+            told,
+            model,
+            cameras=[view.camera for view in views],
+            views=views,
+            judged=len(judged),
+            worst=judge(model, references_of(model, judged)).worst,
+            training_log=tmp_path / "training.log",
+        )
         write_report_page(tmp_path / "report.html", material)
         return (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -372,11 +380,11 @@ def test_any_width_of_a_map_has_a_scale_bar(width):
 
 
 def test_the_worst_photo_comes_first(model, views):
-    judged = judge(model, views)
-    assert [one.view.camera.name for one in judged] == [f"photo <{i}>.jpg" for i in (3, 2, 1, 0)]
-    assert judged[0].psnr_db == pytest.approx(-20 * np.log10(0.24), abs=1.0)
-    assert judged[-1].psnr_db > 50
-    assert judged[-1].ssim > 0.99
+    worst = judge(model, references_of(model, views)).worst
+    assert [one.name for one in worst] == [f"photo <{i}>.jpg" for i in (3, 2, 1, 0)]
+    assert worst[0].psnr_db == pytest.approx(-20 * np.log10(0.24), abs=1.0)
+    assert worst[-1].psnr_db > 50
+    assert compare(worst)[-1].ssim > 0.99
 
 
 def test_many_large_photos_are_embedded_small_enough(views, model):
@@ -385,12 +393,12 @@ def test_many_large_photos_are_embedded_small_enough(views, model):
     camera = views[0].camera.resized(1500, 1000)
     noisy = [View(camera, rng.integers(0, 255, (1000, 1500, 3), dtype=np.uint8)) for _ in range(7)]
     # When they are compared
-    shown = compare(judge(model, noisy))
-    # Then six are shown, smaller than they are
-    assert len(shown) == 6
+    shown = compare(judge(model, references_of(model, noisy)).worst)
+    # Then as many are shown as are kept, smaller than they are
+    assert len(shown) == KEPT
     assert {one.photo.width for one in shown} == {480}
     # And photos that fit keep their own
-    own = compare(judge(model, views))
+    own = compare(judge(model, references_of(model, views)).worst)
     assert {(one.photo.width, one.photo.height) for one in own} == {(120, 80)}
     assert sum(len(p.uri) for one in own for p in (one.photo, one.render, one.error)) < BUDGET
 

@@ -21,6 +21,8 @@ from spaceport_render.scene import View
 # What the product promises (decode 40 dB, loss 0.1 dB), and half a decibel for views not measured.
 LEAST_DECODE_DB = 40.5
 MOST_LOSS_DB = 0.1
+# Pictures: enough for the report to show where a model is weak, few enough for a reader to look at each.
+KEPT = 6
 IDENTICAL_DB = 100.0  # stands for the infinite PSNR of equal pictures, which JSON can't hold
 
 
@@ -85,16 +87,49 @@ def references_without_photos(trained: Gaussians, cameras: Sequence[Camera]) -> 
     return tuple(Reference(camera, render(trained, camera).clip(0, 1)) for camera in cameras)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A photo and the decoded model's picture from the same place, (H, W, 3) uint8, and their PSNR in dB."""
+
+    name: str
+    photo: NDArray[np.uint8]
+    picture: NDArray[np.uint8]
+    psnr_db: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the decoded model is worth.
+
+    Attributes:
+        worst: up to KEPT of the photos, the worst PSNR first; none where there are no photos.
+    """
+
+    fidelity: Fidelity
+    worst: tuple[Judged, ...]
+
+
 def measure_fidelity(decoded: Gaussians, references: Sequence[Reference]) -> Fidelity:
     """Render the decoded model at each of `references` (at least one) and compare."""
-    decode, losses = [], []
+    return judge(decoded, references).fidelity
+
+
+def judge(decoded: Gaussians, references: Sequence[Reference]) -> Judgement:
+    """As `measure_fidelity`, keeping the pictures in which the model is least like the photo."""
+    decode, losses, worst = [], [], list[Judged]()
     for reference in references:
         picture = render(decoded, reference.camera).clip(0, 1)
         decode.append(_finite(psnr(picture, reference.picture)))
-        if reference.photo is not None:
-            photo = reference.photo / 255.0
-            losses.append(_finite(psnr(reference.picture, photo)) - _finite(psnr(picture, photo)))
-    return Fidelity(fmean(decode), fmean(losses) if losses else None)
+        if reference.photo is None:
+            continue
+        photo = reference.photo / 255.0
+        likeness = _finite(psnr(picture, photo))
+        losses.append(_finite(psnr(reference.picture, photo)) - likeness)
+        pixels = np.rint(picture * 255).astype(np.uint8)
+        worst.append(Judged(reference.camera.name, reference.photo, pixels, likeness))
+        # A flight has more photos to judge by than pictures that memory should hold.
+        worst = sorted(worst, key=lambda one: one.psnr_db)[:KEPT]
+    return Judgement(Fidelity(fmean(decode), fmean(losses) if losses else None), tuple(worst))
 
 
 def delivery_numbers(model: Path, sog: Path, gaussians: int, fidelity: Fidelity) -> DeliveryNumbers:

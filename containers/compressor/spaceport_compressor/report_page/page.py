@@ -13,6 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from spaceport.quality import ModelQuality
 from spaceport.report_times import PLACE
+from spaceport_compressor.judging.fidelity import Judged
 from spaceport_compressor.report_page import training_curve
 from spaceport_compressor.report_page.delivered import candidates, files, lod_words, removed_words
 from spaceport_compressor.report_page.numbers import percent, read_out, size
@@ -20,7 +21,6 @@ from spaceport_compressor.report_page.pictures import (
     ERROR_COLORS,
     MOST_ERROR,
     compare,
-    judge,
     opening_picture,
 )
 from spaceport_compressor.report_page.plan_view import plan_view
@@ -41,7 +41,8 @@ class Material:
         delivered: the model as a viewer decodes it from `model.sog`.
         cameras: where to see the model from: the photos', or made-up ones where there are none.
         views: all of the scene's; none where it was not given.
-        judged_views: those to compare with: the held-out ones, else the fixed subset of training photos.
+        judged: how many photos judged it: the held-out ones, else the fixed subset of those trained on.
+        worst: those of them where the model is least like the photo.
         training_log: the training job's `training.log`, where there is one.
     """
 
@@ -50,7 +51,8 @@ class Material:
     delivered: Gaussians
     cameras: Sequence[Camera]
     views: Sequence[View]
-    judged_views: Sequence[View]
+    judged: int
+    worst: Sequence[Judged]
     training_log: Path | None
 
 
@@ -59,7 +61,6 @@ def write_report_page(path: Path, material: Material) -> None:
     quality, delivered = material.quality, material.delivered
     opening = widest_view(material.cameras, surface_points(delivered))  # the viewer's own choice
     held_out = quality.training.holdout if quality.training else []
-    judged = judge(delivered, material.judged_views)
     control = quality.georef.control if quality.georef else None
     style = _resource("page.css")
     page = _template().render(
@@ -73,8 +74,8 @@ def write_report_page(path: Path, material: Material) -> None:
         opening=opening_picture(delivered, opening),
         opening_name=opening.name if material.views else None,
         held_out=held_out,
-        judged=judged,
-        comparisons=compare(judged),
+        judged=material.judged,
+        comparisons=compare(material.worst),
         error_colors=[f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in ERROR_COLORS],
         most_error=MOST_ERROR,
         percent=percent,

@@ -5,22 +5,21 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from spaceport_compressor.judging.fidelity import Judged
 from spaceport_compressor.viewer.settings import BACKGROUND
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Floats, Gaussians
-from spaceport_render.metrics import psnr, ssim
+from spaceport_render.metrics import ssim
 from spaceport_render.render import render
-from spaceport_render.scene import View
 
 Pixels = NDArray[np.uint8]
 
-SHOWN = 6  # comparisons: enough to see where a model is weak, few enough to look at each
 OPENING_SIZE = 1200  # longer side of the opening picture, pixels: the page's width on a dense screen
 # Longer sides at which the comparisons are tried, pixels, until they fit. The page shows them 320 wide on a
 # desktop and 360 on a phone.
@@ -47,46 +46,22 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A photo, and how near the delivered model's picture from the same place is to it: PSNR in dB, SSIM.
-
-    `picture` is that picture, (H, W, 3), of the SHOWN worst; None of the others.
-    """
-
-    view: View
-    psnr_db: float
-    ssim: float
-    picture: Pixels | None
-
-
-@dataclass(frozen=True)
 class Comparison:
     """What the page shows of a `Judged`; `error` is the map of the differences."""
 
     judged: Judged
+    ssim: float
     photo: Picture
     render: Picture
     error: Picture
 
 
-def judge(delivered: Gaussians, views: Sequence[View]) -> list[Judged]:
-    """The delivered model against the photos of `views`, the worst PSNR first."""
-    judged: list[Judged] = []
-    for view in views:
-        picture, photo = render(delivered, view.camera).clip(0, 1), view.pixels / 255.0
-        judged.append(Judged(view, psnr(picture, photo), ssim(picture, photo), _bytes(picture)))
-        judged.sort(key=lambda one: one.psnr_db)
-        # A flight has more views to judge than pictures that memory should hold.
-        judged[SHOWN:] = [replace(one, picture=None) for one in judged[SHOWN:]]
-    return judged
-
-
 def compare(judged: Sequence[Judged]) -> list[Comparison]:
-    """Those of `judged` that have pictures: as large as the photos, but within BUDGET."""
-    drawn = [(one, one.picture) for one in judged if one.picture is not None]
+    """`judged` in pictures: as large as the photos, but within BUDGET."""
+    likenesses = [ssim(one.picture / 255.0, one.photo / 255.0) for one in judged]
     comparisons: list[Comparison] = []
     for side in SIDES:
-        comparisons = [_comparison(one, picture, side) for one, picture in drawn]
+        comparisons = [_comparison(*one, side) for one in zip(judged, likenesses, strict=True)]
         size = sum(len(p.uri) for one in comparisons for p in (one.photo, one.render, one.error))
         if size <= BUDGET:
             break
@@ -117,9 +92,10 @@ def webp(pixels: Pixels) -> Picture:
     return _embedded(Image.fromarray(pixels), "WEBP", quality=QUALITY, alpha_quality=ROUGH_QUALITY, method=6)
 
 
-def _comparison(judged: Judged, drawn: Pixels, side: int) -> Comparison:
-    photo, picture = _within(judged.view.pixels, side), _within(drawn, side)
-    return Comparison(judged, jpeg(photo), jpeg(picture), jpeg(error_map(picture, photo), ROUGH_QUALITY))
+def _comparison(judged: Judged, likeness: float, side: int) -> Comparison:
+    photo, picture = _within(judged.photo, side), _within(judged.picture, side)
+    error = jpeg(error_map(picture, photo), ROUGH_QUALITY)
+    return Comparison(judged, likeness, jpeg(photo), jpeg(picture), error)
 
 
 def _within(pixels: Pixels, side: int) -> Pixels:
