@@ -102,6 +102,9 @@ def test_a_real_flight_becomes_a_splat_with_honest_numbers(brighton, stack):
     text = page["Body"].read().decode()
     assert "All 18 photos found their place" in text
     assert "Whole job" in text
+    # And nobody is asked to pay for their own machine
+    assert "Cost so far: nothing. It ran on your own machine." in text
+    assert [stage["cost"] for stage in last["stages"].values()] == [0, 0, 0]
     assert len(text) < 1_500_000
 
 

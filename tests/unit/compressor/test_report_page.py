@@ -40,7 +40,7 @@ from spaceport_compressor.report_page.pictures import (
 from spaceport_compressor.report_page.plan_view import _Frame, _scale_bar, plan_view
 from spaceport_compressor.report_page.survey import PHASES
 from spaceport_compressor.report_page.training_curve import Entry, draw_curves, read_entries
-from spaceport_compressor.report_page.verdict import verdict
+from spaceport_compressor.report_page.verdict import figures, verdict
 from spaceport_render.camera import Camera
 from spaceport_render.render import render
 from spaceport_render.scene import View
@@ -377,6 +377,14 @@ def test_sizes_have_the_unit_that_suits_them(count, told):
 def test_any_width_of_a_map_has_a_scale_bar(width):
     bar = _scale_bar(_Frame(0.0, 0.0, width, width, 900 / width))
     assert 90 <= bar.pixels <= 225
+
+
+def test_the_verdict_is_on_what_is_delivered():
+    told = quality()
+    lossy = told.model_copy(update={"delivery": told.delivery.model_copy(update={"psnr_loss_db": 0.5})})
+    assert "17.4 dB" in verdict(told)
+    assert "16.9 dB" in verdict(lossy)
+    assert figures(lossy)[1].value == "16.9"
 
 
 def test_the_worst_photo_comes_first(model, views):

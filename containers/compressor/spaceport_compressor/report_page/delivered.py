@@ -68,7 +68,7 @@ def files(delivery: DeliveryNumbers) -> Sequence[FileWords]:
 
 
 def candidates(delivery: DeliveryNumbers) -> Sequence[CandidateWords]:
-    """In the order they were tried; empty where the report tells of none."""
+    """The smallest first; empty where the report tells of none."""
     return [
         CandidateWords(
             name=one.name,
@@ -79,7 +79,7 @@ def candidates(delivery: DeliveryNumbers) -> Sequence[CandidateWords]:
             judgement=_judgement(one),
             chosen=one.chosen,
         )
-        for one in delivery.candidates
+        for one in sorted(delivery.candidates, key=lambda one: one.sog_bytes)
     ]
 
 

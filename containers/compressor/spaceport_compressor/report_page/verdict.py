@@ -31,7 +31,9 @@ class Figure:
 
 def verdict(quality: ModelQuality) -> str:
     """The one sentence to read."""
-    return _likeness(quality.training) if quality.training else _unjudged(quality.delivery)
+    if quality.training is None:
+        return _unjudged(quality.delivery)
+    return _likeness(_as_delivered(quality.training, quality.delivery))
 
 
 def grounds(quality: ModelQuality) -> str:
@@ -49,7 +51,7 @@ def figures(quality: ModelQuality) -> Sequence[Figure]:
     photos, training, delivery = quality.photos, quality.training, quality.delivery
     told = (
         photos and _registered(photos),
-        training and _psnr(training),
+        training and _psnr(_as_delivered(training, delivery)),
         quality.sfm and _off(quality.georef),
         Figure(*size(delivery.sog_bytes).split(), "model.sog", f"{delivery.gaussians:,} Gaussians"),
         Figure(f"{delivery.ply_bytes / delivery.sog_bytes:.0f}", "times", "smaller than model.ply", ""),
@@ -58,6 +60,17 @@ def figures(quality: ModelQuality) -> Sequence[Figure]:
         ),
     )
     return tuple(figure for figure in told if figure)[:4]
+
+
+def _as_delivered(training: TrainingReport, delivery: DeliveryNumbers) -> TrainingReport:
+    """`training` with what its PSNR came to in the delivered file, which lost it on the very same photos."""
+    lost = delivery.psnr_loss_db or 0.0  # none where the photos were not at hand
+    held_out = training.psnr_holdout
+    told = {
+        "psnr_train": training.psnr_train - lost,
+        "psnr_holdout": None if held_out is None else held_out - lost,
+    }
+    return training.model_copy(update=told)
 
 
 def _registered(photos: Photos) -> Figure:
