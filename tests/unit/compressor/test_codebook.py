@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,31 @@ def test_fewer_levels_are_still_listed_as_256_and_only_they_are_named():
     assert len(codebook.listed()) == LISTED
     assert codes.max() < 40
     assert squared_error(values, np.array(codebook.listed())[codes]) < 0.01
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_no_other_codebook_is_nearer(count):
+    # Given so few values that every way to cut them can be tried
+    values = np.sort(np.random.default_rng(count).normal(size=12).round(1))
+    ways = combinations(range(1, len(values)), count - 1)
+    least = min(sum(((part - part.mean()) ** 2).sum() for part in np.split(values, cuts)) for cuts in ways)
+    # When
+    codebook = fit_codebook(values, count)
+    # Then none has a smaller error; what is left are the digits in the file
+    found = squared_error(values, codebook.decode(codebook.encode(values))) * len(values)
+    assert found == pytest.approx(least, abs=1e-4)
+
+
+def test_many_values_are_cut_as_well_as_lloyds_iterations_can_ever():
+    # Given more distinct values than borders, in two humps far apart
+    rng = np.random.default_rng(3)
+    values = np.concatenate([rng.normal(0, 0.1, 30_000), rng.normal(50, 3, 10_000)])
+    codebook = fit_codebook(values, 32)
+    error = squared_error(values, codebook.decode(codebook.encode(values)))
+    # When Lloyd's algorithm goes on from there
+    levels = codebook.levels
+    for _ in range(50):
+        cells = np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
+        levels = np.bincount(cells, values) / np.bincount(cells)
+    # Then it finds hardly anything to mend
+    assert squared_error(values, levels[cells]) > 0.99 * error

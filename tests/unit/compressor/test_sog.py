@@ -42,8 +42,8 @@ def test_each_attribute_comes_back_within_its_step(make_gaussians, tmp_path, cou
     assert np.abs(read.means - written.means).max() < 0.005
     # three components in steps of √2/255, half a step by rounding: up to 0.9° where all four are alike
     assert rotation_angle(read.quats, written.quats).max() < 1.0
-    # 256 levels over a range of 5: within 2.5 % of the size
-    assert np.abs(read.log_scales - written.log_scales).max() < 0.025
+    # 256 levels over a range of 5, closer where there are many: within 5 % of the rarest sizes
+    assert np.abs(read.log_scales - written.log_scales).max() < 0.05
     assert np.abs(read.opacities - written.opacities).max() <= 0.5 / 255 + 1e-6
     # 256 levels over a range of 2 (colours: 0.28 of it)
     assert np.abs(read.sh[:, 0] - written.sh[:, 0]).max() < 0.01

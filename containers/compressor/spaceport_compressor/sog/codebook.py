@@ -1,4 +1,4 @@
-"""Up to 256 scalar levels fitted to the values they stand for: Lloyd–Max quantisation (Lloyd 1982)."""
+"""Up to 256 scalar levels fitted to the values they stand for: k-means in one dimension, solved exactly."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spaceport_render.kernel import kernel
+
 LISTED = 256  # levels that a SOG file lists; a code is one byte
-MAX_ITERATIONS = 100  # it settles long before on real attributes; a bound, not a tuning
+# Borders that cells may have, half of them even in the values' range, half in their number. With four times
+# as many, levels of real models get 0.01 dB nearer.
+BORDERS = 4096
 DIGITS = 4  # significant digits that meta.json carries: a hundredth of a step between 256 levels
 
 
@@ -37,30 +41,78 @@ class Codebook:
 
 
 def fit_codebook(values: NDArray[np.floating], count: int = LISTED) -> Codebook:
-    """The codebook of `count` levels with (locally) the least squared error over `values`.
+    """The codebook of at most `count` levels with the least squared error over `values`.
 
     Args:
         values: at least one, of any shape.
 
-    One-dimensional k-means on the sorted values: the cells are intervals, so prefix sums give each
-    cell's mean and an iteration costs a few hundred binary searches however many values there are.
+    In one dimension the best cells are intervals, and the best cut of the first j values into k cells goes
+    on from the best cut of fewer values into k − 1: dynamic programming finds the optimum (Wang & Song,
+    "Ckmeans.1d.dp", R Journal 2011), here over the cuts at `BORDERS` places, in 0.2 s for 900K values.
+    A hundred of Lloyd's iterations left sizes 1.3 to 2.3 dB worse on trained models, harmonics 1.6 to
+    2.1 dB and base colours 0.4 to 0.5 dB. Of the decoded pictures it is 0.1 dB where every code is the
+    nearest, and nothing where codes are chosen for their price.
     """
     ordered = np.sort(values, axis=None).astype(np.float64)
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    levels = _first_levels(ordered, count)
-    for _ in range(MAX_ITERATIONS):
-        borders = np.searchsorted(ordered, (levels[1:] + levels[:-1]) / 2)
-        edges = np.concatenate([[0], borders, [len(ordered)]])
-        counts = np.diff(edges)
-        moved = np.where(counts > 0, np.diff(sums[edges]) / np.maximum(counts, 1), levels)
-        if np.array_equal(moved, levels):
-            break
-        levels = np.sort(moved)
+    borders = _borders(ordered)
+    shifted = ordered - ordered.mean()  # the differences of sums below lose fewer digits
+    sums = np.concatenate([[0.0], np.cumsum(shifted)])[borders]
+    squares = np.concatenate([[0.0], np.cumsum(shifted**2)])[borders]
+    cuts = np.empty(min(count, len(borders) - 1) + 1, dtype=np.intp)
+    _best_cuts(borders.astype(np.float64), sums, squares, cuts)
+    edges = borders[cuts]
+    levels = np.add.reduceat(ordered, edges[:-1]) / np.diff(edges)
     return Codebook(np.array([float(f"{level:.{DIGITS}g}") for level in levels]))
 
 
-def _first_levels(ordered: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Half the levels follow the density, half the range: the sparse tails keep levels of their own."""
-    half = count // 2
-    quantiles = ordered[((np.arange(half) + 0.5) / half * len(ordered)).astype(np.intp)]
-    return np.sort(np.concatenate([quantiles, np.linspace(ordered[0], ordered[-1], count - half)]))
+def _borders(ordered: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Where cells may begin and end, as indices into the sorted values; never between equal ones."""
+    steps = np.flatnonzero(np.diff(ordered)) + 1
+    if len(steps) > BORDERS:
+        half = BORDERS // 2
+        even = np.linspace(ordered[0], ordered[-1], half + 1)[1:-1]
+        dense = ordered[np.arange(1, half) * len(ordered) // half]
+        steps = np.unique(np.searchsorted(ordered, np.concatenate([even, dense])))
+        steps = steps[(steps > 0) & (steps < len(ordered))]
+    return np.concatenate([[0], steps, [len(ordered)]])
+
+
+@kernel()
+def _best_cuts(numbers, sums, squares, cuts):
+    """Fills `cuts` with the borders, of those that the cumulated statistics stand at, between the best cells.
+
+    The best last cut moves on with the values' end, so each half of the ends is looked for in its own part
+    of the cuts (Grønlund et al., "Fast exact k-means in 1D", 2017): count · borders · log(borders) steps.
+    """
+    ends, cells = len(numbers), len(cuts) - 1
+    before, errors = np.empty(ends), np.empty(ends)
+    last_cut = np.zeros((cells, ends), np.int32)
+    parts = np.empty((64, 4), np.int64)  # to be done: from and to of the ends, and of their cuts
+    for cell in range(cells):
+        parts[0, 0], parts[0, 1] = cell + 1, ends - 1
+        parts[0, 2], parts[0, 3] = cell, ends - 2
+        waiting = 1
+        while waiting > 0:
+            waiting -= 1
+            first, last, lowest, highest = parts[waiting]
+            if first > last:
+                continue
+            end = (first + last) // 2
+            least, chosen = np.inf, lowest
+            for cut in range(lowest, min(highest, end - 1) + 1):
+                if cell == 0 and cut > 0:
+                    break
+                total = sums[end] - sums[cut]
+                error = squares[end] - squares[cut] - total * total / (numbers[end] - numbers[cut])
+                if cell > 0:
+                    error += before[cut]
+                if error < least:
+                    least, chosen = error, cut
+            errors[end], last_cut[cell, end] = least, chosen
+            parts[waiting] = first, end - 1, lowest, chosen
+            parts[waiting + 1] = end + 1, last, chosen, highest
+            waiting += 2
+        before, errors = errors, before
+    cuts[cells] = ends - 1
+    for cell in range(cells - 1, -1, -1):
+        cuts[cell] = last_cut[cell, cuts[cell + 1]]
