@@ -20,7 +20,7 @@ from spaceport_compressor.judging.fidelity import (
     references_without_photos,
     split_views,
 )
-from spaceport_compressor.judging.orbit import orbit_around
+from spaceport_compressor.judging.orbit import OVERVIEWS, orbit_around
 from spaceport_compressor.quality_report import read_report
 from spaceport_compressor.viewer.camera import WORLD_TO_VIEWER
 from spaceport_render.camera import Camera
@@ -126,7 +126,7 @@ class Subject:
 
     def _references(self, views: tuple[View, ...]) -> tuple[Reference, ...]:
         if not views:
-            return references_without_photos(self.trained, self.orbit)
+            return references_without_photos(self.trained, self.orbit[OVERVIEWS:])
         return references_of(self.trained, views)
 
 

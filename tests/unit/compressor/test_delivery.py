@@ -93,7 +93,16 @@ class TestFidelity:
         assert fidelity.psnr_loss_db < -20
 
     @pytest.mark.parametrize(
-        ("decode", "loss", "enough"), [(42, 0.05, True), (40.2, 0.0, False), (50, 0.2, False), (42, -1, True)]
+        ("decode", "loss", "enough"),
+        [
+            (42, 0.05, True),
+            (40.2, 0.0, False),
+            (50, 0.2, False),
+            (42, -1, True),
+            # Without photos made-up views judge, which are kinder
+            (42, None, False),
+            (45.5, None, True),
+        ],
     )
     def test_both_promises_must_hold(self, decode, loss, enough):
         assert Fidelity(decode, loss).good_enough is enough

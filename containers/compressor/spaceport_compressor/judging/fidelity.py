@@ -21,6 +21,9 @@ from spaceport_render.scene import View
 # What the product promises (decode 40 dB, loss 0.1 dB), and half a decibel for views not measured.
 LEAST_DECODE_DB = 40.5
 MOST_LOSS_DB = 0.1
+# Where nobody took photos, made-up views judge, and these are kinder: they show more of what is blurred. On
+# brighton a file with 42.5 dB from them had 38.1 dB where the drone had been.
+LEAST_UNSEEN_DB = 45.0
 # Pictures: enough for the report to show where a model is weak, few enough for a reader to look at each.
 KEPT = 6
 IDENTICAL_DB = 100.0  # stands for the infinite PSNR of equal pictures, which JSON can't hold
@@ -42,8 +45,9 @@ class Fidelity:
     @property
     def good_enough(self) -> bool:
         """Whether the file may be delivered without trying a more faithful one."""
-        loss = 0.0 if self.psnr_loss_db is None else self.psnr_loss_db
-        return self.decode_psnr_db >= LEAST_DECODE_DB and loss <= MOST_LOSS_DB
+        if self.psnr_loss_db is None:
+            return self.decode_psnr_db >= LEAST_UNSEEN_DB
+        return self.decode_psnr_db >= LEAST_DECODE_DB and self.psnr_loss_db <= MOST_LOSS_DB
 
 
 def split_views(views: Sequence[View], holdout: Collection[str]) -> tuple[tuple[View, ...], tuple[View, ...]]:

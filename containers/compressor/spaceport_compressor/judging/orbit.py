@@ -6,6 +6,7 @@ They tell how faithful the delivered file is to the model. How like the model is
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +14,50 @@ from numpy.typing import NDArray
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 
-COUNT = 8  # as many as the training photos that judge where there are any
-# Degrees above the horizon, in turns: what flights look like, and neither straight down nor into the ground.
-ELEVATIONS = (55.0, 30.0)
 FIELD_OF_VIEW = math.radians(60)  # along the longer side, a drone's
 ASPECT = 4 / 3
 # Gaussians beyond these percentiles of an axis are strays: the model is what lies between.
 STRAYS = (5.0, 95.0)
 SOLID = 0.1  # opacity below which a Gaussian is haze, and says nothing of where the model is
 
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Cameras on a circle, z up; lengths are shares of the model's radius.
+
+    Attributes:
+        count: of cameras, evenly around.
+        elevation: degrees above the horizon from which each looks down.
+        distance: to what it looks at.
+        aside: how far from the model's middle that is, towards the camera.
+    """
+
+    count: int
+    elevation: float
+    distance: float
+    aside: float
+
+
+# From the first the ball around what is no stray fills the view: it shows the model, and would be too kind a
+# judge. On brighton a file that such views chose had 44.6 dB there and 38.2 dB where the drone had been. The
+# others are as near as a drone.
+RINGS = (Ring(4, 55.0, 2.0, 0.0), Ring(5, 45.0, 0.4, 0.5), Ring(3, 75.0, 0.4, 0.2))
+OVERVIEWS = RINGS[0].count
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """What the model takes up: a box of `middle` ± `reach`, both (3,), in a ball of `radius`."""
+
+    middle: Vector
+    reach: Vector
+    radius: float
+
 
 def orbit_around(gaussians: Gaussians, longer_side: int) -> tuple[Camera, ...]:
-    """COUNT cameras on a circle around the model, z up, each with most of it in the picture.
+    """The cameras of RINGS around the model, those that see all of it first.
 
     Args:
         gaussians: at least one.
@@ -33,26 +66,28 @@ def orbit_around(gaussians: Gaussians, longer_side: int) -> tuple[Camera, ...]:
     solid = gaussians.opacities > SOLID
     places = gaussians.means[solid if solid.any() else slice(None)].astype(np.float64)
     low, high = np.percentile(places, STRAYS, axis=0)
-    middle = (low + high) / 2
-    # From here the ball around what is not a stray fills the view; a lone Gaussian has a size, too.
-    radius = max(float(np.linalg.norm(high - low)) / 2, float(np.median(gaussians.scales)), 1e-6)
-    distance = radius / math.sin(FIELD_OF_VIEW / 2)
+    reach = (high - low) / 2
+    # A lone Gaussian has a size, too.
+    radius = max(float(np.linalg.norm(reach)), float(np.median(gaussians.scales)), 1e-6)
+    extent = _Extent((low + high) / 2, reach, radius)
+    views = [(ring, 2 * math.pi * turn / ring.count) for ring in RINGS for turn in range(ring.count)]
     return tuple(
-        _camera(index, middle, distance, 2 * math.pi * index / COUNT, longer_side) for index in range(COUNT)
+        _camera(f"orbit {number}", extent, ring, azimuth, longer_side)
+        for number, (ring, azimuth) in enumerate(views, 1)
     )
 
 
-def _camera(
-    index: int, middle: NDArray[np.float64], distance: float, azimuth: float, longer_side: int
-) -> Camera:
-    elevation = math.radians(ELEVATIONS[index % len(ELEVATIONS)])
+def _camera(name: str, extent: _Extent, ring: Ring, azimuth: float, longer_side: int) -> Camera:
+    elevation = math.radians(ring.elevation)
     level = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
     forward = -math.cos(elevation) * level - np.array([0.0, 0.0, math.sin(elevation)])
     right = np.array([-level[1], level[0], 0.0])
     rotation = np.stack([right, np.cross(forward, right), forward])
+    target = extent.middle + ring.aside * extent.reach * level
+    position = target - ring.distance * extent.radius * forward
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = rotation
-    world_to_camera[:3, 3] = -rotation @ (middle - distance * forward)
+    world_to_camera[:3, 3] = -rotation @ position
     width, height = longer_side, round(longer_side / ASPECT)
     focal = width / 2 / math.tan(FIELD_OF_VIEW / 2)
-    return Camera(f"orbit {index + 1}", width, height, focal, focal, width / 2, height / 2, world_to_camera)
+    return Camera(name, width, height, focal, focal, width / 2, height / 2, world_to_camera)
