@@ -10,9 +10,9 @@ import pytest
 from spaceport.errors import UserError
 from spaceport_compressor.judging.rate_choice import ladder
 from spaceport_compressor.sog.axes import nearest_axes
-from spaceport_compressor.sog.morton import morton_order
 from spaceport_compressor.sog.precision import FULL
 from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.sog.scan_order import scan_order
 from spaceport_compressor.sog.write import write_sog
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
@@ -29,7 +29,7 @@ def rotation_angle(one, other):
 def round_trip(gaussians, path, **options):
     """What was written, in the file's order and with its choice of axes, and what came back."""
     write_sog(path, gaussians, **options)
-    ordered = gaussians.select(morton_order(gaussians.means))
+    ordered = gaussians.select(scan_order(gaussians.means))
     quats, log_scales = nearest_axes(ordered.quats, ordered.log_scales)
     return replace(ordered, quats=quats, log_scales=log_scales), read_sog(path)
 

@@ -10,9 +10,9 @@ from spaceport.progress import Progress
 from spaceport.quality import Candidate
 from spaceport_compressor.judging.fidelity import Fidelity, Reference, measure_fidelity
 from spaceport_compressor.sog.archive import write_archive
-from spaceport_compressor.sog.morton import morton_order
 from spaceport_compressor.sog.precision import FULL, Precision
 from spaceport_compressor.sog.read import read_sog
+from spaceport_compressor.sog.scan_order import scan_order
 from spaceport_compressor.sog.viewing import viewing_of
 from spaceport_compressor.sog.write import Draft, check_writable
 from spaceport_render.camera import Camera
@@ -73,7 +73,7 @@ def write_smallest(
     """
     check_writable(trained)
     progress(0.0, "Looking what shows in the photos")
-    draft = Draft(trained, viewing_of(trained, cameras, seed), morton_order(trained.means), seed)
+    draft = Draft(trained, viewing_of(trained, cameras, seed), scan_order(trained.means), seed)
     rungs = ladder(len(trained))
     trials: list[_Trial] = []
     first, last = 0, len(rungs) - 1

@@ -27,17 +27,25 @@ def pack_means(
     Args:
         leeway: in metres; None: the nearest step.
     """
-    logs = _log(means.astype(np.float64))
-    mins, maxs = _triple(logs.min(axis=0)), _triple(logs.max(axis=0))
-    extent = np.subtract(maxs, mins)
-    places = np.where(extent > 0, (logs - mins) / np.where(extent > 0, extent, 1.0), 0.0) * STEPS
+    places, mins, maxs = places_of(means)
     if leeway is not None:
         # The derivative of sign(x)·log(1 + |x|) is 1 / (1 + |x|).
-        metres = (1 + np.abs(means)) * np.maximum(extent, np.finfo(np.float32).tiny) / STEPS
+        extent = np.maximum(np.subtract(maxs, mins), np.finfo(np.float32).tiny)
+        metres = (1 + np.abs(means)) * extent / STEPS
         leeway = leeway.scaled(metres)
     codes = choose_steps(places, STEPS, leeway)
     low, high = (codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.uint8)
     return MeansMeta(mins=mins, maxs=maxs, files=FILES), (opaque(*low.T), opaque(*high.T))
+
+
+def places_of(means: NDArray[np.float32]) -> tuple[NDArray[np.float64], Triple, Triple]:
+    """Where `means` lie between the ends of the scale, (N, 3) from 0 to STEPS, and these ends."""
+    logs = _log(means.astype(np.float64))
+    mins, maxs = _triple(logs.min(axis=0)), _triple(logs.max(axis=0))
+    extent = np.subtract(maxs, mins)
+    logs -= mins
+    logs *= STEPS / np.where(extent > 0, extent, np.inf)
+    return logs, mins, maxs
 
 
 def unpack_means(meta: MeansMeta, low: Texels, high: Texels) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Writes a SOG file: every Gaussian of the model, in Morton order."""
+"""Writes a SOG file: every Gaussian of the model, cell by cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from spaceport_compressor.sog.axes import nearest_axes
 from spaceport_compressor.sog.format import GENERATOR, META_FILE, AssetMeta, HarmonicsMeta, SogMeta
 from spaceport_compressor.sog.images import Picture, encode_picture, lay_out
 from spaceport_compressor.sog.kmeans import Palette
-from spaceport_compressor.sog.morton import morton_order
 from spaceport_compressor.sog.pack_color import pack_color
 from spaceport_compressor.sog.pack_harmonics import (
     cluster_harmonics,
@@ -39,6 +38,7 @@ from spaceport_compressor.sog.precision import (
     Precision,
 )
 from spaceport_compressor.sog.quantisation import Leeway
+from spaceport_compressor.sog.scan_order import scan_order
 from spaceport_compressor.sog.viewing import CONSTANT, Viewing, viewing_of
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Floats, Gaussians
@@ -67,7 +67,7 @@ def write_sog(
         ValueError: as `check_writable`.
     """
     check_writable(gaussians)
-    write_archive(path, sog_files(gaussians, cameras, precision, seed, morton_order(gaussians.means)))
+    write_archive(path, sog_files(gaussians, cameras, precision, seed, scan_order(gaussians.means)))
 
 
 def sog_files(
