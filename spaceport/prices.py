@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 # USD an hour, on demand, by region and instance type, as read on AS_OF. Two public copies of AWS's price page
 # agree on 0.7364: github.com/goerlitz/nlp-classification, notebooks/10kGNAD/sagemaker/README.md, and a module
-# of job costs "SageMaker on-demand, us-east-1" whose repository the search did not name. ml.c6i.4xlarge is not
-# here because what can be found of it disagrees: 0.68, which is EC2's price, 0.768, and 0.816 by its smaller
-# sisters'.
+# of job costs "SageMaker on-demand, us-east-1" whose repository the search did not name. ml.c6i.4xlarge is
+# not here because what can be found of it disagrees: 0.68, which is EC2's price, 0.768, and 0.816 by those of
+# smaller sizes.
 ON_DEMAND: Mapping[str, Mapping[str, float]] = {"us-east-1": {"ml.g4dn.xlarge": 0.7364}}
 AS_OF = "2026-11-23"
 # The account of the one-machine cloud (MiniStack's), which Amazon gives to nobody.
