@@ -22,7 +22,7 @@ def _lines(quality: ModelQuality, out: Path) -> Iterator[str]:
     )
     seen = f"{delivery.decode_psnr_db:.1f} dB against the model as it was trained"
     if delivery.psnr_loss_db is None:
-        yield f"{seen}; how like its photos it is was not measured, --scene does"
+        yield f"{seen}; what that lost on the photos was not measured, --scene SCENE does"
     else:
         lost = round(delivery.psnr_loss_db, 2) + 0.0  # a rounded nothing has no sign
         yield f"{seen}; {lost:.2f} dB lost against {_judges(quality.training)}"
