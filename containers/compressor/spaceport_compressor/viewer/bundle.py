@@ -19,10 +19,11 @@ from spaceport.quality import ControlPointNumbers
 from spaceport_compressor.viewer.annotations import annotation
 from spaceport_compressor.viewer.camera import photo_camera
 from spaceport_compressor.viewer.fly_through import fly_through
+from spaceport_compressor.viewer.opening import opening_view
 from spaceport_compressor.viewer.poster import poster
 from spaceport_compressor.viewer.settings import BACKGROUND, settings
 from spaceport_compressor.viewer.surface import surface_points
-from spaceport_render.camera import Camera, widest_view
+from spaceport_render.camera import Camera
 from spaceport_render.flight_path import viewing_distance
 from spaceport_render.gaussians import Gaussians
 
@@ -74,7 +75,7 @@ def write_viewer(folder: Path, exhibit: Exhibit, package: Path) -> None:
     (folder / "cameras.json").write_text(
         json.dumps({"cameras": {name: photo.model_dump() for name, photo in photos.items()}})
     )
-    opening = photos[widest_view(cameras, surface).name].initial
+    opening = opening_view(cameras, surface)
     (folder / "poster.jpg").write_bytes(poster(exhibit.gaussians, opening, BACKGROUND))
     flight = fly_through(cameras, surface, opening.fov)
     marks = [annotation(point, cameras, opening.fov) for point in exhibit.control]

@@ -15,7 +15,7 @@ QUALITY = 85  # some 60 KB
 
 
 def write_thumbnail(file: Path, splat: Splat, cameras: Sequence[Camera]) -> None:
-    """Draw the splat where the viewer opens it: as the camera that sees most of it."""
+    """Draw the splat as the camera that sees most of it does."""
     camera = widest_view(cameras, splat.means.detach().cpu().numpy())
     scale = SIDE / max(camera.width, camera.height)
     small = camera.resized(round(camera.width * scale), round(camera.height * scale))
