@@ -45,6 +45,7 @@ def main() -> int:
             max_size=tuning.train_max_size,
             seed=tuning.seed,
             rules=Rules.of(tuning),
+            lod_above=tuning.lod_above,
             formats=tuning.formats,
         )
         compress(job, progress)

@@ -107,6 +107,7 @@ def _run(given: Given, out: Path, title: str, settings: Sequence[str], files: Ex
         max_size=tuning.train_max_size,
         seed=tuning.seed,
         rules=Rules.of(tuning),
+        lod_above=tuning.lod_above,
         formats=tuning.formats,
     )
     started = time.monotonic()

@@ -10,22 +10,28 @@ from pathlib import Path
 from spaceport.formats import Format
 from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.progress import Progress, part_of
-from spaceport.quality import QUALITY_REPORT, TRAINING_REPORT, ModelQuality
+from spaceport.quality import QUALITY_REPORT, TRAINING_REPORT, LevelsOfDetail, ModelQuality
 from spaceport.report_times import REPORT_PAGE
 from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.formats.deliver import write_formats
 from spaceport_compressor.judging.fidelity import delivery_numbers, judge
 from spaceport_compressor.judging.rate_choice import write_smallest
+from spaceport_compressor.lod.format import LOD_META_FILE
+from spaceport_compressor.lod.write import write_lod
 from spaceport_compressor.quality_report import assemble
 from spaceport_compressor.report_page.page import Material, write_report_page
+from spaceport_compressor.sog.precision import Precision
 from spaceport_compressor.sog.read import read_sog
-from spaceport_compressor.subject import Source, read_subject
+from spaceport_compressor.subject import Source, Subject, read_subject
 from spaceport_compressor.viewer.bundle import Exhibit, write_viewer
+from spaceport_render.flight_path import viewing_distance
+from spaceport_render.gaussians import Gaussians
 
 MODEL = "model.ply"
 TRAINING_LOG = "training.log"
 SOG = "model.sog"
 OLDER_SOG = "model.sogs"  # the name that earlier clients ask for
+LOD = "lod"
 VIEWER = "viewer"
 TITLE = "3D model"  # of a job that nobody gave a name
 VIEWER_DIR = "SPACEPORT_VIEWER_DIR"  # the environment variable that says where the viewer is installed
@@ -53,6 +59,7 @@ class CompressionJob:
         max_size: longer side of the renders that judge the file, pixels; training's own.
         seed: of the palette's clustering.
         rules: by which the model is cleaned.
+        lod_above: models of more Gaussians are also written in levels of detail.
         formats: what to write besides SOG.
     """
 
@@ -65,6 +72,7 @@ class CompressionJob:
     max_size: int
     seed: int
     rules: Rules
+    lod_above: int
     formats: tuple[Format, ...]
 
 
@@ -103,12 +111,16 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     delivery = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), judgement.fidelity)
     delivery = delivery.model_copy(update={"removed": removed, "candidates": list(choice.candidates)})
 
-    progress(0.85, "Writing the model in other formats")
+    lod = _write_lod(job, subject, cleaned.gaussians, choice.precision, part_of(progress, 0.82, 0.88))
+    delivery = delivery.model_copy(update={"lod": lod})
+
+    progress(0.88, "Writing the model in other formats")
     files = write_formats(job.compressed, cleaned.gaussians, job.formats, subject.origin)
     delivery = delivery.model_copy(update={"files": files})
 
     progress(0.9, "Building the viewer page")
-    exhibit = Exhibit(job.title, subject.cameras, decoded, subject.control_points)
+    shown = f"../{LOD}/{LOD_META_FILE}" if lod else f"../{SOG}"
+    exhibit = Exhibit(job.title, subject.cameras, decoded, subject.control_points, shown)
     write_viewer(job.compressed / VIEWER, exhibit, job.viewer_package)
     pictures = [] if job.training is None else _publish_training(job.training, job.compressed, job.gaussian)
     report = assemble(subject.sfm, subject.training, delivery, pictures)
@@ -136,6 +148,19 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
         **lost,
     )
     return report
+
+
+def _write_lod(
+    job: CompressionJob, subject: Subject, gaussians: Gaussians, precision: Precision, progress: Progress
+) -> LevelsOfDetail | None:
+    """Write what is delivered in levels of detail where it is large; else take away an earlier run's."""
+    folder = job.compressed / LOD
+    if len(gaussians) <= job.lod_above:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    cameras = [view.camera for view in subject.trained_on] or subject.orbit
+    distance = viewing_distance(cameras, gaussians.means)
+    return write_lod(folder, gaussians, cameras, distance, precision, seed=job.seed, progress=progress)
 
 
 def _publish_training(training: Path, compressed: Path, gaussian: Path | None) -> list[str]:

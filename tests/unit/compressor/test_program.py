@@ -103,6 +103,26 @@ def test_a_trained_model_becomes_what_is_delivered(root, run):
     assert {line.stage for line in lines if line} == {"compression"}
 
 
+def test_a_large_model_also_comes_in_levels_of_detail(root, run):
+    # Given what an earlier run of a small model left; When 2,000 Gaussians are called many
+    compressed = root / "processing/output/compressed"
+    assert run().returncode == 0
+    assert not (compressed / "lod").exists()
+    assert 'data-model="../model.sog"' in (compressed / "viewer/index.html").read_text()
+    done = run(SPACEPORT_LOD_ABOVE="1999")
+    # Then the model is there whole and in pieces, which the page shows,
+    assert done.returncode == 0, done.stderr
+    delivery = QualityReport.model_validate_json((compressed / "quality.json").read_bytes()).delivery
+    assert delivery.lod.gaussians == [2000, 1000, 500, 250]
+    pieces = [file for file in (compressed / "lod").rglob("*") if file.is_file()]
+    assert delivery.lod.bytes == sum(file.stat().st_size for file in pieces)
+    assert len(read_sog(compressed / "model.sog")) == 2000
+    assert 'data-model="../lod/lod-meta.json"' in (compressed / "viewer/index.html").read_text()
+    # and the same job as at first takes the pieces away
+    assert run().returncode == 0
+    assert not (compressed / "lod").exists()
+
+
 def test_only_the_formats_asked_for_are_written(root, run):
     # Given an SfM that found out where the scene is
     told = root / "processing/input/colmap/sfm.json"
@@ -157,6 +177,7 @@ def test_a_report_that_can_t_be_drawn_costs_only_itself(root, viewer, caplog):
         max_size=8,
         seed=0,
         rules=Rules(),
+        lod_above=5000,
         formats=(),
     )
     # When the job runs

@@ -19,7 +19,8 @@ from spaceport_compressor.lod.mixture import Doubles, Indices
 from spaceport_compressor.sog.format import GENERATOR, META_FILE, AssetMeta
 from spaceport_compressor.sog.morton import morton_order
 from spaceport_compressor.sog.precision import Precision
-from spaceport_compressor.sog.write import sog_files
+from spaceport_compressor.sog.viewing import viewing_of
+from spaceport_compressor.sog.write import Draft
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.threads import available_cores
@@ -50,12 +51,10 @@ def write_lod(
     """Write `gaussians` into `folder`, which is emptied first: the same bytes for the same arguments.
 
     Args:
+        gaussians: such as `check_writable` passes.
         cameras: of training, as for `sog_files`; they also tell what lies hidden.
         distance: from the cameras to what they look at, metres.
         precision, seed: as for `sog_files`.
-
-    Raises:
-        ValueError: as `check_writable`.
     """
     shutil.rmtree(folder, ignore_errors=True)
     progress(0.0, "Making coarser copies for the distance")
@@ -73,8 +72,12 @@ def write_lod(
         tree=tree,
     )
 
+    # Of whole levels: in a file by itself nothing would hide what is hidden.
+    viewings = [viewing_of(level, cameras, seed) for level in levels]
+
     def write(file: _File) -> int:
-        contents = sog_files(levels[file.level].select(file.rows), cameras, precision, seed)
+        part, viewing = levels[file.level].select(file.rows), viewings[file.level].select(file.rows)
+        contents = Draft(part, viewing, np.arange(len(part)), seed).files(precision)
         return _write_folder(folder / file.folder, contents)
 
     total = _write_folder(folder, {LOD_META_FILE: meta.model_dump_json().encode()})
