@@ -26,8 +26,9 @@ from spaceport_compressor.report_page.pictures import (
 from spaceport_compressor.report_page.plan_view import plan_view
 from spaceport_compressor.report_page.survey import CONTROL_ROLES, control_words, lenses, phases
 from spaceport_compressor.report_page.verdict import figures, grounds, verdict
+from spaceport_compressor.viewer.opening import opening_view
 from spaceport_compressor.viewer.surface import surface_points
-from spaceport_render.camera import Camera, widest_view
+from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.scene import View
 
@@ -59,7 +60,6 @@ class Material:
 def write_report_page(path: Path, material: Material) -> None:
     """Write the page to `path`; PublishResult puts the times in later."""
     quality, delivered = material.quality, material.delivered
-    opening = widest_view(material.cameras, surface_points(delivered))  # the viewer's own choice
     held_out = quality.training.holdout if quality.training else []
     control = quality.georef.control if quality.georef else None
     style = _resource("page.css")
@@ -71,8 +71,7 @@ def write_report_page(path: Path, material: Material) -> None:
         verdict=verdict(quality),
         grounds=grounds(quality),
         figures=figures(quality),
-        opening=opening_picture(delivered, opening),
-        opening_name=opening.name if material.views else None,
+        opening=opening_picture(delivered, opening_view(material.cameras, surface_points(delivered))),
         held_out=held_out,
         judged=material.judged,
         comparisons=compare(material.worst),

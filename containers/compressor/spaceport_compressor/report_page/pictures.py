@@ -5,22 +5,22 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from spaceport_compressor.judging.fidelity import Judged
+from spaceport_compressor.viewer.camera import InitialView, square_camera
 from spaceport_compressor.viewer.settings import BACKGROUND
-from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Floats, Gaussians
 from spaceport_render.metrics import ssim
 from spaceport_render.render import render
 
 Pixels = NDArray[np.uint8]
 
-OPENING_SIZE = 1200  # longer side of the opening picture, pixels: the page's width on a dense screen
+OPENING_SIZE = (1200, 800)  # of the opening picture, pixels: the page's width, and a usual photo's shape
 # Longer sides at which the comparisons are tried, pixels, until they fit. The page shows them 320 wide on a
 # desktop and 360 on a phone.
 SIDES = (1024, 800, 640, 480, 400)
@@ -68,11 +68,12 @@ def compare(judged: Sequence[Judged]) -> list[Comparison]:
     return comparisons
 
 
-def opening_picture(delivered: Gaussians, camera: Camera) -> Picture:
-    """The delivered model as `camera` sees it, on the viewer's own background."""
-    scale = OPENING_SIZE / max(camera.width, camera.height)
-    larger = camera.resized(round(camera.width * scale), round(camera.height * scale))
-    return jpeg(_bytes(render(delivered, larger, BACKGROUND).clip(0, 1)))
+def opening_picture(delivered: Gaussians, view: InitialView) -> Picture:
+    """The delivered model as the viewer opens with `view` in a window of OPENING_SIZE."""
+    width, height = OPENING_SIZE
+    square = square_camera(view, width)
+    window = replace(square, height=height, cy=square.cy - (width - height) / 2)
+    return jpeg(_bytes(render(delivered, window, BACKGROUND).clip(0, 1)))
 
 
 def error_map(picture: Pixels, photo: Pixels) -> Pixels:
