@@ -245,7 +245,7 @@ class Tuning(BaseModel):
     merge_duplicates: bool = True
     remove_floaters: bool = True
     crop: bool = True
-    crop_margin: float = 0.25  # docs/compression.md
+    crop_margin: float = 0.25  # docs/cleaning.md
     lod_above: int = 1_000_000  # what the viewer draws at once on a weak phone
     formats: tuple[Format, ...] = tuple(Format)  # docs/formats.md: 4 s for 300K Gaussians
 

@@ -26,7 +26,7 @@ UNSEEN = 0.1
 # Haze is faint (no photo shows much of it) and, unlike a far wire, broad: a share of the flying height.
 FAINT = 0.1
 BROAD = 0.01
-# All that goes may have painted this share of the photos: docs/compression.md has what it costs.
+# All that goes may have painted this share of the photos: docs/cleaning.md has what it costs.
 MOST_PAINTED = 0.001
 
 
