@@ -66,6 +66,15 @@ def test_the_metric_forgives_what_a_constant_makes_good(make_gaussians):
     assert (np.linalg.eigvalsh(metric) > 0).all()
 
 
+@pytest.mark.parametrize("east", [[0], [0, 0], [0, 0.01]])
+def test_photos_from_one_place_tell_nothing_of_directions(make_gaussians, east):
+    # Given photos between which hardly a direction changes: what does is rounding
+    cameras = [looking_down(each, 0) for each in east]
+    # When they tell how much each direction matters, then all count alike
+    for count in (400, 2000):
+        assert viewing_of(make_gaussians(count), cameras).metric == pytest.approx(np.eye(15))
+
+
 def test_without_cameras_all_directions_count_alike(make_gaussians):
     viewing = viewing_of(make_gaussians(50), [])
     assert viewing.metric.tolist() == np.eye(15).tolist()

@@ -38,6 +38,8 @@ CAMERAS = 32  # spread over the flight: they tell what shows nearly as well as h
 PICTURE = 512
 # The share that directions which no photo saw have in the metric, so that nothing is left to chance there.
 UNSEEN_SHARE = 0.1
+# Of the harmonics' mean square: below it, what varies from photo to photo is rounding (1e-7, of either sign).
+LEAST_VARYING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def _metric(squares: NDArray[np.float64], means: Floats, totals: NDArray[np.floa
     for piece in pieces(len(means)):
         varying -= means[piece].T.astype(np.float64) @ (means[piece] * totals[piece, None])
     scale = np.trace(varying) / max(coefficients, 1)
-    if scale <= 0:
+    if scale <= LEAST_VARYING * np.trace(squares) / max(coefficients, 1):  # each seen from one side only
         return np.eye(coefficients)
     return (varying + UNSEEN_SHARE * scale * np.eye(coefficients)) / (totals.sum() * CONSTANT**2)
 
