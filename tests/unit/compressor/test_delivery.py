@@ -95,10 +95,10 @@ class TestFidelity:
     @pytest.mark.parametrize(
         ("decode", "loss", "enough"),
         [
-            (42, 0.05, True),
-            (40.2, 0.0, False),
+            (44, 0.05, True),
+            (42.5, 0.0, False),
             (50, 0.2, False),
-            (42, -1, True),
+            (44, -1, True),
             # Without photos made-up views judge, which are kinder
             (42, None, False),
             (45.5, None, True),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spaceport_compressor.sog.pack_means import pack_means, unpack_means
-from spaceport_compressor.sog.quantisation import Leeway, choose_levels, choose_steps
+from spaceport_compressor.sog.quantisation import Leeway, choose_levels, choose_steps, choose_vectors
 
 LEVELS = np.linspace(-1, 1, 256)
 
@@ -71,6 +71,41 @@ def test_each_centre_stays_within_its_reach():
     assert (errors <= 1.02 * np.maximum(reach, steps / 2) + 1e-4).all()
     # and the low bytes have become few
     assert bits(low[:, 0]) < 6.5
+
+
+def test_high_bytes_stay_as_they_are():
+    places = np.random.default_rng(1).uniform(0, 65_535, (5000, 3))
+    wide = Leeway(np.full(places.shape, 1e-9, np.float32), np.full(places.shape, 100, np.float32), 1.0)
+    assert np.array_equal(choose_steps(places, 65_535, wide) // 256, np.rint(places) // 256)
+
+
+def test_colours_alike_in_all_channels_cost_one_channel():
+    # Given greys with a little noise, which matter little
+    rng = np.random.default_rng(2)
+    grey = (rng.uniform(-0.9, 0.9, (20_000, 1)) + rng.normal(0, 0.02, (20_000, 3))).astype(np.float32)
+    room = Leeway(np.full(grey.shape, 0.02, np.float32), np.full(grey.shape, 0.1, np.float32), 1e-5)
+    # When red and blue are told from green
+    codes = choose_levels(grey, LEVELS, room, first=1).astype(int)
+    apart = choose_levels(grey, LEVELS, room).astype(int)
+    # Then their differences take fewer bits than those of codes chosen one by one
+    assert bits((codes[:, 0] - codes[:, 1]) % 256) < bits((apart[:, 0] - apart[:, 1]) % 256) - 0.25
+    assert np.abs(LEVELS[codes] - grey).max() <= 0.1 + 1e-6
+
+
+def test_only_who_shows_little_changes_to_a_frequent_entry():
+    # Given a palette of which the first entries are taken most, and vectors near to what they have
+    rng = np.random.default_rng(4)
+    entries = rng.normal(0, 1, (1000, 9)).astype(np.float32)
+    own = np.minimum(rng.exponential(100, 20_000).astype(np.intp), 999)
+    vectors = entries[own] + rng.normal(0, 0.05, (20_000, 9)).astype(np.float32)
+    weights = np.where(np.arange(20_000) % 2, 1.0, 1e-9).astype(np.float32)
+    chosen = choose_vectors(vectors, entries, own, weights, price=1e-4)
+    # Then who matters keeps its own, and the others cost less
+    assert np.array_equal(chosen[1::2], own[1::2])
+    assert (chosen[::2] < 256).all()
+    assert bits(chosen[::2] % 256) < bits(own[::2] % 256) - 2
+    # and without a price nobody changes
+    assert np.array_equal(choose_vectors(entries[own], entries, own, weights, price=0.0), own)
 
 
 def test_numbers_that_do_not_vary_are_kept(values):

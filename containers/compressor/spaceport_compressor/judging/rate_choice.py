@@ -21,7 +21,9 @@ from spaceport_render.gaussians import Gaussians
 # A bit for each Gaussian may cost so much of the pictures' mean squared error, from the smallest file to the
 # most faithful one: half a decibel of decoded pictures a rung.
 PRICES = tuple(1.6e-6 * 2 ** (-rung / 2) for rung in range(13))
-ENTRY = 20  # Gaussians to an entry of the harmonics' palette
+# Gaussians to an entry of the harmonics' palette. At equal loss, 40 save 0.2 bytes a Gaussian against 20 and
+# 0.5 against 10 on 295K Gaussians of the demo, and lose nothing against 80 on brighton.
+ENTRY = 40
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from spaceport_compressor.sog.quantisation import Leeway, choose_levels
 
 FILES = ("sh0.webp",)
 STEPS = 255
+GREEN = 1
 # The logit of 0 and 1 is infinite; the reference reader clamps at the same distance.
 CLAMP = 1e-6
 
@@ -29,7 +30,7 @@ def pack_color(
     """
     codebook = fit_codebook(base)
     texels = np.empty((len(base), 4), dtype=np.uint8)
-    texels[:, :3] = choose_levels(base, codebook.levels, color_leeway)
+    texels[:, :3] = choose_levels(base, codebook.levels, color_leeway, first=GREEN)
     texels[:, 3:] = choose_levels(opacities[:, None], np.arange(STEPS + 1) / STEPS, opacity_leeway)
     return CodedMeta(codebook=codebook.listed(), files=FILES), texels
 

@@ -12,7 +12,7 @@ from spaceport_compressor.sog.format import HarmonicsMeta
 from spaceport_compressor.sog.images import OPAQUE, Picture, Texels, opaque
 from spaceport_compressor.sog.kmeans import Palette, build_palette
 from spaceport_compressor.sog.pieces import pieces
-from spaceport_compressor.sog.quantisation import Leeway, choose_levels
+from spaceport_compressor.sog.quantisation import Leeway, choose_levels, choose_vectors
 
 FILES = ("shN_centroids.webp", "shN_labels.webp")
 ROW = 64  # palette entries in a row of the centroids' image
@@ -42,19 +42,43 @@ def cluster_harmonics(
         weights: (N,) how much each Gaussian's error counts.
         seed: of the clustering.
     """
-    count, coefficients, _ = rest.shape
-    # With metric = L Lᵀ, the metric's distance of two vectors is the plain one of their products with L.
     factor = np.linalg.cholesky(metric / np.trace(metric))
-    straight = np.empty((count, 3, coefficients), dtype=np.float32)
-    for piece in pieces(count):
-        straight[piece] = rest[piece].transpose(0, 2, 1) @ factor.astype(np.float32)
-    clustered = build_palette(straight.reshape(count, -1), size, weights, seed)
-    entries = clustered.entries.reshape(-1, 3, coefficients) @ np.linalg.inv(factor)
+    clustered = build_palette(_straight(rest, factor), size, weights, seed)
+    entries = clustered.entries.reshape(-1, 3, rest.shape[1]) @ np.linalg.inv(factor)
     order = np.argsort(-np.bincount(clustered.labels, minlength=len(entries)), kind="stable")
     ranks = np.empty_like(order)
     ranks[order] = np.arange(len(order))
     rows = entries.transpose(0, 2, 1).astype(np.float32).reshape(len(entries), -1)
     return Palette(rows[order], ranks[clustered.labels])
+
+
+def change_to_frequent(
+    palette: Palette,
+    rest: NDArray[np.float32],
+    metric: NDArray[np.float64],
+    weights: NDArray[np.float32],
+    price: float,
+) -> Palette:
+    """`palette` with other labels where one of the most frequent entries is nearly as good, and saves bits.
+
+    Args:
+        rest, metric: as for `cluster_harmonics`.
+        weights: (N,) what a squared error counts.
+        price: what a bit costs.
+    """
+    factor = np.linalg.cholesky(metric)
+    entries = _straight(palette.entries.reshape(-1, *rest.shape[1:]), factor)
+    labels = choose_vectors(_straight(rest, factor), entries, palette.labels, weights, price)
+    return Palette(palette.entries, labels)
+
+
+def _straight(rest: NDArray[np.float32], factor: NDArray[np.float64]) -> NDArray[np.float32]:
+    """`rest` (N, C, 3) such that plain distances of the rows are those of the metric L Lᵀ, `factor` L."""
+    count, coefficients, _ = rest.shape
+    straight = np.empty((count, 3, coefficients), dtype=np.float32)
+    for piece in pieces(count):
+        straight[piece] = rest[piece].transpose(0, 2, 1) @ factor.astype(np.float32)
+    return straight.reshape(count, -1)
 
 
 def pack_harmonics(

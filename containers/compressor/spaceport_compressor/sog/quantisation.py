@@ -23,6 +23,7 @@ Floats = NDArray[np.float32]
 
 BYTE = 256
 ROUNDS = 3  # codes, their bits, codes again …: a fourth round saves less than 0.5 %
+FREQUENT = BYTE  # entries of a palette that a vector may change to: with these the high byte is 0
 UNUSED = 0.5  # a code that none took counts as half a time: its bits stay finite
 F = np.float32
 
@@ -55,24 +56,34 @@ class Leeway:
         )
 
 
-def choose_levels(values: Floats, levels: NDArray[np.floating], leeway: Leeway | None) -> NDArray[np.uint8]:
+def choose_levels(
+    values: Floats, levels: NDArray[np.floating], leeway: Leeway | None, first: int | None = None
+) -> NDArray[np.uint8]:
     """The index of one of `levels` for each of `values` (N, D), whose columns are images of their own.
 
     Args:
         levels: (L,) in rising order, L up to 256.
         leeway: None: the nearest level.
+        first: the column that the others are told as differences from, as WebP tells red and blue from
+            green where colours are much alike; None: each by itself.
     """
     rising = np.ascontiguousarray(levels, np.float32)
     codes = np.empty(values.shape, np.uint8)
-    for column in range(values.shape[1]):
+    columns = range(values.shape[1])
+    for column in columns if first is None else sorted(columns, key=lambda column: column != first):
+        told_from = np.zeros(len(values), np.int64)
+        if first is not None and column != first:
+            told_from += codes[:, first]
         own = _column(values, column)
         chosen = np.searchsorted((rising[1:] + rising[:-1]) / 2, own).astype(np.int64)
         if leeway is not None and len(rising) > 1:
             gaps = np.gradient(rising)[chosen].clip(np.finfo(np.float32).tiny)
             weights, reach = _column(leeway.weights, column), _column(leeway.reach, column)
-            chosen = _coarsened(chosen, weights * gaps**2, reach / gaps, leeway.price, len(rising) - 1)
+            coarse = _coarsened(chosen - told_from, weights * gaps**2, reach / gaps, leeway.price)
+            chosen = (coarse + told_from).clip(0, len(rising) - 1)
             for _ in range(ROUNDS):
-                _run(_choose_level, own, weights, reach, rising, _bits(chosen), F(leeway.price), chosen)
+                bits, price = _bits((chosen - told_from) % BYTE), F(leeway.price)
+                _run(_choose_level, own, weights, reach, rising, told_from, bits, price, chosen)
         codes[:, column] = chosen
     return codes
 
@@ -80,7 +91,7 @@ def choose_levels(values: Floats, levels: NDArray[np.floating], leeway: Leeway |
 def choose_steps(places: NDArray[np.float64], last: int, leeway: Leeway | None) -> NDArray[np.uint16]:
     """A whole number from 0 to `last` for each of `places` (N, D); only their low bytes cost bits.
 
-    The high bytes are alike among neighbours and cost little, whatever is chosen.
+    The high bytes are alike among neighbours and cost little: they stay as they are.
 
     Args:
         leeway: in steps; None: the nearest number.
@@ -91,12 +102,34 @@ def choose_steps(places: NDArray[np.float64], last: int, leeway: Leeway | None) 
         if leeway is not None:
             own = places[:, column].astype(np.float32)
             weights, reach = _column(leeway.weights, column), _column(leeway.reach, column)
-            chosen = _coarsened(chosen, weights, reach, leeway.price, last)
+            page = chosen // BYTE * BYTE
+            coarse = _coarsened(chosen, weights, reach, leeway.price)
+            chosen = coarse.clip(page, np.minimum(page + BYTE - 1, last))
             for _ in range(ROUNDS):
                 bits = _bits(chosen % BYTE)
                 _run(_choose_step, own, weights, reach, last, bits, F(leeway.price), chosen)
         codes[:, column] = chosen
     return codes
+
+
+def choose_vectors(
+    vectors: Floats, entries: Floats, own: NDArray[np.intp], weights: Floats, price: float
+) -> NDArray[np.intp]:
+    """For each of `vectors` (N, D) one of the first of `entries` (K, D), or its `own` (N,), as it was.
+
+    The index is told in two bytes.
+
+    Args:
+        weights: (N,), what a squared distance of 1 costs.
+        price: what a bit costs.
+    """
+    chosen = own.astype(np.int64)
+    frequent = np.ascontiguousarray(entries[:FREQUENT].T)
+    for _ in range(ROUNDS):
+        low, high = _bits(chosen % BYTE), _bits(chosen // BYTE)
+        told = (low[own % BYTE] + high[own // BYTE]) * F(price)
+        _run(_choose_vector, vectors, entries, frequent, own, weights, told, low + high[0], F(price), chosen)
+    return chosen
 
 
 def _run(kernel: Callable[..., None], *arguments: Any) -> None:
@@ -108,9 +141,7 @@ def _column(array: NDArray[np.floating], column: int) -> Floats:
     return np.ascontiguousarray(array[:, column], np.float32)
 
 
-def _coarsened(
-    codes: NDArray[np.int64], weights: Floats, reach: Floats, price: float, last: int
-) -> NDArray[np.int64]:
+def _coarsened(codes: NDArray[np.int64], weights: Floats, reach: Floats, price: float) -> NDArray[np.int64]:
     """`codes` rounded to multiples of a power of two, which makes some of them frequent to begin with.
 
     At high rates a step Δ costs weight · Δ²/12, and doubling it saves a bit: both are in balance at
@@ -118,7 +149,7 @@ def _coarsened(
     """
     even = np.sqrt(6 * price / np.log(2) / weights.clip(np.finfo(np.float32).tiny))
     grain = 2.0 ** np.floor(np.log2(np.minimum(even, 2 * reach).clip(1, BYTE // 2)))
-    return (np.rint(codes / grain) * grain).clip(0, last).astype(np.int64)
+    return (np.rint(codes / grain) * grain).astype(np.int64)
 
 
 def _bits(codes: NDArray[np.int64]) -> Floats:
@@ -128,7 +159,7 @@ def _bits(codes: NDArray[np.int64]) -> Floats:
 
 
 @kernel()
-def _choose_level(first, end, values, weights, reach, levels, bits, price, codes):  # noqa: PLR0917 - as kernels go
+def _choose_level(first, end, values, weights, reach, levels, told_from, bits, price, codes):  # noqa: PLR0917 - as kernels go
     """Sets `codes` first to end: the level in reach of least cost, or the nearest where none is in reach."""
     for i in range(first, end):
         value = values[i]
@@ -139,18 +170,19 @@ def _choose_level(first, end, values, weights, reach, levels, bits, price, codes
         else:
             nearest = below
         error = levels[nearest] - value
-        best, least = nearest, weights[i] * error * error + price * bits[nearest]
+        best = nearest
+        least = weights[i] * error * error + price * bits[(nearest - told_from[i]) % 256]
         k = nearest - 1
         while k >= 0 and value - levels[k] <= reach[i]:
             error = levels[k] - value
-            cost = weights[i] * error * error + price * bits[k]
+            cost = weights[i] * error * error + price * bits[(k - told_from[i]) % 256]
             if cost < least:
                 best, least = k, cost
             k -= 1
         k = nearest + 1
         while k < len(levels) and levels[k] - value <= reach[i]:
             error = levels[k] - value
-            cost = weights[i] * error * error + price * bits[k]
+            cost = weights[i] * error * error + price * bits[(k - told_from[i]) % 256]
             if cost < least:
                 best, least = k, cost
             k += 1
@@ -167,9 +199,37 @@ def _choose_step(first, end, places, weights, reach, last, bits, price, codes): 
         best, least = nearest, weights[i] * error * error + price * bits[nearest % 256]
         # Within half a byte each low byte occurs once: farther steps cost the same bits.
         span = min(reach[i], F(127))
-        for k in range(max(0, int(np.ceil(place - span))), min(last, int(np.floor(place + span))) + 1):
+        # Another high byte would stand out among its neighbours.
+        page = nearest // 256 * 256
+        lowest = max(page, int(np.ceil(place - span)))
+        highest = min(page + 255, int(np.floor(place + span)), last)
+        for k in range(lowest, highest + 1):
             error = k - place
             cost = weights[i] * error * error + price * bits[k % 256]
             if cost < least:
                 best, least = k, cost
         codes[i] = best
+
+
+@kernel()
+def _choose_vector(first, end, vectors, entries, frequent, own, weights, told, bits, price, chosen):  # noqa: PLR0917 - as kernels go
+    """Sets `chosen` first to end: the own entry, at the cost `told`, or one of `frequent` (D, F)."""
+    dimensions, count = frequent.shape
+    distances = np.empty(count, np.float32)
+    for i in range(first, end):
+        error = F(0)
+        for d in range(dimensions):
+            difference = entries[own[i], d] - vectors[i, d]
+            error += difference * difference
+        best, least = own[i], weights[i] * error + told[i]
+        distances[:] = F(0)
+        for d in range(dimensions):
+            value = vectors[i, d]
+            for k in range(count):  # the long loop inside: it vectorises
+                difference = frequent[d, k] - value
+                distances[k] += difference * difference
+        for k in range(count):
+            cost = weights[i] * distances[k] + price * bits[k]
+            if cost < least:
+                best, least = k, cost
+        chosen[i] = best

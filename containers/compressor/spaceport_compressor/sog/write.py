@@ -18,6 +18,7 @@ from spaceport_compressor.sog.images import Picture, encode_picture, lay_out
 from spaceport_compressor.sog.kmeans import Palette
 from spaceport_compressor.sog.pack_color import pack_color
 from spaceport_compressor.sog.pack_harmonics import (
+    change_to_frequent,
     cluster_harmonics,
     pack_harmonics,
     palette_size,
@@ -32,6 +33,7 @@ from spaceport_compressor.sog.precision import (
     COLOR_REACH,
     FULL,
     HARMONIC_REACH,
+    HARMONICS_PRICE,
     OPACITY_REACH,
     QUATERNION_REACH,
     SIZE_REACH,
@@ -172,7 +174,14 @@ class Draft:
         if not rest.any():
             return base[self.order], None, {}
         palette = self._palette(precision.gaussians_per_entry)
-        meta, (entries, labels) = pack_harmonics(palette, self._entries_leeway(palette, precision.bit_price))
+        known = self.viewing.sensitivity
+        if precision.bit_price > 0 and known is not None:
+            palette = change_to_frequent(
+                palette, rest, self.viewing.metric, known.colors, HARMONICS_PRICE * precision.bit_price
+            )
+        meta, (entries, labels) = pack_harmonics(
+            palette, self._entries_leeway(palette, HARMONICS_PRICE * precision.bit_price)
+        )
         for piece in pieces(len(base)):
             missing = rest[piece] - unpack_harmonics(meta, entries, labels[piece])
             base[piece] += np.einsum("nk,nkc->nc", self.viewing.means[piece], missing) / CONSTANT
