@@ -54,9 +54,9 @@ held against MODEL, from cameras around it, and what only photos can tell is nul
 poses leave a model whose up is about -y.
 
 OUT gets model.sog (and the same as model.sogs), the other formats that --set formats=... asks for, viewer/
-(a page that shows the model, for any web server), report.html and {QUALITY_REPORT} (what was measured), and
-the film and the picture that training made. On a terminal OUT/{LOG} gets the log, else standard error, and
-standard output gets progress as JSON lines.
+(a page that shows the model, for any web server), of a large model also lod/ (the pieces that the page then
+shows), report.html and {QUALITY_REPORT} (what was measured), and the film and the picture that training made.
+On a terminal OUT/{LOG} gets the log, else standard error, and standard output gets progress as JSON lines.
 
 exit codes: 0 done, 1 something that you can mend, 2 wrong usage, 70 a fault of ours, 130 and 143 stopped
 """
