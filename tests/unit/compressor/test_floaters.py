@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spaceport.errors import UserError
 from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.cleaning.crop import outside
 from spaceport_compressor.cleaning.flight import Flight, least_shown
@@ -149,6 +150,14 @@ def test_the_pictures_hardly_change(meadow, flight):
     assert psnr(render(cleaned.gaussians, camera), render(model, camera)) > 50
 
 
+def test_a_model_of_another_place_is_refused(meadow, flight):
+    # Given a model 5 km from where the photos were taken; Then it is told so, and not taken away as a whole
+    elsewhere = replace(meadow, means=meadow.means + np.float32([5000, 0, 0]))
+    with pytest.raises(UserError) as refused:
+        clean(elsewhere, flight, Rules())
+    assert refused.value.code == "wrong_scene"
+
+
 class TestFog:
     def test_a_backdrop_that_reaches_up_to_the_drone_is_fog(self, meadow, flight):
         # Given the 135-m Gaussian that training on brighton made, its middle under the ground
@@ -156,6 +165,11 @@ class TestFog:
         # When the model is cleaned, Then it goes although it fills every hole of the photos
         cleaned = clean(model, flight, NO_CROP)
         assert cleaned.removed.fog == cleaned.removed.total == 1
+
+    def test_a_model_of_nothing_else_is_refused(self, flight):
+        with pytest.raises(UserError) as refused:
+            clean(pieces([(3, -1, -8)], (130, 135, 43), 0.83), flight, NO_CROP)
+        assert refused.value.code == "empty_model"
 
     def test_a_turned_one_is_found_by_its_own_axes(self):
         # Given a needle along x that is turned to stand upright, and one left lying
@@ -193,6 +207,16 @@ class TestCrop:
         cleaned = clean(model, Flight(cameras, flight.points), Rules())
         assert cleaned.removed.outside == cleaned.removed.total == 1
         assert cleaned.gaussians.means[:, 1].tolist() == [0, 400]
+
+    def test_photos_that_span_no_area_have_no_outside(self, meadow, flight):
+        # Given a flight along a wall, at the height of SfM's points, that looks level at it
+        level = np.array([[0.0, 1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+        cameras = [replace(flight.cameras[0], world_to_camera=level.copy()) for _ in range(4)]
+        for north, camera in enumerate(cameras):
+            camera.world_to_camera[:3, 3] = -level[:3, :3] @ (0, north, 0)
+        points = flight.points * np.float32([1, 1, 0])
+        # When what lies outside is looked for, Then nothing tells
+        assert not outside(meadow, Flight(tuple(cameras), points), 0.25).any()
 
     def test_it_can_be_left_out(self, meadow, flight):
         model = together(meadow, pieces([(0, -400, 0)], (30, 30, 30)))

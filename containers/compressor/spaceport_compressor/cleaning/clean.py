@@ -62,7 +62,7 @@ def clean(gaussians: Gaussians, flight: Flight | None, rules: Rules) -> Cleaned:
         flight: None where the model's photos are not known; then nothing tells what floats, or is outside.
 
     Raises:
-        UserError: `empty_model`, where nothing is to be seen.
+        UserError: `empty_model`, where nothing is to be seen; `wrong_scene`, where no photo shows any of it.
     """
     counts: dict[str, int] = {}
 
@@ -78,16 +78,22 @@ def clean(gaussians: Gaussians, flight: Flight | None, rules: Rules) -> Cleaned:
     if rules.merge_duplicates:
         merged = merge_duplicates(gaussians)
         gaussians = take(merged.gaussians, duplicates=merged.spare)
+    if flight and len(gaussians) and (rules.remove_floaters or rules.crop):
+        gaussians = take(gaussians, **_unwanted(gaussians, flight, rules))
     if not len(gaussians):
         raise UserError("empty_model", "The model has nothing to be seen.", "Train again, with more photos.")
-    if flight and (rules.remove_floaters or rules.crop):
-        gaussians = take(gaussians, **_unwanted(gaussians, flight, rules))
     return Cleaned(gaussians, RemovedGaussians(**counts))
 
 
 def _unwanted(gaussians: Gaussians, flight: Flight, rules: Rules) -> dict[str, NDArray[np.bool_]]:
     """By rule what the flight tells to be wrong: a (N,) mask each."""
     shown = flight.shows(gaussians)
+    if not shown.pixels.any():  # all of it would go, and what judged it would see no difference
+        raise UserError(
+            "wrong_scene",
+            "No photo of the scene shows anything of the model.",
+            "Give the scene that the model was trained on; both must be in the same axes.",
+        )
     masks = {}
     if rules.remove_floaters:
         masks |= vars(floaters(gaussians, flight, shown))
