@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from spaceport_compressor.cleaning.flight import Flight
 from spaceport_render.gaussians import Gaussians
@@ -21,7 +21,11 @@ def outside(gaussians: Gaussians, flight: Flight, margin: float) -> NDArray[np.b
         margin: how much farther out is still inside, as a share of a usual photo's size on the ground.
     """
     corners = photographed_corners(flight.cameras, float(np.median(flight.points[:, 2])))
-    hull = ConvexHull(corners.reshape(-1, 2))
-    outwards, offsets = hull.equations[:, :2], hull.equations[:, 2]
-    beyond = (gaussians.means[:, :2] @ outwards.T + offsets).max(axis=1)
+    try:
+        sides = ConvexHull(corners.reshape(-1, 2)).equations
+    except QhullError:  # photos of a wall, all of them level and one beside the other, span no area
+        return np.zeros(len(gaussians), dtype=bool)
+    beyond = np.full(len(gaussians), -np.inf)
+    for *outwards, offset in sides:  # all at once would be a gigabyte
+        np.maximum(beyond, gaussians.means[:, :2] @ np.array(outwards) + offset, out=beyond)
     return beyond > margin * photographed_size(corners)
