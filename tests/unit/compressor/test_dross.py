@@ -91,6 +91,9 @@ class TestBroken:
     def test_a_model_in_one_place_is_not(self, make_gaussians):
         assert not broken(changed(make_gaussians(20), "means", slice(None), 5.0)).any()
 
+    def test_the_third_is_not_where_two_share_a_place(self, make_gaussians):
+        assert not broken(make_gaussians(3).select(np.array([0, 0, 1]))).any()
+
 
 class TestInvisible:
     def test_exactly_those_fainter_than_the_cut_are(self, make_gaussians):

@@ -73,4 +73,6 @@ def _astray(gaussians: Gaussians, sound: NDArray[np.bool_]) -> NDArray[np.bool_]
     middle = np.median(gaussians.means[sound], axis=0)
     with np.errstate(invalid="ignore", over="ignore"):
         away = np.linalg.norm(gaussians.means.astype(np.float64) - middle, axis=1)
-        return sound & (away > ASTRAY * max(float(np.median(away[sound])), np.finfo(np.float32).tiny))
+    usual = float(np.median(away[sound]))
+    # Where half of them are in one place, none tells how large the model is.
+    return sound & (away > ASTRAY * (usual or np.inf))
