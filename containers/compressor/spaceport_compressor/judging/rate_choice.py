@@ -18,12 +18,16 @@ from spaceport_compressor.sog.write import Draft, check_writable
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 
-# A bit for each Gaussian may cost so much of the pictures' mean squared error, from the smallest file to the
-# most faithful one: half a decibel of decoded pictures a rung.
-PRICES = tuple(1.6e-6 * 2 ** (-rung / 2) for rung in range(13))
-# Gaussians to an entry of the harmonics' palette. At equal loss, 40 save 0.2 bytes a Gaussian against 20 and
-# 0.5 against 10 on 295K Gaussians of the demo, and lose nothing against 80 on brighton.
-ENTRY = 40
+# From the smallest file to the most faithful one: what a bit for each Gaussian may cost of the pictures' mean
+# squared error, and how many Gaussians share an entry of the harmonics' palette. Half a decibel of decoded
+# pictures a rung at first; where photos ask for more, a larger palette gives it for fewer bytes than a lower
+# price does (docs/compression.md).
+LADDER = (
+    *((price, 40) for price in (1.6e-6, 1.1e-6, 8e-7, 5.7e-7, 4e-7)),
+    *((price, 20) for price in (2.8e-7, 2e-7, 1.4e-7, 1e-7)),
+    *((price, 10) for price in (1e-7, 7e-8)),
+    *((price, 5) for price in (1e-7, 5e-8)),
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class _Trial:
 
 def ladder(count: int) -> tuple[Precision, ...]:
     """The precisions to choose from for `count` Gaussians, each a larger file that is nearer to the model."""
-    return (*(Precision(price / count, ENTRY) for price in PRICES), FULL)
+    return (*(Precision(price / count, entry) for price, entry in LADDER), FULL)
 
 
 def write_smallest(
@@ -117,4 +121,5 @@ def _try(path: Path, draft: Draft, precision: Precision, references: Sequence[Re
 def _name(precision: Precision, count: int) -> str:
     if precision == FULL:
         return "as fine as the format goes"
-    return f"a bit for {precision.bit_price * count:.1e} of squared error"
+    shared = f"{precision.gaussians_per_entry} Gaussians a palette entry"
+    return f"a bit for {precision.bit_price * count:.1e} of squared error, {shared}"
