@@ -51,7 +51,7 @@ $(PYTHON_READY): pyproject.toml requirements.lock
 	@touch $@
 
 # Else the first job compiles them, and lets its user wait.
-$(KERNELS_READY): $(PYTHON_READY) $(wildcard containers/render/spaceport_render/*.py containers/compressor/spaceport_compressor/kmeans.py)
+$(KERNELS_READY): $(PYTHON_READY) $(wildcard containers/render/spaceport_render/*.py containers/compressor/spaceport_compressor/*/*.py)
 	$(BIN)/python -m spaceport_render.warm_cache
 	$(BIN)/python -m spaceport_compressor.warm_cache
 	@mkdir -p $(@D) && touch $@
