@@ -1,5 +1,7 @@
 """Codes that cost few bits where little shows, and are exact where much does."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,16 @@ def test_each_centre_stays_within_its_reach():
     assert (errors <= 1.02 * np.maximum(reach, steps / 2) + 1e-4).all()
     # and the low bytes have become few
     assert bits(low[:, 0]) < 6.5
+
+
+def test_an_axis_along_which_nothing_differs_is_packed_in_silence():
+    # Given a flat model, whose centres matter; When it is packed, Then no step of zero length is warned of
+    means = np.random.default_rng(3).normal(0, 40, (500, 3)).astype(np.float32) * np.float32([1, 1, 0])
+    leeway = Leeway(np.ones((500, 3), np.float32), np.full((500, 3), 0.1, np.float32), 1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        meta, (low, high) = pack_means(means, leeway)
+    assert unpack_means(meta, low, high)[:, 2].tolist() == [0] * 500
 
 
 def test_high_bytes_stay_as_they_are():

@@ -49,11 +49,9 @@ class Leeway:
 
     def scaled(self, units: NDArray[np.floating]) -> Leeway:
         """The same for numbers counted in `units`, which broadcast to (N, D)."""
-        return replace(
-            self,
-            weights=(self.weights * units**2).astype(np.float32),
-            reach=(self.reach / units).astype(np.float32),
-        )
+        with np.errstate(over="ignore"):  # where numbers do not differ, reach may well be endless
+            reach = (self.reach / units).astype(np.float32)
+        return replace(self, weights=(self.weights * units**2).astype(np.float32), reach=reach)
 
 
 def choose_levels(
