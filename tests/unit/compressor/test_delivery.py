@@ -148,6 +148,8 @@ class TestSmallestFile:
         assert measure_fidelity(read_sog(path), references).good_enough
         write_sog(tmp_path / "smaller.sog", model, [view.camera for view in views], rungs[rung - 1])
         assert not measure_fidelity(read_sog(tmp_path / "smaller.sog"), references).good_enough
+        # and no Gaussian is missing, wherever the photos were taken
+        assert len(read_sog(path)) == 3000
         # and the table says so: one is chosen, of which the file is, and it is the smallest that passes
         (chosen,) = [candidate for candidate in choice.candidates if candidate.chosen]
         assert chosen.sog_bytes == path.stat().st_size
