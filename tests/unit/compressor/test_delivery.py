@@ -62,6 +62,10 @@ class TestViews:
         with pytest.raises(UserError, match=r"99\.jpg"):
             split_views(views, ["04.jpg", "99.jpg"])
 
+    def test_a_report_that_held_out_all_of_the_scene_is_refused(self, views):
+        with pytest.raises(UserError, match="all photos"):
+            split_views(views, self.names(views))
+
     def test_the_subset_is_eight_spread_over_the_flight(self, views):
         names = self.names(fixed_subset(views))
         assert len(names) == 8

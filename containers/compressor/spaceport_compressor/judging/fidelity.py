@@ -55,7 +55,7 @@ def split_views(views: Sequence[View], holdout: Collection[str]) -> tuple[tuple[
     """The views that training used, and those held out from it.
 
     Raises:
-        UserError: `bad_training_report`, where a held-out photo is not in the scene.
+        UserError: `bad_training_report`, where a held-out photo is not in the scene, or all are held out.
     """
     missing = set(holdout) - {view.camera.name for view in views}
     if missing:
@@ -65,7 +65,14 @@ def split_views(views: Sequence[View], holdout: Collection[str]) -> tuple[tuple[
             "Give the scene that the model was trained on.",
         )
     held = tuple(view for view in views if view.camera.name in holdout)
-    return tuple(view for view in views if view.camera.name not in holdout), held
+    trained_on = tuple(view for view in views if view.camera.name not in holdout)
+    if not trained_on:
+        raise UserError(
+            "bad_training_report",
+            "Training held out all photos of the scene.",
+            "Give the whole scene that the model was trained on.",
+        )
+    return trained_on, held
 
 
 @dataclass(frozen=True)
