@@ -47,6 +47,7 @@ class TestBroken:
             ("opacity_logits", np.nan),
             ("sh", np.nan),
             ("sh", -np.inf),
+            ("sh", -1e20),
         ],
     )
     def test_exactly_those_with_impossible_numbers_are(self, make_gaussians, attribute, value):
