@@ -16,8 +16,8 @@ from spaceport_render.projection import SHORTEST_QUATERNION
 MOST_BROKEN = 0.5
 # Farther from the middle than this many times the distance of the middle half: no survey, no sky dome is.
 ASTRAY = 1000.0
-# Of a harmonic's coefficient: pictures show colours of 0 to 1, and trained models have tens. One Gaussian of 600
-# with 1e20 took the decoded pictures from 38.8 to 31.7 dB; with 1e30 the palette's clustering overflows.
+# Of a harmonic's coefficient: pictures show colours of 0 to 1, and trained models have tens. One Gaussian of
+# 600 with 1e20 took the decoded pictures from 38.8 to 31.7 dB; with 1e30 the palette's clustering overflows.
 MOST_VIVID = 1e4
 # Exactly 1, exactly 0 and exactly flat are numbers, but their logits and logarithms are infinite: so other
 # programs write them. In float32 the sigmoid of ±30 is as good, and e⁻³⁰ is flatter than any wall is.
