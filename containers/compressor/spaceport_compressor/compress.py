@@ -23,7 +23,7 @@ from spaceport_compressor.report_page.page import Material, write_report_page
 from spaceport_compressor.sog.precision import Precision
 from spaceport_compressor.sog.read import read_sog
 from spaceport_compressor.subject import Source, Subject, read_subject
-from spaceport_compressor.viewer.bundle import Exhibit, write_viewer
+from spaceport_compressor.viewer.bundle import Exhibit, viewer_files, write_viewer
 from spaceport_render.flight_path import viewing_distance
 from spaceport_render.gaussians import Gaussians
 
@@ -84,6 +84,7 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     Raises:
         UserError: an input is missing or not what it should be, or the viewer is not installed.
     """
+    viewer_files(job.viewer_package)  # what is missing there is told now, not after all the work
     progress(0.0, "Reading the trained model")
     subject = read_subject(job.source, job.max_size)
     job.compressed.mkdir(parents=True, exist_ok=True)

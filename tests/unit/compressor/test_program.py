@@ -269,3 +269,9 @@ def test_a_model_of_mostly_impossible_numbers_is_told(root, run, make_gaussians)
 def test_a_viewer_that_is_not_configured_is_told(root, run):
     assert run(SPACEPORT_VIEWER_DIR="").returncode == 1
     assert json.loads((root / "output/message").read_text())["code"] == "no_viewer"
+
+
+def test_a_viewer_that_is_gone_is_told_before_the_work(root, run):
+    assert run(SPACEPORT_VIEWER_DIR=str(root / "nowhere")).returncode == 1
+    assert json.loads((root / "output/message").read_text())["code"] == "no_viewer"
+    assert not (root / "processing/output/compressed/model.sog").exists()

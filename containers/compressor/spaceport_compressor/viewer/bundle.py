@@ -64,7 +64,7 @@ def write_viewer(folder: Path, exhibit: Exhibit, package: Path) -> None:
     Raises:
         UserError: `no_viewer`, where the package is not there.
     """
-    sources = _viewer_files(package)
+    sources = viewer_files(package)
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in sources.items():
         shutil.copyfile(source, folder / name)
@@ -82,7 +82,8 @@ def write_viewer(folder: Path, exhibit: Exhibit, package: Path) -> None:
     (folder / "settings.json").write_text(json.dumps(settings(opening, flight, marks)))
 
 
-def _viewer_files(package: Path) -> dict[str, Path]:
+def viewer_files(package: Path) -> dict[str, Path]:
+    """Where in `package` what the bundle takes from it is, by its name there. Raises as `write_viewer`."""
     root = package if (package / "package.json").is_file() else package.parent
     sources = {name: root / path for path, name in VIEWER_FILES.items()}
     missing = [str(source) for source in sources.values() if not source.is_file()]
