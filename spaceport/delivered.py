@@ -19,6 +19,9 @@ mimetypes.add_type("image/webp", ".webp")
 # A large model in levels of detail has hundreds of files, and a copy takes S3 tens of milliseconds. It is the
 # connections that a client keeps.
 COPIES_AT_ONCE = 10
+# Larger files are for programs, which ask for no type. The function has a minute for all copies, and S3 refuses
+# to copy more than 5 GB.
+LARGEST_COPY = 200_000_000
 # S3 answers the latter for what is not there where listing is allowed below a prefix only: a GET names none.
 NOT_THERE = frozenset({"NoSuchKey", "AccessDenied"})
 
@@ -49,20 +52,29 @@ class Delivered:
     def give_media_types(self, prefix: str) -> None:
         """Give the files whose names begin with `prefix` the media types that SageMaker did not.
 
-        Browsers download plain bytes where they would show a page or play a video.
+        Browsers download plain bytes where they would show a page or play a video. What is plain bytes, or
+        larger than LARGEST_COPY, stays as it is.
         """
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + prefix
         )
-        keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+        shown = [
+            found["Key"]
+            for page in pages
+            for found in page.get("Contents", [])
+            if found["Size"] <= LARGEST_COPY
+        ]
         with ThreadPoolExecutor(COPIES_AT_ONCE) as threads:
-            list(threads.map(self._give_media_type, keys))
+            list(threads.map(self._give_media_type, shown))
 
     def _give_media_type(self, key: str) -> None:
+        media_type, _ = mimetypes.guess_type(key)
+        if media_type is None:
+            return
         self._s3.copy_object(
             Bucket=self._bucket,
             Key=key,
             CopySource={"Bucket": self._bucket, "Key": key},
-            ContentType=mimetypes.guess_type(key)[0] or "application/octet-stream",
+            ContentType=media_type,
             MetadataDirective="REPLACE",
         )

@@ -572,6 +572,23 @@ def test_publish_names_the_formats_that_this_run_wrote(aws, load, context, queue
     assert kinds == ["model/gltf-binary", "application/json", "model/gltf-binary"]
 
 
+def test_what_no_browser_shows_is_not_copied_for_a_media_type(aws, monkeypatch):
+    # Given a small picture, a model as plain bytes, and a glTF as large as S3 would take long to copy
+    s3 = boto3.client("s3")
+    monkeypatch.setattr("spaceport.delivered.LARGEST_COPY", 5)
+    bodies = {"poster.jpg": b"1234", "model.ply": b"1234", "model.glb": b"123456"}
+    for name, body in bodies.items():
+        s3.put_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{name}", Body=body)
+    # When they are given media types
+    copied: list[str] = []
+    s3.meta.events.register(
+        "provide-client-params.s3.CopyObject", lambda params, **_: copied.append(params["Key"])
+    )
+    Delivered(s3, f"s3://{aws.data_bucket}/jobs/job-1/compressed/").give_media_types("")
+    # Then only the picture was copied
+    assert copied == ["jobs/job-1/compressed/poster.jpg"]
+
+
 @pytest.mark.parametrize(
     ("code", "is_fault"), [("NoSuchKey", False), ("AccessDenied", False), ("InvalidRequest", True)]
 )
