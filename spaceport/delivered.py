@@ -19,8 +19,8 @@ mimetypes.add_type("image/webp", ".webp")
 # A large model in levels of detail has hundreds of files, and a copy takes S3 tens of milliseconds. It is the
 # connections that a client keeps.
 COPIES_AT_ONCE = 10
-# Larger files are for programs, which ask for no type. The function has a minute for all copies, and S3 refuses
-# to copy more than 5 GB.
+# Larger files are for programs, which ask for no type. The function has a minute for all copies, and S3
+# refuses to copy more than 5 GB.
 LARGEST_COPY = 200_000_000
 # S3 answers the latter for what is not there where listing is allowed below a prefix only: a GET names none.
 NOT_THERE = frozenset({"NoSuchKey", "AccessDenied"})
