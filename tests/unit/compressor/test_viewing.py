@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spaceport_compressor.sog.axes import nearest_axes
-from spaceport_compressor.sog.viewing import CONSTANT, harmonics, viewing_of
+from spaceport_compressor.sog.viewing import CONSTANT, harmonics, viewing_from
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.render import render
@@ -46,8 +46,8 @@ def test_the_harmonics_are_orthonormal():
 def test_means_are_over_the_photos_that_show_the_gaussian(make_gaussians):
     model = make_gaussians(400)
     cameras = [looking_down(-40, 0), looking_down(40, 0)]
-    viewing = viewing_of(model, cameras)
-    shown = np.stack([viewing_of(model, [camera]).sensitivity.colors > 0 for camera in cameras])
+    viewing = viewing_from(model, cameras)
+    shown = np.stack([viewing_from(model, [camera]).sensitivity.colors > 0 for camera in cameras])
     # Who shows in one photo has its direction, who shows in none has none
     once = np.flatnonzero(shown[0] & ~shown[1])[0]
     direction = model.means[once] - cameras[0].position
@@ -59,7 +59,7 @@ def test_means_are_over_the_photos_that_show_the_gaussian(make_gaussians):
 def test_the_metric_forgives_what_a_constant_makes_good(make_gaussians):
     # Given a flight that looks straight down on land far below
     cameras = [looking_down(east, north, up=400) for east in (-30, 30) for north in (-30, 30)]
-    metric = viewing_of(make_gaussians(400), cameras).metric
+    metric = viewing_from(make_gaussians(400), cameras).metric
     # Then the harmonic that is constant there (z) counts far less than those that change sign (x, y)
     y, z, x = np.diag(metric)[:3]
     assert z < 0.25 * min(x, y)
@@ -72,11 +72,11 @@ def test_photos_from_one_place_tell_nothing_of_directions(make_gaussians, east):
     cameras = [looking_down(each, 0) for each in east]
     # When they tell how much each direction matters, then all count alike
     for count in (400, 2000):
-        assert viewing_of(make_gaussians(count), cameras).metric == pytest.approx(np.eye(15))
+        assert viewing_from(make_gaussians(count), cameras).metric == pytest.approx(np.eye(15))
 
 
 def test_without_cameras_all_directions_count_alike(make_gaussians):
-    viewing = viewing_of(make_gaussians(50), [])
+    viewing = viewing_from(make_gaussians(50), [])
     assert viewing.metric.tolist() == np.eye(15).tolist()
     assert not viewing.means.any()
     assert viewing.sensitivity is None
@@ -91,7 +91,7 @@ def test_what_an_error_does_to_the_pictures_is_foretold(make_gaussians, field, s
     quats, log_scales = nearest_axes(model.quats, model.log_scales)
     model = replace(model, quats=quats / np.linalg.norm(quats, axis=1, keepdims=True), log_scales=log_scales)
     cameras = [looking_down(east, north) for east in (-40, -20, 0, 20, 40) for north in (-30, 0, 30)]
-    weights = getattr(viewing_of(model, cameras).sensitivity, field)
+    weights = getattr(viewing_from(model, cameras).sensitivity, field)
     # When one attribute is off by random errors
     rng = np.random.default_rng(1)
     if field == "colors":
@@ -104,7 +104,7 @@ def test_what_an_error_does_to_the_pictures_is_foretold(make_gaussians, field, s
         moved = opacities + errors
         model = replace(model, opacity_logits=np.log(opacities / (1 - opacities)).astype(np.float32))
         off = replace(model, opacity_logits=np.log(moved / (1 - moved)).astype(np.float32))
-        weights = viewing_of(model, cameras).sensitivity.opacities
+        weights = viewing_from(model, cameras).sensitivity.opacities
         expected = (weights * errors**2).sum()
     elif field == "quats":
         # One kept component of each, the largest making up for it

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaceport_compressor.sog.axes import nearest_axes
+from spaceport_compressor.sog.lookouts import lookouts
 from spaceport_compressor.sog.pieces import pieces
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Floats, Gaussians
@@ -33,7 +34,6 @@ from spaceport_render.numba_rasterizer import (
 )
 
 CONSTANT = 0.28209479177387814  # √(1/4π), the harmonic of degree 0
-CAMERAS = 32  # spread over the flight: they tell what shows nearly as well as hundreds do
 # Longer side of the pictures that tell it, pixels: a quarter of the time of 1024 for the same choices.
 PICTURE = 512
 # The share that directions which no photo saw have in the metric, so that nothing is left to chance there.
@@ -87,7 +87,12 @@ class Viewing:
 
 
 def viewing_of(gaussians: Gaussians, cameras: Sequence[Camera], seed: int = 0) -> Viewing:
-    """How `cameras` see `gaussians`; costs about three small renders for each of up to CAMERAS of them.
+    """How a flight's `cameras` see `gaussians`, and whoever flies beside them; as `viewing_from`."""
+    return viewing_from(gaussians, lookouts(cameras), seed)
+
+
+def viewing_from(gaussians: Gaussians, cameras: Sequence[Camera], seed: int = 0) -> Viewing:
+    """How each of `cameras` sees `gaussians`; costs about three small renders a camera.
 
     Without cameras every direction counts alike.
 
@@ -103,7 +108,7 @@ def viewing_of(gaussians: Gaussians, cameras: Sequence[Camera], seed: int = 0) -
     found = Sensitivity(*(np.zeros((count, *shape), np.float32) for shape in ((), (4,), (3,), (), ())))
     squares = np.zeros((coefficients, coefficients))
     values = 0
-    for camera in cameras[:: max(1, -(-len(cameras) // CAMERAS))]:
+    for camera in cameras:
         small = _small(camera)
         drawn, gradients = _pulled(splats, small, gaussians.sh_degree, rng)
         shows = _add_up(found, splats, gradients, drawn)
