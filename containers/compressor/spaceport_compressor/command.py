@@ -203,6 +203,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="AXIS",
         help="which way is up in a MODEL without SCENE: z (default), y, or -y (--up=-y); it is turned to z",
     )
-    parser.add_argument("--title", default=TITLE, help=f"shown above the model (default: {TITLE})")
+    parser.add_argument(
+        "--title", type=_readable, default=TITLE, help=f"shown above the model (default: {TITLE})"
+    )
     add_settings(parser)
     return parser
+
+
+def _readable(argument: str) -> str:
+    """`argument` as a page can hold it: bytes that the terminal's encoding lacks become question marks."""
+    return argument.encode(errors="surrogateescape").decode(errors="replace")

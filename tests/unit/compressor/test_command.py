@@ -49,10 +49,11 @@ def quality_in(out):
 
 
 def test_a_trained_model_is_packed_and_judged_by_its_photos(model, scene, viewer, tmp_path):
-    # Given a model that training left, and the scene that it was trained on; When a person packs it
-    out = tmp_path / "web"
+    # Given a model that training left, and the scene that it was trained on; When a person packs it, in a
+    # terminal of another encoding (the é is one byte)
+    out, title = tmp_path / "web", b"Jet\xe9e <7>"
     done = subprocess.run(
-        [sys.executable, "-m", "spaceport_compressor", model, out, "--scene", scene, "--title", "Pier <7>"],
+        [sys.executable, "-m", "spaceport_compressor", model, out, "--scene", scene, "--title", title],
         env={**os.environ, "SPACEPORT_VIEWER_DIR": str(viewer)},
         check=False, capture_output=True, text=True,
     )  # fmt: skip
@@ -67,7 +68,7 @@ def test_a_trained_model_is_packed_and_judged_by_its_photos(model, scene, viewer
     report = QualityReport.model_validate_json((out / "quality.json").read_bytes())
     assert (report.photos.registered, report.training.holdout) == (4, ["photo 1.png"])
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "<h1>Pier &lt;7&gt;</h1>" in page
+    assert "<h1>Jet\ufffde &lt;7&gt;</h1>" in page
     assert "Training never saw this photo" in page
     # with the times of the programs that ran,
     assert "1 min 00 s" in page
