@@ -98,7 +98,7 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     choice = write_smallest(
         sog,
         cleaned.gaussians,
-        [view.camera for view in subject.trained_on] or subject.orbit,
+        subject.steering_cameras,
         subject.steering_references(),
         seed=job.seed,
         progress=part_of(progress, 0.2, 0.8),
@@ -109,15 +109,14 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     progress(0.8, "Comparing the delivered model with the trained one")
     decoded = read_sog(sog)
     judgement = judge(decoded, subject.judging_references())
-    delivery = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), judgement.fidelity)
-    delivery = delivery.model_copy(update={"removed": removed, "candidates": list(choice.candidates)})
-
     lod = _write_lod(job, subject, cleaned.gaussians, choice.precision, part_of(progress, 0.82, 0.88))
-    delivery = delivery.model_copy(update={"lod": lod})
 
     progress(0.88, "Writing the model in other formats")
     files = write_formats(job.compressed, cleaned.gaussians, job.formats, subject.origin)
-    delivery = delivery.model_copy(update={"files": files})
+    measured = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), judgement.fidelity)
+    delivery = measured.model_copy(
+        update={"removed": removed, "candidates": list(choice.candidates), "lod": lod, "files": files}
+    )
 
     progress(0.9, "Building the viewer page")
     shown = f"../{LOD}/{LOD_META_FILE}" if lod else f"../{SOG}"
@@ -159,7 +158,7 @@ def _write_lod(
     if len(gaussians) <= job.lod_above:
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    cameras = [view.camera for view in subject.trained_on] or subject.orbit
+    cameras = subject.steering_cameras
     distance = viewing_distance(cameras, gaussians.means)
     return write_lod(folder, gaussians, cameras, distance, precision, seed=job.seed, progress=progress)
 

@@ -94,6 +94,11 @@ class Subject:
         return tuple(view.camera for view in self.views) or self.orbit
 
     @property
+    def steering_cameras(self) -> tuple[Camera, ...]:
+        """Where the model may be looked at from to choose what is delivered: never a held-out photo's."""
+        return tuple(view.camera for view in self.trained_on) or self.orbit
+
+    @property
     def flight(self) -> Flight | None:
         """What may tell which Gaussians are wrong; None where the scene was not given, or has no points."""
         if not self.trained_on or not len(self.points):
