@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spaceport.errors import UserError
-from spaceport_compressor.cleaning.clean import Rules, clean
+from spaceport_compressor.cleaning.clean import MOST_CROPPED, Rules, clean
 from spaceport_compressor.cleaning.crop import outside
 from spaceport_compressor.cleaning.flight import Flight, least_shown
 from spaceport_compressor.cleaning.fog import fog
@@ -208,6 +208,19 @@ class TestCrop:
         assert cleaned.removed.outside == cleaned.removed.total == 1
         assert cleaned.gaussians.means[:, 1].tolist() == [0, 400]
 
+    def test_what_one_photo_alone_shows_stays(self, flight):
+        # Given the one photo of many that looks level, and shows a hill far beyond the ground under it
+        level = np.array([[1.0, 0, 0, 0], [0, 0, -1, FLYING], [0, 1, 0, 0], [0, 0, 0, 1]])
+        hill = pieces([(0, 400, 0)], (8, 8, 8))
+        cameras = (*flight.cameras, replace(flight.cameras[0], world_to_camera=level))
+        # And the hill is little of all photos, but more of that one than a crop may take
+        painted = Flight(cameras, flight.points).shows(hill).pixels[0] / (240 * 160)
+        assert MOST_CROPPED < painted < MOST_CROPPED * len(cameras)
+        # When a model of the ground and the hill is cropped, Then the hill stays
+        model = together(hill, pieces([(*place, 0) for place in grid(10.0)], (6, 6, 0.1)))
+        cleaned = clean(model, Flight(cameras, flight.points), Rules())
+        assert cleaned.gaussians.means[0].tolist() == [0, 400, 0]
+
     def test_photos_that_span_no_area_have_no_outside(self, meadow, flight):
         # Given a flight along a wall, at the height of SfM's points, that looks level at it
         level = np.array([[0.0, 1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
@@ -239,8 +252,8 @@ def test_heights_follow_the_terrain(flight):
     assert terrain.flown == pytest.approx([50, 50, 50], abs=8)
 
 
-def test_least_shown_spends_its_share_on_the_smallest():
+def test_least_shown_spends_its_pixels_on_the_smallest():
     painted = np.array([5.0, 1.0, 0.0, 2.0, 92.0])
     suspects = np.array([True, True, True, True, False])
-    assert least_shown(suspects, painted, 0.04).tolist() == [False, True, True, True, False]
-    assert not least_shown(~suspects, painted, 0.5).any()
+    assert least_shown(suspects, painted, 4).tolist() == [False, True, True, True, False]
+    assert not least_shown(~suspects, painted, 50).any()

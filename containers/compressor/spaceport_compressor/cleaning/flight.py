@@ -37,8 +37,10 @@ def _small(camera: Camera) -> Camera:
     return camera.resized(max(1, round(camera.width * shrink)), max(1, round(camera.height * shrink)))
 
 
-def least_shown(suspects: NDArray[np.bool_], painted: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
-    """Those of `suspects` (N,) that paint least: as many as together paint at most `share` of all pixels.
+def least_shown(
+    suspects: NDArray[np.bool_], painted: NDArray[np.floating], pixels: float
+) -> NDArray[np.bool_]:
+    """Those of `suspects` (N,) that paint least: as many as together paint at most `pixels`.
 
     So a rule that is wrong about a scene can't harm its pictures.
 
@@ -48,5 +50,5 @@ def least_shown(suspects: NDArray[np.bool_], painted: NDArray[np.float64], share
     order = np.flatnonzero(suspects)
     order = order[np.argsort(painted[order], kind="stable")]
     result = np.zeros_like(suspects)
-    result[order[np.cumsum(painted[order]) <= share * painted.sum()]] = True
+    result[order[np.cumsum(painted[order], dtype=np.float64) <= pixels]] = True
     return result

@@ -63,7 +63,8 @@ def floaters(gaussians: Gaussians, flight: Flight, shown: Contributions) -> Floa
     is_held_up = standing(gaussians, in_air | is_below, ~is_haze & ~is_fog)
     suspects = in_air & ((shown.pixels < UNSEEN) | (hardly_seen & ~is_held_up))
     suspects |= (is_above & is_haze) | (is_below & hardly_seen)
-    gone = least_shown((suspects | is_fog) & ~is_backdrop, shown.pixels, MOST_PAINTED)
+    allowed = MOST_PAINTED * float(shown.pixels.sum())
+    gone = least_shown((suspects | is_fog) & ~is_backdrop, shown.pixels, allowed)
     return Floaters(
         fog=is_backdrop | (gone & is_fog),
         above=gone & is_above & ~is_fog,
