@@ -13,7 +13,7 @@ from pathlib import Path
 
 from spaceport.job_program import MlTree
 from spaceport.quality import (
-    DeliveryNumbers,
+    JudgedDelivery,
     Photos,
     QualityReport,
     SfmNumbers,
@@ -96,7 +96,7 @@ TRAINING = TrainingReport(
     preset="preview",
     peak_memory_bytes=1,
 )
-DELIVERY = DeliveryNumbers(
+DELIVERY = JudgedDelivery(
     ply_bytes=100, sog_bytes=10, bytes_per_gaussian=10, decode_psnr_db=50, psnr_loss_db=0, gaussians=100
 )
 
