@@ -114,6 +114,7 @@ class TuningRequest(BaseModel):
     opacity_decay: bool | None = Field(
         None, description="let all opacities fade a little while Gaussians become more"
     )
+    limit_size: bool | None = Field(None, description="let no Gaussian outgrow the scene, to the end")
     position_noise: float | None = Field(
         None, ge=0, le=1e8, description="jolt faint Gaussians, so much; 500000 as published; 0: not"
     )
@@ -221,6 +222,7 @@ class Tuning(BaseModel):
     densify: Densify = Densify.BUDGET
     prune_insignificant: bool = False
     opacity_decay: bool = False
+    limit_size: bool = True
     position_noise: float = 0.0
     sh_degree: int = 3
     sh_every: int = 1

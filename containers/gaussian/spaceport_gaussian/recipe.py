@@ -34,6 +34,7 @@ from spaceport_gaussian.policies.resolution import (
 )
 from spaceport_gaussian.policies.sh_masks import BandMasks
 from spaceport_gaussian.policies.significance_pruning import SignificancePruning
+from spaceport_gaussian.policies.size_limit import SizeLimit
 from spaceport_gaussian.policies.stopping import StoppingRules
 from spaceport_gaussian.seeding.gaps import GapSeeding
 from spaceport_gaussian.seeding.surround import Surround
@@ -257,6 +258,8 @@ def adjustments_for(tuning: Tuning) -> Iterator[Adjustment]:
         yield DegreeByViews()
     if tuning.sh_masks:
         yield BandMasks()
+    if tuning.limit_size:
+        yield SizeLimit()
 
 
 def corrections_for(tuning: Tuning) -> Iterator[PhotoCorrection]:

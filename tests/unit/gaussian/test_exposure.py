@@ -48,7 +48,7 @@ def exposed(survey: Scene, gains) -> Scene:
 
 def trained(material: Material, ground: Gaussians) -> TrainingRun:
     """A run that starts with the true splat, so that only what exposures do to it is seen."""
-    recipe = dataclasses.replace(material.recipe, densification=None)
+    recipe = dataclasses.replace(material.recipe, densification=None, adjustments=())
     splat = Splat.of_gaussians(ground, CPU)
     run = TrainingRun.start(splat, recipe, photos=len(material.photos), extent=material.extent, seed=0)
     train(run, material.photos, recipe, watcher=lambda *_: None)

@@ -13,6 +13,7 @@ from spaceport_gaussian.policies.consistent_densification import ConsistentDensi
 from spaceport_gaussian.policies.opacity_decay import OpacityDecay
 from spaceport_gaussian.policies.relocation import PositionNoise, Relocation
 from spaceport_gaussian.policies.significance_pruning import SignificancePruning
+from spaceport_gaussian.policies.size_limit import SizeLimit
 from spaceport_gaussian.recipe import (
     AT_SIZE,
     GAUSSIANS_PER_POINT,
@@ -68,9 +69,14 @@ def test_the_other_policies_of_growth_are_off_until_asked_for():
     off = recipe_for(Tuning(), 7_000)
     on = recipe_for(Tuning(prune_insignificant=True, opacity_decay=True, position_noise=5e5), 7_000)
 
-    assert (type(off.densification), off.pruning, off.adjustments) == (BudgetedDensification, (), ())
+    assert (type(off.densification), off.pruning, off.adjustments) == (
+        BudgetedDensification,
+        (),
+        (SizeLimit(),),
+    )
     assert on.pruning == (SignificancePruning(),)
-    assert on.adjustments == (PositionNoise(5e5), OpacityDecay())
+    assert on.adjustments == (PositionNoise(5e5), OpacityDecay(), SizeLimit())
+    assert recipe_for(Tuning(limit_size=False), 7_000).adjustments == ()
 
 
 def test_the_plain_recipe_knows_none_of_them():
