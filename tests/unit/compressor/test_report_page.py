@@ -521,6 +521,14 @@ class TestWhatIsDelivered:
         for told in ("loses too much", "delivered", "good enough, but larger", "0.31 dB", "0.00 dB", "–"):
             assert told in text
         assert page.count('<tr class="total">') == 1
+        assert "Delivered is the smallest that keeps 44 dB" in text
+
+    def test_that_nothing_was_good_enough_is_told(self, write):
+        tried = {"sog_bytes": 1, "gaussians": 2000, "harmonics": 3, "decode_psnr_db": 44.3}
+        finest = Candidate(name="step 14 of 14", psnr_loss_db=0.31, good_enough=False, chosen=True, **tried)
+        text = Read(write(self.delivered(candidates=[finest]))).text
+        assert "loses at most 0.1 dB on the photos: delivered is the most faithful" in text
+        assert "Delivered is the smallest" not in text
 
     def test_what_was_cleaned_away_is_told_the_most_first(self):
         removed = RemovedGaussians(above=5, outside=1200)

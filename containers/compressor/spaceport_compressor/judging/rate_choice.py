@@ -86,7 +86,8 @@ def write_smallest(
     while True:
         middle = (first + last) // 2
         progress(1 - (last - first + 1) / (len(rungs) + 1), "Packing the model for the web")
-        trials.append(_try(path, draft, rungs[middle], references))
+        name = f"step {middle + 1} of {len(rungs)}"
+        trials.append(_try(path, name, draft, rungs[middle], references))
         if trials[-1].fidelity.good_enough:
             last = middle
         else:
@@ -101,13 +102,15 @@ def write_smallest(
     )
 
 
-def _try(path: Path, draft: Draft, precision: Precision, references: Sequence[Reference]) -> _Trial:
+def _try(
+    path: Path, name: str, draft: Draft, precision: Precision, references: Sequence[Reference]
+) -> _Trial:
     files = draft.files(precision)
     write_archive(path, files)
     decoded = read_sog(path)
     fidelity = measure_fidelity(decoded, references)
     candidate = Candidate(
-        name=_name(precision, len(draft.gaussians)),
+        name=name,
         sog_bytes=path.stat().st_size,
         gaussians=len(decoded),
         harmonics=decoded.sh_degree,
@@ -116,10 +119,3 @@ def _try(path: Path, draft: Draft, precision: Precision, references: Sequence[Re
         good_enough=fidelity.good_enough,
     )
     return _Trial(precision, files, fidelity, candidate)
-
-
-def _name(precision: Precision, count: int) -> str:
-    if precision == FULL:
-        return "as fine as the format goes"
-    shared = f"{precision.gaussians_per_entry} Gaussians a palette entry"
-    return f"a bit for {precision.bit_price * count:.1e} of squared error, {shared}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spaceport.quality import Candidate, DeliveryNumbers, LevelsOfDetail, RemovedGaussians
+from spaceport_compressor.judging.fidelity import LEAST_DECODE_DB, LEAST_UNSEEN_DB, MOST_LOSS_DB, PROMISED_DB
 from spaceport_compressor.report_page.numbers import size
 
 # What each file or folder is for.
@@ -81,6 +82,32 @@ def candidates(delivery: DeliveryNumbers) -> Sequence[CandidateWords]:
         )
         for one in sorted(delivery.candidates, key=lambda one: one.sog_bytes)
     ]
+
+
+def choice_words(delivery: DeliveryNumbers, *, held_out: bool) -> str:
+    """By what the delivered file was chosen from the candidates.
+
+    Args:
+        held_out: whether some photos were kept away from training, and from this choice.
+    """
+    if delivery.psnr_loss_db is None:
+        where = "from places around the model that nobody flew to"
+        wanted = f"{LEAST_UNSEEN_DB:.0f} dB there, as such views are kinder than a flight’s"
+    else:
+        where = "where training photos were taken"
+        wanted = (
+            f"{LEAST_DECODE_DB:.0f} dB against the trained model, for {PROMISED_DB:.0f} elsewhere, "
+            f"and loses at most {MOST_LOSS_DB:g} dB on the photos"
+        )
+    if any(one.chosen and one.good_enough for one in delivery.candidates):
+        ending = f"Delivered is the smallest that keeps {wanted}"
+    else:
+        ending = f"None keeps {wanted}: delivered is the most faithful"
+    aside = "; held-out photos had no say" if held_out else ""
+    return (
+        "Step 1 is the coarsest, the last as fine as the format goes. "
+        f"Each was decoded and drawn {where}; what was cleaned away before counts as lost. {ending}{aside}."
+    )
 
 
 def removed_words(removed: RemovedGaussians | None) -> str:

@@ -15,7 +15,13 @@ from spaceport.quality import ModelQuality
 from spaceport.report_times import PLACE
 from spaceport_compressor.judging.fidelity import Judged
 from spaceport_compressor.report_page import training_curve
-from spaceport_compressor.report_page.delivered import candidates, files, lod_words, removed_words
+from spaceport_compressor.report_page.delivered import (
+    candidates,
+    choice_words,
+    files,
+    lod_words,
+    removed_words,
+)
 from spaceport_compressor.report_page.numbers import percent, read_out, size
 from spaceport_compressor.report_page.pictures import (
     ERROR_COLORS,
@@ -94,6 +100,7 @@ def write_report_page(path: Path, material: Material) -> None:
         removed_words=removed_words(quality.delivery.removed),
         lod_words=lod_words(quality.delivery.lod),
         candidates=candidates(quality.delivery),
+        choice_words=choice_words(quality.delivery, held_out=bool(held_out)),
         control_words=control_words(control) if control else None,
         control_roles=CONTROL_ROLES,
         times=PLACE,
