@@ -165,7 +165,8 @@ def test_a_splat_of_constant_colours_has_no_bands_to_judge(survey):
 
 
 def test_both_are_off_unless_asked_for():
-    assert recipe_for(Tuning(), 1_000).adjustments == ()
-    on = recipe_for(Tuning(sh_by_views=True, sh_masks=True), 1_000)
+    off = recipe_for(Tuning(limit_size=False), 1_000)
+    on = recipe_for(Tuning(limit_size=False, sh_by_views=True, sh_masks=True), 1_000)
+    assert off.adjustments == ()
     assert on.adjustments == (DegreeByViews(), BandMasks())
-    assert dataclasses.replace(on, adjustments=()) == recipe_for(Tuning(), 1_000)
+    assert dataclasses.replace(on, adjustments=()) == off

@@ -46,6 +46,15 @@ CHANGES = {
     "mse_weight": [0.5],
 }
 OF_SFM = {"sfm_max_size", "sfm_pairs", "sfm_mapper", "drop_blurred", "sparse_text", "dense_seeds"}
+OF_COMPRESSION = {
+    "remove_invisible",
+    "merge_duplicates",
+    "remove_floaters",
+    "crop",
+    "crop_margin",
+    "lod_above",
+    "formats",
+}
 NO_POLICY = {"preset", "video", "target_psnr", "plateau_patience", *TUNING.model_fields_set}
 
 
@@ -53,7 +62,7 @@ def cases() -> list[dict[str, object]]:
     """One changed setting each, and then all switches at once."""
     found: list[dict[str, object]] = [{}]
     for name, field in Tuning.model_fields.items():
-        if name in OF_SFM | NO_POLICY:
+        if name in OF_SFM | OF_COMPRESSION | NO_POLICY:
             continue
         if name in CHANGES:
             values = CHANGES[name]
