@@ -124,6 +124,16 @@ def contents_of_results_folder(out: Path) -> list[Path]:
     return contents
 
 
+def check_beside(scene: Path, out: Path) -> None:
+    """Raises UserError `folders_overlap` where `out` lies in `scene`, which results are made of."""
+    if out.resolve().is_relative_to(scene.resolve()):
+        raise UserError(
+            "folders_overlap",
+            f"{out} lies in {scene}: results would lie among what they are made of.",
+            "Choose a folder for the results beside the scene.",
+        )
+
+
 def out_not_empty(out: Path, *, finished: bool) -> UserError:
     """Tells that `out` holds results (`finished`) or other files, where a run must not write."""
     holds = "the results of a finished run" if finished else "files that are not of an unfinished run"

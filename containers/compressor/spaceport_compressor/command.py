@@ -16,6 +16,7 @@ from spaceport.prices import free
 from spaceport.program_command import (
     LOG,
     add_settings,
+    check_beside,
     contents_of_results_folder,
     only_run_on,
     out_not_empty,
@@ -154,12 +155,8 @@ def _if_there(file: Path) -> Path | None:
 
 def check_results_folder(source: Source, out: Path) -> None:
     """Make `out`. Raises UserError where a run would write over something that is not its own."""
-    if source.scene and out.resolve().is_relative_to(source.scene.resolve()):
-        raise UserError(
-            "folders_overlap",
-            f"{out} lies in {source.scene}: results would lie among what they are made of.",
-            "Choose a folder for the results beside the scene.",
-        )
+    if source.scene:
+        check_beside(source.scene, out)
     contents = {entry.name for entry in contents_of_results_folder(out)}
     if not contents <= {WORK}:
         raise out_not_empty(out, finished=QUALITY_REPORT in contents)

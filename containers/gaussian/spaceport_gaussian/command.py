@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from spaceport.errors import UserError
 from spaceport.program_command import (
     LOG,
     STOPPED,
     add_settings,
+    check_beside,
     contents_of_results_folder,
     only_run_on,
     out_not_empty,
@@ -76,12 +76,7 @@ def _run(
 
 def check_results_folder(scene: Path, out: Path) -> None:
     """Make `out`. Raises UserError where a run would write over something that is not its own."""
-    if out.resolve().is_relative_to(scene.resolve()):
-        raise UserError(
-            "folders_overlap",
-            f"{out} lies in {scene}: results would lie among what they are made of.",
-            "Choose a folder for the results beside the scene.",
-        )
+    check_beside(scene, out)
     contents = {entry.name for entry in contents_of_results_folder(out)}
     is_unfinished = contents <= {WORK} or (out / WORK / CHECKPOINT).is_file()
     if not is_unfinished:
