@@ -95,11 +95,12 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     logger.info("cleaned: %s of %d Gaussians", removed, len(subject.trained) + subject.broken)
 
     sog = job.compressed / SOG
+    steering = subject.steering_references()
     choice = write_smallest(
         sog,
         cleaned.gaussians,
         subject.steering_cameras,
-        subject.steering_references(),
+        steering,
         seed=job.seed,
         progress=part_of(progress, 0.2, 0.8),
     )
@@ -108,7 +109,8 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
 
     progress(0.8, "Comparing the delivered model with the trained one")
     decoded = read_sog(sog)
-    judgement = judge(decoded, subject.judging_references())
+    # Without held-out photos the views that steered judge, too, and are drawn already.
+    judgement = judge(decoded, subject.judging_references() if subject.held else steering)
     lod = _write_lod(job, subject, cleaned.gaussians, choice.precision, part_of(progress, 0.82, 0.88))
 
     progress(0.88, "Writing the model in other formats")

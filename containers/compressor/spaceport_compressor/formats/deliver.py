@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 
 from spaceport.formats import FILES, Format
@@ -31,12 +32,16 @@ def write_formats(
     Returns:
         The size in bytes of each file, by its name below `folder`.
     """
-    upright = y_up(gaussians)
+
+    @cache  # a copy of the whole model: made once, and only for those that want it
+    def upright() -> Gaussians:
+        return y_up(gaussians)
+
     writers: dict[Format, Callable[[Path], None]] = {
         Format.PLY: lambda path: write_ply(path, gaussians),
-        Format.SPZ: lambda path: write_spz(path, upright),
-        Format.GLTF: lambda path: write_gltf(path, upright),
-        Format.TILES: lambda path: write_tileset(path, gaussians, upright, origin),
+        Format.SPZ: lambda path: write_spz(path, upright()),
+        Format.GLTF: lambda path: write_gltf(path, upright()),
+        Format.TILES: lambda path: write_tileset(path, gaussians, upright(), origin),
     }
     sizes: dict[str, int] = {}
     for chosen in formats:
