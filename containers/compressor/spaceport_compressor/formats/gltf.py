@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from spaceport_compressor.formats.glb import aligned, write_glb
 from spaceport_compressor.formats.spz import SpzVersion, write_spz
 from spaceport_compressor.sog.format import GENERATOR
-from spaceport_compressor.sog.viewing import CONSTANT
 from spaceport_render.gaussians import Gaussians
+from spaceport_render.spherical_harmonics import SH_0
 
 SPLATTING = "KHR_gaussian_splatting"
 SPZ_PACKED = "KHR_gaussian_splatting_compression_spz_2"
@@ -127,7 +127,7 @@ def _attributes(upright: Gaussians) -> list[_Attribute]:
 
 def _fallback_colors(gaussians: Gaussians) -> NDArray[np.uint8]:
     """(N, 4) what a viewer of mere points draws: each one's base colour and opacity."""
-    colors = np.concatenate([0.5 + CONSTANT * gaussians.sh[:, 0], gaussians.opacities[:, None]], axis=1)
+    colors = np.concatenate([0.5 + SH_0 * gaussians.sh[:, 0], gaussians.opacities[:, None]], axis=1)
     return np.rint(255 * colors.clip(0, 1)).astype(np.uint8)
 
 
