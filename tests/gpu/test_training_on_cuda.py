@@ -157,7 +157,9 @@ def test_both_devices_find_the_same_contributions(survey):
         material = prepare(survey, TUNING, torch.device(name))
         found[name] = contributions(start(material).splat, material.photos.at(1.0))
 
-    assert torch.equal(found["cuda"].views.cpu() > 0, found["cpu"].views > 0)
+    # A footprint that only touches a photo's edge may be drawn by one device and not by the other.
+    is_other = (found["cuda"].views.cpu() > 0) != (found["cpu"].views > 0)
+    assert is_other.float().mean() < 0.005
     torch.testing.assert_close(found["cuda"].weights.cpu(), found["cpu"].weights, rtol=1e-2, atol=0.1)
 
 
@@ -166,16 +168,16 @@ def test_both_devices_find_the_same_contributions(survey):
     [TUNING, REGULARISED, CORRECTED, RELOCATED],
     ids=["ours", "regularised", "corrected", "relocated"],
 )
-def test_an_iteration_waits_for_the_device_no_more_than_the_rasterizer_does(tuning, survey):
+def test_an_iteration_waits_for_the_device_no_more_than_the_rasterizer_does(tuning, survey, capfd):
     """gsplat reads one number back in each iteration; a second wait idles the GPU while Python works."""
     material = prepare(survey, tuning, torch.device("cuda"))
     run = trained(material, start(material), until=115)  # past one edit; the next comes at 120
 
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with pytest.warns(UserWarning, match="synchroniz") as waits:
-            trained(material, run, until=118)
+        trained(material, run, until=118)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
-    assert len([wait for wait in waits if "synchroniz" in str(wait.message)]) <= 3
+    waits = capfd.readouterr().err.count("called a synchronizing CUDA operation")  # said by C++, not by Python
+    assert 1 <= waits <= 3

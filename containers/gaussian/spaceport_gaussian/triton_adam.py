@@ -53,23 +53,27 @@ class TritonAdam(torch.optim.Adam):
                 group["lr"] / (1 - first**steps),
                 (1 - second**steps) ** 0.5,
                 first,
+                1 - first,
                 second,
+                1 - second,
                 group["eps"],
                 size,
                 BLOCK,
             )
 
 
-# Sizes change with every edit: one kernel serves them all.
+# Sizes change with every edit: one kernel serves them all. What is left to 1 of a beta comes from Python's doubles:
+# of a float32, 1 - 0.999 is off by 1e-5 of itself.
 @triton.jit(do_not_specialize=("size",))
 def _adam(
-    parameter, gradient, mean, square, rate, bias, first, second, eps, size, BLOCK: tl.constexpr
+    parameter, gradient, mean, square, rate, bias, first, other_first, second, other_second, eps, size,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     is_inside = at < size
     slope = tl.load(gradient + at, mask=is_inside, other=0.0)
-    m = first * tl.load(mean + at, mask=is_inside, other=0.0) + (1.0 - first) * slope
-    v = second * tl.load(square + at, mask=is_inside, other=0.0) + (1.0 - second) * slope * slope
+    m = first * tl.load(mean + at, mask=is_inside, other=0.0) + other_first * slope
+    v = second * tl.load(square + at, mask=is_inside, other=0.0) + other_second * slope * slope
     tl.store(mean + at, m, mask=is_inside)
     tl.store(square + at, v, mask=is_inside)
     value = tl.load(parameter + at, mask=is_inside, other=0.0)
