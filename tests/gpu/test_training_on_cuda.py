@@ -179,5 +179,6 @@ def test_an_iteration_waits_for_the_device_no_more_than_the_rasterizer_does(tuni
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
-    waits = capfd.readouterr().err.count("called a synchronizing CUDA operation")  # said by C++, not by Python
+    # Said by C++, not by Python's warnings.
+    waits = capfd.readouterr().err.count("called a synchronizing CUDA operation")
     assert 1 <= waits <= 3

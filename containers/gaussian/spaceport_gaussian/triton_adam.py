@@ -62,8 +62,8 @@ class TritonAdam(torch.optim.Adam):
             )
 
 
-# Sizes change with every edit: one kernel serves them all. What is left to 1 of a beta comes from Python's doubles:
-# of a float32, 1 - 0.999 is off by 1e-5 of itself.
+# Sizes change with every edit: one kernel serves them all. What is left to 1 of a beta comes from Python's
+# doubles: of a float32, 1 - 0.999 is off by 1e-5 of itself.
 @triton.jit(do_not_specialize=("size",))
 def _adam(
     parameter, gradient, mean, square, rate, bias, first, other_first, second, other_second, eps, size,
