@@ -120,6 +120,13 @@ class TestDuplicates:
         assert np.array_equal(merged.gaussians.opacity_logits[others], model.opacity_logits[others])
         assert np.array_equal(merged.gaussians.log_scales[others], model.log_scales[others])
 
+    def test_the_merged_one_is_no_larger_than_a_file_can_hold(self, make_gaussians):
+        # Given the same Gaussian twice, as large as can be
+        model = changed(make_gaussians(50).select(np.array([*range(50), 3])), "log_scales", [3, 50], 44.0)
+        # When they are merged, Then the one that is broader than either can be written
+        merged = merge_duplicates(model)
+        check_writable(merged.gaussians.select(~merged.spare))
+
     def test_two_in_one_place_that_differ_are_none(self, make_gaussians):
         model = make_gaussians(50).select(np.array([*range(50), 3]))
         model.sh[50, 0, 0] += 0.1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spaceport_compressor.sog.write import LARGEST_LOG_SCALE
 from spaceport_render.gaussians import Floats, Gaussians
 
 # The sigmoid of a larger logit is 1 in float32.
@@ -48,7 +49,9 @@ def merge_duplicates(gaussians: Gaussians) -> Merged:
     logits, log_scales = gaussians.opacity_logits.copy(), gaussians.log_scales.copy()
     with np.errstate(divide="ignore"):
         logits[several] = np.minimum(np.log(peak) - np.log(1 - peak), LARGEST_LOGIT)
-    log_scales[several] += (0.5 * np.log(mass / peak))[:, None].astype(np.float32)
+    broader = log_scales[several] + (0.5 * np.log(mass / peak))[:, None]
+    # Where they were as large as a file can hold, so is the one.
+    log_scales[several] = np.minimum(broader, LARGEST_LOG_SCALE)
     return Merged(replace(gaussians, opacity_logits=logits, log_scales=log_scales), spare)
 
 
