@@ -139,6 +139,14 @@ def test_without_photos_nothing_tells_what_floats(meadow):
     assert clean(model, None, Rules()).gaussians is model
 
 
+def test_a_model_with_nothing_to_see_is_of_no_other_place(meadow, flight):
+    # Given a model too faint to be drawn, all of which is to be kept; Then its places are not what is wrong
+    faint = replace(meadow, opacity_logits=np.full(len(meadow), -9.0, np.float32))
+    with pytest.raises(UserError) as refused:
+        clean(faint, flight, Rules(remove_invisible=False))
+    assert refused.value.code == "empty_model"
+
+
 def test_the_pictures_hardly_change(meadow, flight):
     # Given so many floaters that without a bound the photos would lose what they show: a lid of haze
     haze = pieces(np.column_stack([grid(2.0, 40.0), np.full(1681, 35.0)]), (1.5, 1.5, 0.3), 0.05)
@@ -150,11 +158,12 @@ def test_the_pictures_hardly_change(meadow, flight):
     assert psnr(render(cleaned.gaussians, camera), render(model, camera)) > 50
 
 
-def test_a_model_of_another_place_is_refused(meadow, flight):
+@pytest.mark.parametrize("rules", [Rules(), Rules(remove_floaters=False, crop=False)])
+def test_a_model_of_another_place_is_refused(meadow, flight, rules):
     # Given a model 5 km from where the photos were taken; Then it is told so, and not taken away as a whole
     elsewhere = replace(meadow, means=meadow.means + np.float32([5000, 0, 0]))
     with pytest.raises(UserError) as refused:
-        clean(elsewhere, flight, Rules())
+        clean(elsewhere, flight, rules)
     assert refused.value.code == "wrong_scene"
 
 

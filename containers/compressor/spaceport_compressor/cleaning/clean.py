@@ -65,6 +65,15 @@ def clean(gaussians: Gaussians, flight: Flight | None, rules: Rules) -> Cleaned:
     Raises:
         UserError: `empty_model`, where nothing is to be seen; `wrong_scene`, where no photo shows any of it.
     """
+    faint = invisible(gaussians)
+    if faint.all():
+        raise _nothing_to_see()
+    if flight and not flight.shows_any(gaussians):  # what judges the file would see no difference
+        raise UserError(
+            "wrong_scene",
+            "No photo of the scene shows anything of the model.",
+            "Give the scene that the model was trained on; both must be in the same axes.",
+        )
     counts: dict[str, int] = {}
 
     def take(kept: Gaussians, **masks: NDArray[np.bool_]) -> Gaussians:
@@ -75,26 +84,20 @@ def clean(gaussians: Gaussians, flight: Flight | None, rules: Rules) -> Cleaned:
         return kept.select(~gone) if gone.any() else kept
 
     if rules.remove_invisible:
-        gaussians = take(gaussians, invisible=invisible(gaussians))
+        gaussians = take(gaussians, invisible=faint)
     if rules.merge_duplicates:
         merged = merge_duplicates(gaussians)
         gaussians = take(merged.gaussians, duplicates=merged.spare)
-    if flight and len(gaussians) and (rules.remove_floaters or rules.crop):
+    if flight and (rules.remove_floaters or rules.crop):
         gaussians = take(gaussians, **_unwanted(gaussians, flight, rules))
     if not len(gaussians):
-        raise UserError("empty_model", "The model has nothing to be seen.", "Train again, with more photos.")
+        raise _nothing_to_see()
     return Cleaned(gaussians, RemovedGaussians(**counts))
 
 
 def _unwanted(gaussians: Gaussians, flight: Flight, rules: Rules) -> dict[str, NDArray[np.bool_]]:
     """By rule what the flight tells to be wrong: a (N,) mask each."""
     shown = flight.shows(gaussians)
-    if not shown.pixels.any():  # all of it would go, and what judged it would see no difference
-        raise UserError(
-            "wrong_scene",
-            "No photo of the scene shows anything of the model.",
-            "Give the scene that the model was trained on; both must be in the same axes.",
-        )
     masks = {}
     if rules.remove_floaters:
         masks |= vars(floaters(gaussians, flight, shown))
@@ -104,3 +107,7 @@ def _unwanted(gaussians: Gaussians, flight: Flight, rules: Rules) -> dict[str, N
         # No photo loses more than the sum of what each Gaussian paints where it paints most.
         masks["outside"] = least_shown(is_outside, shown.most, MOST_CROPPED * usual)
     return masks
+
+
+def _nothing_to_see() -> UserError:
+    return UserError("empty_model", "The model has nothing to be seen.", "Train again, with more photos.")

@@ -31,6 +31,10 @@ class Flight:
         """What its photos, made small, show of `gaussians`."""
         return contributions(gaussians, [_small(camera) for camera in self.cameras])
 
+    def shows_any(self, gaussians: Gaussians) -> bool:
+        """Whether any of its photos shows any of `gaussians`; mostly the first that is looked at does."""
+        return any(contributions(gaussians, [_small(camera)]).pixels.any() for camera in self.cameras)
+
 
 def _small(camera: Camera) -> Camera:
     shrink = min(1.0, LONGEST / max(camera.width, camera.height))
