@@ -22,7 +22,7 @@ from spaceport_render.compositing import (
     composite_backward,
     sum_by_footprint,
 )
-from spaceport_render.gaussians import Floats
+from spaceport_render.gaussians import Floats, Gaussians
 from spaceport_render.projection import FOOTPRINT, FOOTPRINT_GRADIENT, Lens, project, project_backward
 from spaceport_render.spherical_harmonics import color, color_backward
 from spaceport_render.threads import run_over
@@ -38,6 +38,8 @@ TILE_RANGES_PER_CORE = 4
 class Splats:
     """Activated Gaussians: contiguous, writeable float32 arrays, as the kernels take them.
 
+    Only `sh_dc` and `sh_rest` may be views of an array that holds both: a copy is most of a model's memory.
+
     Attributes:
         means: (N, 3). quats: (N, 4), any length. scales: (N, 3), standard deviations, metres.
         opacities: (N,), 0 to 1.
@@ -50,6 +52,19 @@ class Splats:
     opacities: Floats
     sh_dc: Floats
     sh_rest: Floats
+
+    @classmethod
+    def of(cls, gaussians: Gaussians) -> Splats:
+        """From a model as files hold it."""
+        sh = as_kernels_take(gaussians.sh)
+        return cls(
+            means=as_kernels_take(gaussians.means),
+            quats=as_kernels_take(gaussians.quats),
+            scales=as_kernels_take(gaussians.scales),
+            opacities=as_kernels_take(gaussians.opacities),
+            sh_dc=sh[:, :1],
+            sh_rest=sh[:, 1:],
+        )
 
 
 @dataclass(frozen=True)
@@ -231,6 +246,8 @@ def differentiate(
         result.quats,
         result.scales,
         result.opacities,
+        result.means2d,
+        result.means2d_absolute,
     )
     run_over(
         len(drawn),
@@ -246,8 +263,6 @@ def differentiate(
         result.sh_dc,
         result.sh_rest,
     )
-    result.means2d[drawn] = np.stack([gradients["x"], gradients["y"]], axis=1)
-    result.means2d_absolute[drawn] = np.stack([gradients["abs_x"], gradients["abs_y"]], axis=1)
     return result
 
 

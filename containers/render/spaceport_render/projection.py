@@ -193,7 +193,7 @@ def project(
 @kernel()
 def project_backward(
     first, end, drawn, means, quats, scales, opacities, view, lens, antialiased, footprints, gradients,
-    to_means, to_quats, to_scales, to_opacities,
+    to_means, to_quats, to_scales, to_opacities, to_means2d, to_means2d_absolute,
 ):  # fmt: skip
     """From `gradients` of footprints `first` to `end` to those of the Gaussians `drawn[first:end]`.
 
@@ -225,6 +225,8 @@ def project_backward(
         to_xx = -(left_xx * a + left_xy * b)
         to_xy = -(left_xx * b + left_xy * c)
         to_yy = -(left_yx * b + left_yy * c)
+        to_means2d[i, 0], to_means2d[i, 1] = gradient.x, gradient.y
+        to_means2d_absolute[i, 0], to_means2d_absolute[i, 1] = gradient.abs_x, gradient.abs_y
         to_opacities[i] = gradient.opacity
         if antialiased:
             # With e the blur and D the blurred determinant, D² ∂(ρ²)/∂xx = e (yy² + e yy + xy²), without a

@@ -6,20 +6,12 @@ import numpy as np
 
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Floats, Gaussians
-from spaceport_render.numba_rasterizer import Splats, Viewpoint, as_kernels_take, draw
+from spaceport_render.numba_rasterizer import Splats, Viewpoint, draw
 
 
 def render(
     gaussians: Gaussians, camera: Camera, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
 ) -> Floats:
     """`gaussians` as `camera` sees them, (H, W, 3) float32: 0 to 1, but not clipped where brighter than 1."""
-    splats = Splats(
-        means=as_kernels_take(gaussians.means),
-        quats=as_kernels_take(gaussians.quats),
-        scales=as_kernels_take(gaussians.scales),
-        opacities=as_kernels_take(gaussians.opacities),
-        sh_dc=as_kernels_take(gaussians.sh[:, :1]),
-        sh_rest=as_kernels_take(gaussians.sh[:, 1:]),
-    )
     viewpoint = Viewpoint.of(camera.world_to_camera, camera.intrinsics, camera.width, camera.height)
-    return draw(splats, viewpoint, gaussians.sh_degree, np.array(background, np.float32)).image
+    return draw(Splats.of(gaussians), viewpoint, gaussians.sh_degree, np.array(background, np.float32)).image

@@ -125,6 +125,22 @@ def color(first, end, drawn, means, sh_dc, sh_rest, camera_position, degree, foo
 
 
 @kernel()
+def harmonics_towards(first, end, chosen, means, camera_position, degree, values):
+    """Fills rows `first` to `end` of `values` (M, (degree + 1)² - 1) float32: the basis functions above the
+    constant one, in the directions from the camera to the Gaussians `chosen` (M,).
+    """
+    basis = np.empty(16, np.float32)
+    for n in range(first, end):
+        i = chosen[n]
+        x = means[i, 0] - camera_position[0]
+        y = means[i, 1] - camera_position[1]
+        z = means[i, 2] - camera_position[2]
+        distance = math.sqrt(x * x + y * y + z * z)
+        _set_basis(x / distance, y / distance, z / distance, degree, basis)
+        values[n] = basis[1 : (degree + 1) ** 2]
+
+
+@kernel()
 def color_backward(
     first, end, drawn, means, sh_rest, camera_position, degree, footprints, gradients,
     to_means, to_sh_dc, to_sh_rest,

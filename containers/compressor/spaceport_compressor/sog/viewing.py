@@ -11,8 +11,11 @@ directions of one that is far below they hardly differ from a constant. So the p
 over the directions seen, and what is constant over them goes into the base colour, which is stored anyway.
 """
 
+# ruff: noqa: PLR0917 - a kernel takes its arrays one by one
+
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -24,6 +27,7 @@ from spaceport_compressor.sog.lookouts import lookouts
 from spaceport_compressor.sog.pieces import pieces
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Floats, Gaussians
+from spaceport_render.kernel import kernel
 from spaceport_render.numba_rasterizer import (
     SplatGradients,
     Splats,
@@ -32,6 +36,10 @@ from spaceport_render.numba_rasterizer import (
     differentiate,
     draw,
 )
+from spaceport_render.spherical_harmonics import harmonics_towards
+from spaceport_render.threads import run_over
+
+F = np.float32
 
 CONSTANT = 0.28209479177387814  # √(1/4π), the harmonic of degree 0
 # Longer side of the pictures that tell it, pixels: a quarter of the time of 1024 for the same choices.
@@ -40,6 +48,7 @@ PICTURE = 512
 UNSEEN_SHARE = 0.1
 # Of the harmonics' mean square: below it, what varies from photo to photo is rounding (1e-7, of either sign).
 LEAST_VARYING = 1e-5
+BLOCK = 4096  # rows whose products are added up by one core
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,8 @@ def viewing_from(gaussians: Gaussians, cameras: Sequence[Camera], seed: int = 0)
     sums = np.zeros((count, coefficients), np.float32)
     if not cameras:
         return Viewing(None, sums, np.eye(coefficients))
-    splats = _splats_of(gaussians)
+    quats, log_scales = nearest_axes(gaussians.quats, gaussians.log_scales)
+    splats = Splats.of(replace(gaussians, quats=quats, log_scales=log_scales))
     rng = np.random.default_rng(seed)
     found = Sensitivity(*(np.zeros((count, *shape), np.float32) for shape in ((), (4,), (3,), (), ())))
     squares = np.zeros((coefficients, coefficients))
@@ -112,26 +122,15 @@ def viewing_from(gaussians: Gaussians, cameras: Sequence[Camera], seed: int = 0)
         small = _small(camera)
         drawn, gradients = _pulled(splats, small, gaussians.sh_degree, rng)
         shows = _add_up(found, splats, gradients, drawn)
+        del gradients  # half as much memory as the model's harmonics
         values += 3 * small.width * small.height
         if coefficients:
-            _add_directions(sums, squares, gaussians, small, drawn, shows)
-    # Mean of squares less square of means: what varies from photo to photo.
+            squares += _add_directions(sums, splats, small, drawn, shows)
     totals = found.colors.astype(np.float64)
-    means = sums / np.where(found.colors > 0, found.colors, 1)[:, None]
-    per_value = {field.name: getattr(found, field.name) / values for field in fields(found)}
-    return Viewing(Sensitivity(**per_value), means, _metric(squares, means, totals))
-
-
-def _splats_of(gaussians: Gaussians) -> Splats:
-    quats, log_scales = nearest_axes(gaussians.quats, gaussians.log_scales)
-    return Splats(
-        means=as_kernels_take(gaussians.means),
-        quats=as_kernels_take(quats),
-        scales=as_kernels_take(np.exp(log_scales)),
-        opacities=as_kernels_take(gaussians.opacities),
-        sh_dc=as_kernels_take(gaussians.sh[:, :1]),
-        sh_rest=as_kernels_take(gaussians.sh[:, 1:]),
-    )
+    per_value = {field.name: getattr(found, field.name) / np.float32(values) for field in fields(found)}
+    # In place: a model of 3M Gaussians has 0.2 GB of them.
+    sums /= np.where(totals > 0, totals, 1).astype(np.float32)[:, None]
+    return Viewing(Sensitivity(**per_value), sums, _metric(squares, sums, totals))
 
 
 def _small(camera: Camera) -> Camera:
@@ -155,37 +154,91 @@ def _pulled(
 
 def _add_up(
     found: Sensitivity, splats: Splats, gradients: SplatGradients, drawn: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Adds the squared gradients of one picture to `found`; returns how much each of `drawn` shows."""
-    # A step towards the camera moves nothing, but brings another Gaussian to the front, which no gradient
-    # tells: the axes' mean for each of them is right to 1 dB, where each axis' own is 10 dB too low.
-    found.means[drawn] += (gradients.means[drawn] ** 2).mean(axis=1)
-    length = np.linalg.norm(splats.quats[drawn], axis=1, keepdims=True)
-    unit, along = splats.quats[drawn] / length, gradients.quats[drawn] * length
-    rows, largest = np.arange(len(drawn)), np.abs(unit).argmax(axis=1)
-    made_up = along[rows, largest] / unit[rows, largest]
-    found.quats[drawn] += (along - unit * made_up[:, None]) ** 2
-    found.log_scales[drawn] += (gradients.scales[drawn] * splats.scales[drawn]) ** 2
-    found.opacities[drawn] += gradients.opacities[drawn] ** 2
-    shows: NDArray[np.float64] = (gradients.sh_dc[drawn, 0].astype(np.float64) ** 2).mean(axis=1)
-    found.colors[drawn] += shows
+) -> Floats:
+    """Adds the squared gradients of one picture to `found`; returns how much each of `drawn` shows, (V,)."""
+    shows = np.empty(len(drawn), np.float32)
+    run_over(
+        len(drawn),
+        _add_squares,
+        drawn,
+        splats.quats,
+        splats.scales,
+        gradients.means,
+        gradients.quats,
+        gradients.scales,
+        gradients.opacities,
+        gradients.sh_dc,
+        found.means,
+        found.quats,
+        found.log_scales,
+        found.opacities,
+        found.colors,
+        shows,
+    )
     return shows
 
 
-def _add_directions(  # noqa: PLR0917 - sums of several views, and the view
-    sums: Floats,
-    squares: NDArray[np.float64],
-    gaussians: Gaussians,
-    camera: Camera,
-    drawn: NDArray[np.int64],
-    shows: NDArray[np.float64],
-) -> None:
-    """Adds one camera's directions to `sums` (N, C) and `squares` (C, C), by how much they show."""
+@kernel()
+def _add_squares(
+    first, end, drawn, quats, scales, by_means, by_quats, by_scales, by_opacities, by_colors,
+    to_means, to_quats, to_log_scales, to_opacities, to_colors, shows,
+):  # fmt: skip
+    """`_add_up` for `drawn` from `first` to `end`."""
+    for n in range(first, end):
+        i = drawn[n]
+        # A step towards the camera moves nothing, but brings another Gaussian to the front, which no gradient
+        # tells: the axes' mean for each of them is right to 1 dB, where each axis' own is 10 dB too low.
+        to_means[i] += (by_means[i, 0] ** 2 + by_means[i, 1] ** 2 + by_means[i, 2] ** 2) / F(3)
+        square, largest = F(0), 0
+        for k in range(4):
+            square += quats[i, k] ** 2
+            if abs(quats[i, k]) > abs(quats[i, largest]):
+                largest = k
+        # By the unit quaternion's components the gradient is that by the given one's, times its length.
+        made_up = by_quats[i, largest] / quats[i, largest]
+        for k in range(4):
+            to_quats[i, k] += (by_quats[i, k] - quats[i, k] * made_up) ** 2 * square
+        for k in range(3):
+            to_log_scales[i, k] += (by_scales[i, k] * scales[i, k]) ** 2
+        to_opacities[i] += by_opacities[i] ** 2
+        shows[n] = (by_colors[i, 0, 0] ** 2 + by_colors[i, 0, 1] ** 2 + by_colors[i, 0, 2] ** 2) / F(3)
+        to_colors[i] += shows[n]
+
+
+def _add_directions(
+    sums: Floats, splats: Splats, camera: Camera, drawn: NDArray[np.int64], shows: Floats
+) -> NDArray[np.float64]:
+    """Adds the harmonics in the directions from one camera to `sums` (N, C), by how much they show.
+
+    Returns their products with one another, (C, C), added up in the same way.
+    """
+    coefficients = sums.shape[1]
+    degree = math.isqrt(coefficients + 1) - 1
+    squares = np.zeros((coefficients, coefficients))
+    position = as_kernels_take(camera.position)
     for piece in pieces(len(drawn)):
-        rows, weights = drawn[piece], shows[piece, None]
-        values = _harmonics_towards(gaussians.means[rows], camera, gaussians.sh_degree)
-        sums[rows] += (values * weights).astype(np.float32)
-        squares += values.T @ (values * weights)
+        rows = drawn[piece]
+        values = np.empty((len(rows), coefficients), np.float32)
+        run_over(len(rows), harmonics_towards, rows, splats.means, position, degree, values)
+        # Blocks, as floating-point sums depend on how they are cut, and the cores cut as many are there.
+        parts = np.zeros((-(-len(rows) // BLOCK), *squares.shape))
+        run_over(len(parts), _add_products, rows, values, shows[piece], sums, parts)
+        squares += parts.sum(axis=0)
+    return squares
+
+
+@kernel()
+def _add_products(first, end, rows, values, shows, sums, parts):
+    """Blocks `first` to `end` of BLOCK `rows` each, whose products go into their own one of `parts`."""
+    coefficients = values.shape[1]
+    for block in range(first, end):
+        part = parts[block]
+        for n in range(block * BLOCK, min((block + 1) * BLOCK, len(rows))):
+            for k in range(coefficients):
+                shown = shows[n] * values[n, k]
+                sums[rows[n], k] += shown
+                for other in range(coefficients):
+                    part[k, other] += shown * values[n, other]
 
 
 def _metric(squares: NDArray[np.float64], means: Floats, totals: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -197,11 +250,6 @@ def _metric(squares: NDArray[np.float64], means: Floats, totals: NDArray[np.floa
     if scale <= LEAST_VARYING * np.trace(squares) / max(coefficients, 1):  # each seen from one side only
         return np.eye(coefficients)
     return (varying + UNSEEN_SHARE * scale * np.eye(coefficients)) / (totals.sum() * CONSTANT**2)
-
-
-def _harmonics_towards(points: NDArray[np.floating], camera: Camera, degree: int) -> NDArray[np.float64]:
-    directions = points - camera.position
-    return harmonics(directions / np.linalg.norm(directions, axis=1, keepdims=True), degree)
 
 
 def harmonics(directions: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
