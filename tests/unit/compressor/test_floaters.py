@@ -8,7 +8,7 @@ import pytest
 from spaceport.errors import UserError
 from spaceport_compressor.cleaning.clean import MOST_CROPPED, Rules, clean
 from spaceport_compressor.cleaning.crop import outside
-from spaceport_compressor.cleaning.flight import Flight, least_shown
+from spaceport_compressor.cleaning.flight import LOOKS, NEWS, Flight, least_shown
 from spaceport_compressor.cleaning.fog import fog
 from spaceport_compressor.cleaning.terrain import terrain_at
 from spaceport_render.camera import Camera
@@ -165,6 +165,37 @@ def test_a_model_of_another_place_is_refused(meadow, flight, rules):
     with pytest.raises(UserError) as refused:
         clean(elsewhere, flight, rules)
     assert refused.value.code == "wrong_scene"
+
+
+@pytest.fixture(scope="module")
+def often(flight):
+    """The same 40 times over: 800 photos, of the corners 40 each."""
+    return Flight(flight.cameras * 40, flight.points)
+
+
+class TestVeryManyPhotos:
+    def test_a_flight_as_they_are_is_looked_at_as_a_whole(self, meadow, flight):
+        assert flight.telling(meadow.means) == flight.cameras
+
+    def test_as_many_are_looked_at_as_tell_more(self, meadow, often):
+        telling = often.telling(meadow.means)
+        assert len(telling) < len(often.cameras) / 3
+        # and each place as often as wanted that so many photos show
+        looks, photos = (
+            sum(camera.sees(meadow.means).astype(int) for camera in cameras)
+            for cameras in (telling, often.cameras)
+        )
+        assert (looks[photos >= LOOKS] >= LOOKS).mean() > 1 - NEWS
+
+    def test_what_is_real_stays(self, meadow, often):
+        assert clean(together(meadow, *REAL.values()), often, NO_CROP).removed.total == 0
+
+    def test_what_floats_goes(self, meadow, often):
+        floating = [
+            FLOATERS["above"]["one that no photo shows"],
+            FLOATERS["below"]["a blob under the meadow"],
+        ]
+        assert clean(together(meadow, *floating), often, NO_CROP).removed.total == 2
 
 
 class TestFog:

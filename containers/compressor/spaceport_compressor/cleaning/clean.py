@@ -103,7 +103,7 @@ def _unwanted(gaussians: Gaussians, flight: Flight, rules: Rules) -> dict[str, N
         masks |= vars(floaters(gaussians, flight, shown))
     if rules.crop:
         is_outside = outside(gaussians, flight, rules.crop_margin)
-        usual = float(shown.pixels.sum()) / len(flight.cameras)  # pixels that the model paints in a photo
+        usual = float(shown.pixels.sum()) / shown.of  # pixels that the model paints in a photo
         # No photo loses more than the sum of what each Gaussian paints where it paints most.
         masks["outside"] = least_shown(is_outside, shown.most, MOST_CROPPED * usual)
     return masks

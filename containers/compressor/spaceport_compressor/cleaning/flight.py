@@ -13,6 +13,13 @@ from spaceport_render.gaussians import Gaussians
 
 # Longer side of the renders that tell who paints what, pixels: a floater shows in small ones, too.
 LONGEST = 480
+# Photos beyond these say the same again: as many show each place, and a photo of which less than a hundredth
+# shows a place that was looked at less often is left out. Of 53 photos all are looked at, of as many of the
+# same ground taken 38 times over 1 in 5 (docs/cleaning.md).
+LOOKS = 24
+NEWS = 0.01
+PLACES = 20_000  # of the model's Gaussians tell what a photo shows to that hundredth, in a millisecond
+GOLDEN = 0.6180339887  # multiples of it, less their whole part, are spread evenly wherever one stops
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,22 @@ class Flight:
         return np.array([camera.position for camera in self.cameras])
 
     def shows(self, gaussians: Gaussians) -> Contributions:
-        """What its photos, made small, show of `gaussians`."""
-        return contributions(gaussians, [_small(camera) for camera in self.cameras])
+        """What its photos, made small, show of `gaussians`; of very many only those that tell more."""
+        return contributions(gaussians, [_small(camera) for camera in self.telling(gaussians.means)])
+
+    def telling(self, means: NDArray[np.floating]) -> tuple[Camera, ...]:
+        """Those of its cameras, spread over the flight, by which each of `means` (N, 3) is looked at LOOKS
+        times or as often as there are photos of it: all of them but where a place is in very many.
+        """
+        places = means[:: -(-len(means) // PLACES)]
+        looks = np.zeros(len(places), dtype=np.int64)
+        chosen = []
+        for index in np.argsort(np.arange(len(self.cameras)) * GOLDEN % 1):
+            seen = self.cameras[index].sees(places)
+            if (looks[seen] < LOOKS).sum() >= NEWS * seen.sum():
+                looks += seen
+                chosen.append(index)
+        return tuple(self.cameras[index] for index in sorted(chosen))
 
     def shows_any(self, gaussians: Gaussians) -> bool:
         """Whether any of its photos shows any of `gaussians`; mostly the first that is looked at does."""

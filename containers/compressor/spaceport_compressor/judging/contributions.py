@@ -7,7 +7,7 @@ rasterizer's way back tells them, as it does while training (`spaceport_gaussian
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,15 +32,17 @@ class Contributions:
         photos: (N,) how many photos show it: in which it paints SHOWN pixels or more.
         alone: (N,) how many pixels it would paint in all of them with nothing before it, and none cut off
             by a photo's edge.
+        of: how many photos those are.
     """
 
     pixels: NDArray[np.float64]
     most: Floats
     photos: NDArray[np.int64]
     alone: NDArray[np.float64]
+    of: int
 
 
-def contributions(gaussians: Gaussians, cameras: Iterable[Camera]) -> Contributions:
+def contributions(gaussians: Gaussians, cameras: Collection[Camera]) -> Contributions:
     """What photos from `cameras` show of `gaussians`; costs about three renders a camera."""
     count = len(gaussians)
     # Without colours (a coefficient of 0 is grey): where one is cut off below, it would have no gradient.
@@ -66,7 +68,7 @@ def contributions(gaussians: Gaussians, cameras: Iterable[Camera]) -> Contributi
         np.maximum(most, painted, out=most)
         photos += painted >= SHOWN
         alone[drawing.drawn] += _integrals(drawing.footprints)
-    return Contributions(pixels, most, photos, alone)
+    return Contributions(pixels, most, photos, alone, len(cameras))
 
 
 def _integrals(footprints: NDArray[np.void]) -> NDArray[np.float64]:
