@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from spaceport.job import bucket_and_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 
 class Artifacts:
@@ -35,18 +37,43 @@ class Artifacts:
         Raises:
             RuntimeError: S3 kept some of them.
         """
-        deleted = 0
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=f"jobs/{job_id}/"
-        )
-        for page in pages:  # a page has at most as many keys as one call may delete: 1000
-            keys = [found["Key"] for found in page.get("Contents", [])]
-            if not keys:
-                continue
-            answer = self._s3.delete_objects(
-                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        return sum(self._delete([found["Key"] for found in page]) for page in self._pages(f"jobs/{job_id}/"))
+
+    def discard_older(self, folder: str, names: Sequence[str], begun: datetime) -> int:
+        """Delete what an earlier run left in `folder`, an `s3://` URI; returns how many objects that were.
+
+        Args:
+            names: what their names in the folder begin with; others stay.
+            begun: when the run's work in the folder began: what is older is an earlier one's.
+
+        Raises:
+            RuntimeError: S3 kept some of them.
+        """
+        _, prefix = bucket_and_key(folder)
+        since = begun.replace(microsecond=0)  # S3 tells whole seconds
+        return sum(
+            self._delete(
+                [
+                    found["Key"]
+                    for found in page
+                    if found["Key"].removeprefix(prefix).startswith(tuple(names))
+                    and found["LastModified"] < since
+                ]
             )
-            if errors := answer.get("Errors"):
-                raise RuntimeError(f"{len(errors)} artifacts of {job_id} stay; the first: {errors[0]}")
-            deleted += len(keys)
-        return deleted
+            for page in self._pages(prefix)
+        )
+
+    def _pages(self, prefix: str) -> Iterator[list[ObjectTypeDef]]:
+        """A page has at most as many objects as one call may delete: 1000."""
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+            yield page.get("Contents", [])
+
+    def _delete(self, keys: Sequence[str]) -> int:
+        if not keys:
+            return 0
+        answer = self._s3.delete_objects(
+            Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+        if errors := answer.get("Errors"):
+            raise RuntimeError(f"{len(errors)} of {len(keys)} artifacts stay; the first: {errors[0]}")
+        return len(keys)

@@ -1,4 +1,4 @@
-"""The formats that a model is delivered in besides SOG, and each one's files, by their names beside it."""
+"""What a model is delivered as besides `model.sog`, and the names of the files beside that one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ class Format(StrEnum):
     TILES = "tiles"  # 3D Tiles, placed on the globe
 
 
-# The first is the one to open; the others are reached from it.
-FILES: Mapping[Format, tuple[str, ...]] = {
-    Format.PLY: ("model.ply",),
-    Format.SPZ: ("model.spz",),
-    Format.GLTF: ("model.glb",),
-    Format.TILES: ("tiles/tileset.json", "tiles/model.glb"),
+# The file to open. One in a folder is the index of all that lies there, which comes with it.
+FILES: Mapping[Format, str] = {
+    Format.PLY: "model.ply",
+    Format.SPZ: "model.spz",
+    Format.GLTF: "model.glb",
+    Format.TILES: "tiles/tileset.json",
 }
+LEVELS_OF_DETAIL = "lod/lod-meta.json"  # the same of a large model as streamed SOG

@@ -178,6 +178,7 @@ class Outputs(BaseModel):
 
     viewer_url: str | None = Field(None, alias="viewerUrl")
     sog: str | None = None
+    lod: str | None = None
     quality: str | None = None
     report: str | None = None
     video: str | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,31 +13,33 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from spaceport.errors import UserError
-from spaceport.formats import FILES, Format
+from spaceport.formats import FILES, LEVELS_OF_DETAIL, Format
 from spaceport.job import Outputs
 from spaceport.pictures import THUMBNAIL, VIDEO
 from spaceport.quality import QUALITY_REPORT, QualityReport
 
-# Which output of the row becomes which files: it is the first's place, and the others are beside that one.
+# Which output of the row becomes which file. One in a folder is its index: the whole folder comes with it.
 # The model as PLY and as glTF is not among them: each is ten times as large as all of these.
 _FILES = {
-    "sog": ("model.sog",),
-    "quality": (QUALITY_REPORT,),
-    "report": ("report.html",),
-    "video": (VIDEO,),
-    "thumbnail": (THUMBNAIL,),
-    "georef": ("georef.json",),
-    "cameras": ("cameras.geojson",),
-    "points": ("points.ply",),
+    "sog": "model.sog",
+    "quality": QUALITY_REPORT,
+    "report": "report.html",
+    "video": VIDEO,
+    "thumbnail": THUMBNAIL,
+    "georef": "georef.json",
+    "cameras": "cameras.geojson",
+    "points": "points.ply",
     Format.SPZ.value: FILES[Format.SPZ],
     Format.TILES.value: FILES[Format.TILES],
+    "lod": LEVELS_OF_DETAIL,
 }
+_DOWNLOADS_AT_ONCE = 10  # the connections that a client keeps
 _MISSING = {"404", "NoSuchKey"}
 
 
 @dataclass(frozen=True)
 class Results:
-    """What was brought: the files, in `folder`, and what `quality.json` says, where there is one."""
+    """What was brought: files and folders, into `folder`, and what `quality.json` says, if there is one."""
 
     folder: Path
     files: tuple[str, ...]
@@ -53,13 +57,17 @@ def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
     files: list[str] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for output, names in _FILES.items():
+        for output, name in _FILES.items():
             uri: str | None = getattr(outputs, output)
-            for name in names:
-                if uri is not None and _download(s3, _beside(uri, names[0], name), folder / name):
-                    files.append(name)
-                else:  # an earlier job's of this name would be taken for this one's
-                    (folder / name).unlink(missing_ok=True)
+            inside = PurePosixPath(name).parent
+            if inside.name:
+                _forget(folder / name)
+                if uri is not None and _download_around(s3, uri, folder / inside):
+                    files.append(f"{inside}/")
+            elif uri is not None and _download(s3, uri, folder / name):
+                files.append(name)
+            else:  # an earlier job's of this name would be taken for this one's
+                (folder / name).unlink(missing_ok=True)
     except (BotoCoreError, ClientError, OSError) as error:
         raise UserError(
             "download_failed",
@@ -84,13 +92,28 @@ def fetch_one(s3: Any, uri: str, target: Path) -> bool:
         ) from error
 
 
-def _beside(uri: str, first: str, name: str) -> str:
-    """Where the file `name` is, if `first` of the same output is at `uri`."""
-    return uri if name == first else uri.rpartition("/")[0] + "/" + name.rpartition("/")[2]
+def _forget(index: Path) -> None:
+    """Take away an earlier job's folder. One without `index` is none of ours."""
+    if index.is_file():
+        shutil.rmtree(index.parent)
+
+
+def _download_around(s3: Any, index: str, folder: Path) -> int:
+    """Download all that lies around the file at `index` into `folder`; returns how many files."""
+    place = urlsplit(index, allow_fragments=False)
+    prefix = place.path.lstrip("/").rpartition("/")[0] + "/"
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=place.netloc, Prefix=prefix)
+    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    def download(key: str) -> bool:
+        return _download(s3, f"s3://{place.netloc}/{key}", folder / key.removeprefix(prefix))
+
+    with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as threads:
+        return sum(threads.map(download, keys))
 
 
 def _download(s3: Any, uri: str, target: Path) -> bool:
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     place = urlsplit(uri, allow_fragments=False)
     try:
         s3.download_file(place.netloc, place.path.lstrip("/"), str(target))

@@ -10,27 +10,35 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport import report_times
+from spaceport.artifacts import Artifacts
 from spaceport.delivered import Delivered
 from spaceport.environment import Environment
 from spaceport.errors import UserError
 from spaceport.failure import RefusedError
-from spaceport.formats import FILES
+from spaceport.formats import FILES, LEVELS_OF_DETAIL
 from spaceport.job import JobRecord, Outputs, now_iso
 from spaceport.jobs import Jobs
-from spaceport.pictures import THUMBNAIL, VIDEO
+from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.prices import cost_of
 from spaceport.quality import QUALITY_REPORT, QualityReport, headline
 from spaceport.stages import COMPRESSION
 
+# What the compression stage leaves in some runs and not in others, by how the names begin. What one run left
+# and the next did not, S3 would go on showing beside another model.
+DELIVERED = ("lod/", "tiles/", "model.", report_times.REPORT_PAGE, VIDEO, THUMBNAIL)
+BESIDE_THE_TRAINED = (f"{HELD_OUT}/", f"{TRAINED_ON}/")
+
 
 class Settings(Environment):
     jobs_table: str
+    data_bucket: str
     viewer_base_url: str = ""
 
 
 logger = Logger()
 settings = Settings.read()
 s3 = boto3.client("s3")
+artifacts = Artifacts(s3, settings.data_bucket)
 jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 
 
@@ -44,6 +52,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     measured = delivered.read(QUALITY_REPORT)
     if measured is None:
         raise FileNotFoundError(f"the compression stage left no {QUALITY_REPORT}")
+    if begun := row.stages[COMPRESSION.name].started:
+        discard_earlier_runs(event, datetime.fromisoformat(begun))
     now = now_iso()
     seconds, total = stage_seconds(row, now), total_seconds(row, now)
     instances = {name: record.instance for name, record in row.stages.items() if record.instance}
@@ -56,13 +66,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if page is not None:  # an older image of the compression stage makes none
         timed = report_times.with_times(page.decode(), seconds, total, bill)
         delivered.write(report_times.REPORT_PAGE, timed.encode(), report_times.MEDIA_TYPE)
-    streamed = ["lod/"] if quality.delivery.lod else []
-    for name in ("viewer/", *streamed, *quality.pictures, *quality.delivery.files):
+    for name in ("viewer/", "lod/", "tiles/", "model.glb", *quality.pictures):
         delivered.give_media_types(name)
     viewer = delivered.link(settings.viewer_base_url, "viewer/index.html")
     outputs = Outputs(
         viewer_url=viewer if settings.viewer_base_url else None,
         sog=f"{event['compressedS3Uri']}model.sog",
+        lod=f"{event['compressedS3Uri']}{LEVELS_OF_DETAIL}" if quality.delivery.lod else None,
         quality=f"{event['compressedS3Uri']}{QUALITY_REPORT}",
         report=f"{event['compressedS3Uri']}{report_times.REPORT_PAGE}" if page is not None else None,
         video=f"{event['compressedS3Uri']}{VIDEO}" if VIDEO in quality.pictures else None,
@@ -79,11 +89,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"jobId": row.job_id, "published": published}
 
 
+def discard_earlier_runs(event: dict[str, Any], begun: datetime) -> None:
+    """Delete what earlier runs left and this one did not: what is older than this one's compression stage."""
+    discarded = artifacts.discard_older(event["compressedS3Uri"], DELIVERED, begun)
+    discarded += artifacts.discard_older(event["gaussianS3Uri"], BESIDE_THE_TRAINED, begun)
+    logger.info("earlier runs' files discarded", job_id=event["jobId"], files=discarded)
+
+
 def other_formats(folder: str, quality: QualityReport) -> dict[str, str]:
     """The model in formats other than SOG, by the output's name: those that this run wrote."""
-    return {
-        name.value: folder + files[0] for name, files in FILES.items() if files[0] in quality.delivery.files
-    }
+    return {name.value: folder + file for name, file in FILES.items() if file in quality.delivery.files}
 
 
 def stage_seconds(row: JobRecord, now: str) -> dict[str, float]:

@@ -143,6 +143,7 @@ ADAPTERS = {
     ("jobs", "awaiting_discard"): ["query"],
     ("sagemaker_tasks", "stop"): ["stop_training_job", "stop_processing_job"],
     ("artifacts", "discard"): ["get_paginator", "delete_objects"],
+    ("artifacts", "discard_older"): ["get_paginator", "delete_objects"],
     ("artifacts", "first_missing"): ["list_objects_v2"],
     # Put others together.
     ("claiming", "claim"): ["put_item", "get_item", "update_item", "list_objects_v2"],

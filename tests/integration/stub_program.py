@@ -14,12 +14,14 @@ from pathlib import Path
 from spaceport.job_program import MlTree
 from spaceport.quality import (
     JudgedDelivery,
+    LevelsOfDetail,
     Photos,
     QualityReport,
     SfmNumbers,
     SfmReport,
     TrainingReport,
 )
+from spaceport.tuning import Tuning
 
 HERE = Path(__file__).parent
 TREE = MlTree.from_environment()
@@ -67,7 +69,13 @@ def train() -> None:
 
 def compress() -> None:
     out = TREE.processing_output("compressed")
-    report = QualityReport(photos=SFM.photos, sfm=SFM.sfm, georef=None, training=TRAINING, delivery=DELIVERY)
+    delivery = DELIVERY
+    if Tuning.from_environment(os.environ).lod_above < DELIVERY.gaussians:
+        for name in ("lod/lod-meta.json", "lod/0_0/meta.json"):
+            write(out / name, "{}")
+        lod = LevelsOfDetail(gaussians=[DELIVERY.gaussians], chunks=1, files=1, bytes=4)
+        delivery = delivery.model_copy(update={"lod": lod})
+    report = QualityReport(photos=SFM.photos, sfm=SFM.sfm, georef=None, training=TRAINING, delivery=delivery)
     for name in ("model.sog", "viewer/index.html"):
         write(out / name, NAME)
     write(out / "quality.json", report.model_dump_json())

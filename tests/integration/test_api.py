@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import urllib3
 
+from spaceport.job import Outputs
 from spaceport_cli.api import ApiClient, sign_in
+from spaceport_cli.results import fetch
 from spaceport_local.cloud import LocalCloud
 
 pytestmark = pytest.mark.engine
@@ -195,6 +197,31 @@ def test_a_later_step_is_done_again_with_other_tuning(stack, stubs, alice):
     assert (status, told) == (202, {"jobId": job_id, "status": "QUEUED", "created": True})
     assert alice.until_ended(job_id)["status"] == "COMPLETED"
     assert [name for name, _ in stubs.begun(job_id)] == ["sfm-1-0", "3dgs-1-0", "sog-1-0", "sog-2-0"]
+
+
+def test_levels_of_detail_are_fetched_and_gone_after_a_run_without_them(stack, alice, tmp_path):
+    # Given a job whose 100 Gaussians are called many
+    job_id = stack.drop(photo_zip(), "uploads/alice/large.zip", preset="preview", lod_above=99)
+    body = {"s3Url": f"s3://{stack.output('UploadsBucket')}/uploads/alice/large.zip"}
+    assert alice.ask("POST", "/start-job", body)[1]["jobId"] == job_id
+    s3, bucket = stack.cloud.client("s3"), stack.output("DataBucket")
+    # When its results are fetched
+    first = alice.until_ended(job_id)
+    fetch(s3, Outputs.model_validate(first["outputs"]), tmp_path)
+    # Then all pieces are there
+    assert (tmp_path / "lod/0_0/meta.json").read_text() == "{}"
+    assert (tmp_path / "lod/lod-meta.json").is_file()
+    # When its last step is done again, and 100 are not many
+    time.sleep(1)  # S3 tells whole seconds: what is older by less is not known to be
+    again = {**body, "pipelineStep": "compression", "tuning": {"lod_above": 100}}
+    assert alice.ask("POST", "/start-job", again)[0] == 202
+    second = alice.until_ended(job_id)
+    assert (second["status"], second["outputs"]["lod"]) == ("COMPLETED", None)
+    # Then they are neither in the bucket nor where the results are fetched to
+    assert s3.list_objects_v2(Bucket=bucket, Prefix=f"jobs/{job_id}/compressed/lod/")["KeyCount"] == 0
+    fetch(s3, Outputs.model_validate(second["outputs"]), tmp_path)
+    assert not (tmp_path / "lod").exists()
+    assert (tmp_path / "model.sog").is_file()
 
 
 def test_the_sample_execution_input_starts_a_job_of_the_operators(stack, operator, repository: Path):

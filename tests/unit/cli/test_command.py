@@ -104,7 +104,7 @@ def test_the_film_and_the_thumbnail_come_with_the_model(stack, told, say, photos
 def test_the_small_formats_come_with_the_model_and_the_large_ones_stay(stack, told, say, photos, quality):
     drones = stack()
     outputs, prefix = drones.put_results(quality), "jobs/x/compressed/"
-    for name in ("model.spz", "tiles/tileset.json", "tiles/model.glb", "model.glb", "model.ply"):
+    for name in ("model.spz", "tiles/tileset.json", "tiles/0/0.glb", "model.glb", "model.ply"):
         drones.s3.put_object(Bucket="drones-data", Key=prefix + name, Body=name.encode())
     uri = f"s3://drones-data/{prefix}"
     places = {"spz": f"{uri}model.spz", "tiles": f"{uri}tiles/tileset.json"}
@@ -113,10 +113,35 @@ def test_the_small_formats_come_with_the_model_and_the_large_ones_stay(stack, to
 
     assert main(["run", str(photos), *STACK, "--out", "flight"]) == ExitCode.DONE
 
-    for name in ("model.spz", "tiles/tileset.json", "tiles/model.glb"):
+    for name in ("model.spz", "tiles/tileset.json", "tiles/0/0.glb"):
         assert Path("flight", name).read_text() == name
     assert not Path("flight/model.glb").exists()
     assert not Path("flight/model.ply").exists()
+
+
+def test_levels_of_detail_come_with_the_model_and_replace_an_earlier_jobs(
+    stack, told, say, photos, quality, capsys
+):
+    # Given a model in levels of detail, and a folder that holds an earlier job's, and a folder of the user's
+    drones = stack()
+    outputs, prefix = drones.put_results(quality), "jobs/x/compressed/"
+    for name in ("lod/lod-meta.json", "lod/0_0/meta.json", "lod/0_0/sh0.webp"):
+        drones.s3.put_object(Bucket="drones-data", Key=prefix + name, Body=name.encode())
+    for name in ("lod/lod-meta.json", "lod/7_0/meta.json", "tiles/mine.txt"):
+        Path("flight", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("flight", name).write_text("earlier")
+    place = f"s3://drones-data/{prefix}lod/lod-meta.json"
+    drones.api.play(say(finished(told, outputs.model_copy(update={"lod": place}))))
+
+    # When the job's results are fetched
+    assert main(["run", str(photos), *STACK, "--out", "flight"]) == ExitCode.DONE
+
+    # Then all of it is there, and nothing of the earlier one
+    found = {str(path.relative_to("flight/lod")) for path in Path("flight/lod").rglob("*") if path.is_file()}
+    assert found == {"lod-meta.json", "0_0/meta.json", "0_0/sh0.webp"}
+    assert Path("flight/lod/0_0/sh0.webp").read_text() == "lod/0_0/sh0.webp"
+    assert Path("flight/tiles/mine.txt").read_text() == "earlier"
+    assert "model.sog, quality.json, lod/" in capsys.readouterr().out
 
 
 def test_a_model_without_held_out_photos_says_so(stack, told, say, photos, quality, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from spaceport.errors import ErrorText
 from spaceport.executions import execution_input
 from spaceport.failure import JobOverError, RefusedError
 from spaceport.job import JobRecord, empty_stages, now_iso, task_name
-from spaceport.pictures import THUMBNAIL, VIDEO
+from spaceport.pictures import HELD_OUT, THUMBNAIL, VIDEO
 from spaceport.plan import Plan
 from spaceport.prices import ON_DEMAND
 from spaceport.progress import ProgressLine
@@ -545,12 +546,46 @@ def test_publish_tells_of_the_pictures_that_this_run_made(aws, load, context, qu
     assert head["ContentType"] == "image/jpeg"
 
 
+def test_publish_discards_what_an_earlier_run_left_and_this_one_did_not(aws, load, context, queued):
+    # Given a folder with an earlier run's pieces, formats and pictures, and work of other stages
+    s3, home = boto3.client("s3"), "jobs/job-1"
+
+    def put(*names: str) -> None:
+        for name in names:
+            s3.put_object(Bucket=aws.data_bucket, Key=f"{home}/{name}", Body=b"{}")
+
+    put("compressed/lod/lod-meta.json", "compressed/lod/3_0/sh0.webp", "compressed/model.spz")
+    put(f"compressed/{VIDEO}", "compressed/tiles/9_9.glb", f"gaussian/{HELD_OUT}/1.jpg")
+    earlier = ["colmap/sfm.json", "gaussian/model.ply", "compressed/notes.txt"]
+    put(*earlier)
+    time.sleep(1.1)  # S3 tells whole seconds
+    # When a later compression stage, which writes less, is published
+    boto3.resource("dynamodb").Table("jobs").update_item(
+        Key={"jobId": "job-1"},
+        UpdateExpression="SET stages.#stage.started = :now",
+        ExpressionAttributeNames={"#stage": "compression"},
+        ExpressionAttributeValues={":now": now_iso()},
+    )
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    later = ["compressed/lod/lod-meta.json", "compressed/lod/0_0/sh0.webp", "compressed/model.sog"]
+    put(*later)
+    s3.put_object(
+        Bucket=aws.data_bucket, Key=f"{home}/compressed/{QUALITY_REPORT}", Body=json.dumps(QUALITY).encode()
+    )
+    assert load("publish_result").handler(publish_event(aws), context)["published"]
+    # Then only its own files are there, and what is no delivery
+    left = s3.list_objects_v2(Bucket=aws.data_bucket, Prefix=home)["Contents"]
+    names = {found["Key"].removeprefix(f"{home}/") for found in left}
+    assert names == {*earlier, *later, f"compressed/{QUALITY_REPORT}"}
+
+
 def test_publish_names_the_formats_that_this_run_wrote(aws, load, context, queued):
-    # Given a model as glTF, 3D Tiles and PLY, and as SPZ by an earlier run
+    # Given a model as glTF, 3D Tiles and PLY
     s3 = boto3.client("s3")
-    names = ("model.glb", "tiles/tileset.json", "tiles/model.glb", "model.ply")
-    told = {**QUALITY, "delivery": {**QUALITY["delivery"], "files": dict.fromkeys(names, 5)}}
-    for name in (*names, "model.spz"):
+    names = ("model.glb", "tiles/tileset.json", "tiles/0_0.glb", "model.ply")
+    sizes = {"model.glb": 5, "tiles/tileset.json": 10, "model.ply": 5}
+    told = {**QUALITY, "delivery": {**QUALITY["delivery"], "files": sizes}}
+    for name in names:
         s3.put_object(Bucket=aws.data_bucket, Key=f"jobs/job-1/compressed/{name}", Body=b"12345")
     s3.put_object(
         Bucket=aws.data_bucket, Key="jobs/job-1/compressed/quality.json", Body=json.dumps(told).encode()

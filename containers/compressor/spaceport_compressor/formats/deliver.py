@@ -30,7 +30,7 @@ def write_formats(
         origin: where the axes' zero is on the globe; None: unknown, and there are no tiles.
 
     Returns:
-        The size in bytes of each file, by its name below `folder`.
+        The size in bytes of each format, all its files together, by the name of the one to open.
     """
 
     @cache  # a copy of the whole model: made once, and only for those that want it
@@ -45,10 +45,12 @@ def write_formats(
     }
     sizes: dict[str, int] = {}
     for chosen in formats:
+        path = folder / FILES[chosen]
         try:
-            writers[chosen](folder / FILES[chosen][0])
+            writers[chosen](path)
         except DoesNotFitError as error:
             logger.warning("not delivered as %s: %s", chosen.value, error)
         else:
-            sizes |= {name: (folder / name).stat().st_size for name in FILES[chosen]}
+            files = [path] if path.parent == folder else path.parent.iterdir()
+            sizes[FILES[chosen]] = sum(file.stat().st_size for file in files)
     return sizes
