@@ -34,7 +34,7 @@ def main(model: Path, scene: Path) -> None:
     started = time.perf_counter()
     cleaned = clean(subject.trained, subject.flight, Rules())
     seconds = time.perf_counter() - started
-    held = subject.judging_references() if subject.held else ()
+    held = subject.judging_references(subject.trained) if subject.held else ()
     print(
         json.dumps(
             {
@@ -42,7 +42,7 @@ def main(model: Path, scene: Path) -> None:
                 "removed": cleaned.removed.model_dump(),
                 "seconds": round(seconds, 2),
                 "sog_bytes": [_packed(subject.trained), _packed(cleaned.gaussians)],
-                "training": _cost(cleaned.gaussians, subject.steering_references()),
+                "training": _cost(cleaned.gaussians, subject.steering_references(subject.trained)),
                 "held_out": _cost(cleaned.gaussians, held) if held else None,
             }
         )

@@ -49,7 +49,7 @@ def rows(quality: QualityReport) -> dict[str, str]:
         "held out, untrained": f"{training.psnr_holdout_initial} dB",
         "training photos": f"{training.psnr_train:.2f} dB",
         "delivered": f"{delivery.sog_bytes} bytes, {delivery.gaussians} Gaussians",
-        "lost by compression": f"{delivery.psnr_loss_db:.3f} dB (decode {delivery.decode_psnr_db:.1f} dB)",
+        "lost by delivery": f"{delivery.lost_db:.3f} dB (decode {delivery.decode_psnr_db:.1f} dB)",
         "stages": ", ".join(f"{name} {seconds:.1f} s" for name, seconds in (quality.stages or {}).items()),
         "whole job": f"{quality.total_seconds} s",
     }

@@ -279,7 +279,7 @@ class Candidate(_Report):
         sog_bytes: its size.
         gaussians: how many it keeps.
         harmonics: bands of view-dependent colour that it keeps, 0 to 3.
-        decode_psnr_db: PSNR of its renders against the trained model's.
+        decode_psnr_db: PSNR of its renders against those of the cleaned model that it packs.
         psnr_loss_db: how much lower its PSNR against the photos is; negative: higher; null without photos.
         good_enough: whether both are within what may be delivered.
         chosen: the one that was delivered: the smallest that is good enough, else the most faithful one.
@@ -315,11 +315,16 @@ class DeliveryNumbers(_Report):
     """What is delivered, and what that costs; sizes in bytes, losses in dB.
 
     Attributes:
-        psnr_loss_db: null where there were no photos to hold the model against.
+        decode_psnr_db: PSNR of the delivered file's renders against those of the cleaned model that it packs.
+        psnr_loss_db: how much lower its PSNR against the photos is than that model's; negative: higher. Null
+            where there were no photos to hold the model against.
         gaussians: in the delivered file.
         removed: what was cleaned away before; null in older reports.
+        cleaning_loss_db: how much lower the cleaned model's PSNR against the photos is than the trained
+            one's, over the same views. Null without photos, and in older reports, whose psnr_loss_db has it
+            in it.
         candidates: the files tried, in the order they were; empty in older reports.
-        files: the size of each file of the other formats, by its name beside the report.
+        files: the size of each other format, all its files together, by the name of the one to open.
         lod: null where the model is small enough to be read at once.
     """
 
@@ -330,9 +335,15 @@ class DeliveryNumbers(_Report):
     psnr_loss_db: float | None
     gaussians: int
     removed: RemovedGaussians | None = None
+    cleaning_loss_db: float | None = None
     candidates: list[Candidate] = Field(default_factory=list)
     files: dict[str, int] = Field(default_factory=dict)
     lod: LevelsOfDetail | None = None
+
+    @property
+    def lost_db(self) -> float | None:
+        """How much lower the delivered file's PSNR against the photos is than the trained model's."""
+        return None if self.psnr_loss_db is None else self.psnr_loss_db + (self.cleaning_loss_db or 0.0)
 
 
 class JudgedDelivery(DeliveryNumbers):

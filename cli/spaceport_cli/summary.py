@@ -38,10 +38,10 @@ def _measured(quality: QualityReport) -> Iterator[tuple[str, str]]:
         f"{size(delivery.sog_bytes)}, {counted(delivery.gaussians, 'Gaussian')}"
         f" of {delivery.bytes_per_gaussian:.1f} bytes (the PLY: {size(delivery.ply_bytes)})",
     )
-    loss = round(delivery.psnr_loss_db, 2) + 0.0  # a rounded nothing has no sign
+    loss = round(delivery.lost_db or 0.0, 2) + 0.0  # a rounded nothing has no sign
     yield (
         "loss",
-        f"decoded file against trained model {delivery.decode_psnr_db:.1f} dB;"
+        f"decoded file against the model it packs {delivery.decode_psnr_db:.1f} dB;"
         f" {loss:.2f} dB of PSNR lost against the photos",
     )
 

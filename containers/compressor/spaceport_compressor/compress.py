@@ -14,7 +14,7 @@ from spaceport.quality import QUALITY_REPORT, TRAINING_REPORT, LevelsOfDetail, M
 from spaceport.report_times import REPORT_PAGE
 from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.formats.deliver import write_formats
-from spaceport_compressor.judging.fidelity import delivery_numbers, judge
+from spaceport_compressor.judging.fidelity import delivery_numbers, judge, loss_since
 from spaceport_compressor.judging.rate_choice import write_smallest
 from spaceport_compressor.lod.format import LOD_META_FILE
 from spaceport_compressor.lod.write import write_lod
@@ -95,7 +95,7 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     logger.info("cleaned: %s of %d Gaussians", removed, len(subject.trained) + subject.broken)
 
     sog = job.compressed / SOG
-    steering = subject.steering_references()
+    steering = subject.steering_references(cleaned.gaussians)
     choice = write_smallest(
         sog,
         cleaned.gaussians,
@@ -110,14 +110,22 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     progress(0.8, "Comparing the delivered model with the trained one")
     decoded = read_sog(sog)
     # Without held-out photos the views that steered judge, too, and are drawn already.
-    judgement = judge(decoded, subject.judging_references() if subject.held else steering)
+    judging = subject.judging_references(cleaned.gaussians) if subject.held else steering
+    judgement = judge(decoded, judging)
+    cleaning_loss_db = loss_since(subject.trained, judging)
     lod = _write_lod(job, subject, cleaned.gaussians, choice.precision, part_of(progress, 0.82, 0.88))
 
     progress(0.88, "Writing the model in other formats")
     files = write_formats(job.compressed, cleaned.gaussians, job.formats, subject.origin)
     measured = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), judgement.fidelity)
     delivery = measured.model_copy(
-        update={"removed": removed, "candidates": list(choice.candidates), "lod": lod, "files": files}
+        update={
+            "removed": removed,
+            "cleaning_loss_db": cleaning_loss_db,
+            "candidates": list(choice.candidates),
+            "lod": lod,
+            "files": files,
+        }
     )
 
     progress(0.9, "Building the viewer page")

@@ -121,18 +121,18 @@ class Subject:
         """What judges the delivered model: the held-out views, else a fixed few; without a scene none."""
         return self.held or fixed_subset(self.trained_on)
 
-    def steering_references(self) -> tuple[Reference, ...]:
-        """The trained model's pictures by which a precision is chosen: at no held-out view."""
-        return self._references(fixed_subset(self.trained_on))
+    def steering_references(self, model: Gaussians) -> tuple[Reference, ...]:
+        """Pictures of `model` by which its file's precision is chosen: at no held-out view."""
+        return self._references(model, fixed_subset(self.trained_on))
 
-    def judging_references(self) -> tuple[Reference, ...]:
-        """The trained model's pictures that what is delivered is held against."""
-        return self._references(self.judged_views)
+    def judging_references(self, model: Gaussians) -> tuple[Reference, ...]:
+        """Pictures of `model` that what became of it is held against."""
+        return self._references(model, self.judged_views)
 
-    def _references(self, views: tuple[View, ...]) -> tuple[Reference, ...]:
+    def _references(self, model: Gaussians, views: tuple[View, ...]) -> tuple[Reference, ...]:
         if not views:
-            return references_without_photos(self.trained, self.orbit[OVERVIEWS:])
-        return references_of(self.trained, views)
+            return references_without_photos(model, self.orbit[OVERVIEWS:])
+        return references_of(model, views)
 
 
 def read_subject(source: Source, max_size: int) -> Subject:

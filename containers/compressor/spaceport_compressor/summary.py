@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from spaceport.quality import ModelQuality, TrainingReport
+from spaceport.quality import DeliveryNumbers, ModelQuality, TrainingReport
 
 
 def summary(quality: ModelQuality, out: Path) -> str:
@@ -20,14 +20,19 @@ def _lines(quality: ModelQuality, out: Path) -> Iterator[str]:
         f"{delivery.bytes_per_gaussian:.1f} bytes each: "
         f"{delivery.ply_bytes / delivery.sog_bytes:.0f} times smaller than the PLY"
     )
-    seen = f"{delivery.decode_psnr_db:.1f} dB against the model as it was trained"
-    if delivery.psnr_loss_db is None:
+    seen = f"{delivery.decode_psnr_db:.1f} dB against the model before it was packed"
+    if delivery.lost_db is None:
         yield f"{seen}; what that lost on the photos was not measured, --scene SCENE does"
     else:
-        lost = round(delivery.psnr_loss_db, 2) + 0.0  # a rounded nothing has no sign
-        yield f"{seen}; {lost:.2f} dB lost against {_judges(quality.training)}"
+        lost = round(delivery.lost_db, 2) + 0.0  # a rounded nothing has no sign
+        yield f"{seen}; {lost:.2f} dB lost against {_judges(quality.training)}{_by_cleaning(delivery)}"
     yield f"Results are in {out}; {out / 'report.html'} tells how good they are"
     yield f"To see it: python -m http.server --directory {out}, then http://localhost:8000/viewer/"
+
+
+def _by_cleaning(delivery: DeliveryNumbers) -> str:
+    lost = round(delivery.cleaning_loss_db or 0.0, 2)
+    return f", {lost:.2f} of it by cleaning" if lost > 0 else ""
 
 
 def _judges(training: TrainingReport | None) -> str:

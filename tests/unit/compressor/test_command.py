@@ -131,6 +131,21 @@ def test_another_trainers_model_is_judged_by_all_photos_of_a_colmap_folder(model
     ).read_text(encoding="utf-8")
 
 
+def test_what_cleaning_costs_is_not_charged_to_packing(model, scene, make_gaussians, run, tmp_path):
+    # Given a model with every Gaussian twice: one of each, however broad, changes all pictures to some 38 dB
+    write_ply(model / "model.ply", make_gaussians(2000).select(np.repeat(np.arange(2000), 2)))
+    # When it is delivered
+    assert run(model, tmp_path / "web", "--scene", scene) == 0
+    # Then the file is held against what it packs, so there is one that is good enough,
+    delivery = quality_in(tmp_path / "web").delivery
+    assert delivery.removed.duplicates == 2000
+    assert any(one.chosen and one.good_enough for one in delivery.candidates)
+    # and what cleaning did to the likeness with the photos is told beside it, in the report, too
+    assert delivery.cleaning_loss_db > 0.01
+    assert delivery.lost_db == delivery.psnr_loss_db + delivery.cleaning_loss_db
+    assert "Lost by cleaning" in (tmp_path / "web/report.html").read_text(encoding="utf-8")
+
+
 def test_the_model_in_a_trainings_folder_is_that_trainings(model, run, tmp_path):
     assert run(model / "model.ply", tmp_path / "web") == 0
     assert quality_in(tmp_path / "web").training.iterations == 1500

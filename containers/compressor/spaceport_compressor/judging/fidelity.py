@@ -1,4 +1,4 @@
-"""What delivery costs: how far the decoded file's pictures are from the trained model's, and its size."""
+"""What delivery costs: how far the decoded file's pictures are from those of what it packs, and its size."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Fidelity:
     """Means over views, dB.
 
     Attributes:
-        decode_psnr_db: PSNR of the decoded model's renders against the trained model's.
+        decode_psnr_db: PSNR of the decoded model's renders against those of the model before packing.
         psnr_loss_db: how much lower the decoded model's PSNR against the photos is; negative: higher. None
             where there are no photos.
     """
@@ -78,7 +78,7 @@ def split_views(views: Sequence[View], holdout: Collection[str]) -> tuple[tuple[
 
 @dataclass(frozen=True)
 class Reference:
-    """A place to judge at, the trained model's picture there, and the photo if there is one.
+    """A place to judge at, the picture there of the model to hold others against, and the photo if any.
 
     Both pictures are (H, W, 3), the former in 0..1, the photo uint8.
     """
@@ -88,16 +88,14 @@ class Reference:
     photo: NDArray[np.uint8] | None = None
 
 
-def references_of(trained: Gaussians, views: Sequence[View]) -> tuple[Reference, ...]:
-    """The trained model's pictures at `views`, with their photos: what any decoded file is held against."""
-    return tuple(
-        Reference(view.camera, render(trained, view.camera).clip(0, 1), view.pixels) for view in views
-    )
+def references_of(model: Gaussians, views: Sequence[View]) -> tuple[Reference, ...]:
+    """Pictures of `model` at `views`, with their photos: what any decoded file of it is held against."""
+    return tuple(Reference(view.camera, render(model, view.camera).clip(0, 1), view.pixels) for view in views)
 
 
-def references_without_photos(trained: Gaussians, cameras: Sequence[Camera]) -> tuple[Reference, ...]:
+def references_without_photos(model: Gaussians, cameras: Sequence[Camera]) -> tuple[Reference, ...]:
     """As `references_of`, where nobody took a photo."""
-    return tuple(Reference(camera, render(trained, camera).clip(0, 1)) for camera in cameras)
+    return tuple(Reference(camera, render(model, camera).clip(0, 1)) for camera in cameras)
 
 
 @dataclass(frozen=True)
@@ -143,6 +141,14 @@ def judge(decoded: Gaussians, references: Sequence[Reference]) -> Judgement:
         # A flight has more photos to judge by than pictures that memory should hold.
         worst = sorted(worst, key=lambda one: one.psnr_db)[:KEPT]
     return Judgement(Fidelity(fmean(decode), fmean(losses) if losses else None), tuple(worst))
+
+
+def loss_since(before: Gaussians, references: Sequence[Reference]) -> float | None:
+    """How much lower the PSNR of `references` against the photos is than that of `before`, what they were
+    made of; dB, None without photos.
+    """
+    lost_by_going_back = measure_fidelity(before, references).psnr_loss_db
+    return None if lost_by_going_back is None else 0.0 - lost_by_going_back  # nothing has no sign
 
 
 def delivery_numbers(model: Path, sog: Path, gaussians: int, fidelity: Fidelity) -> DeliveryNumbers:

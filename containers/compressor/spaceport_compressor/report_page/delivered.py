@@ -96,7 +96,7 @@ def choice_words(delivery: DeliveryNumbers, *, held_out: bool) -> str:
     else:
         where = "where training photos were taken"
         wanted = (
-            f"{LEAST_DECODE_DB:.0f} dB against the trained model, for {PROMISED_DB:.0f} elsewhere, "
+            f"{LEAST_DECODE_DB:.0f} dB against the cleaned model, for {PROMISED_DB:.0f} elsewhere, "
             f"and loses at most {MOST_LOSS_DB:g} dB on the photos"
         )
     if any(one.chosen and one.good_enough for one in delivery.candidates):
@@ -106,7 +106,7 @@ def choice_words(delivery: DeliveryNumbers, *, held_out: bool) -> str:
     aside = "; held-out photos had no say" if held_out else ""
     return (
         "Step 1 is the coarsest, the last as fine as the format goes. "
-        f"Each was decoded and drawn {where}; what was cleaned away before counts as lost. {ending}{aside}."
+        f"Each was decoded, drawn {where} and held against the model that it packs. {ending}{aside}."
     )
 
 

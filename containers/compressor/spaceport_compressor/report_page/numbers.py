@@ -278,14 +278,22 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             "delivery.psnr_loss_db",
             "Lost by compression",
             _db,
-            "how much lower the delivered file’s PSNR against the photos is than the trained model’s; 0.1 is "
-            "the most we aim for",
+            "how much lower the delivered file’s PSNR against the photos is than before it was packed; 0.1 "
+            "is the most we aim for",
+        ),
+        Meaning(
+            "delivery.cleaning_loss_db",
+            "Lost by cleaning",
+            _db,
+            "the same of what was cleaned away before; below zero the photos agree that it was wrong",
+            rare=True,
         ),
         Meaning(
             "delivery.decode_psnr_db",
-            "Delivered against trained",
+            "Delivered against packed",
             _decimals(1, " dB"),
-            "pictures of the file against pictures of the trained model; above 40 no eye sees a difference",
+            "pictures of the file against pictures of the cleaned model that it packs; above 40 no eye sees "
+            "a difference",
         ),
     ),
 }

@@ -56,7 +56,7 @@ def figures(quality: ModelQuality) -> Sequence[Figure]:
         Figure(*size(delivery.sog_bytes).split(), "model.sog", f"{delivery.gaussians:,} Gaussians"),
         Figure(f"{delivery.ply_bytes / delivery.sog_bytes:.0f}", "times", "smaller than model.ply", ""),
         Figure(
-            f"{delivery.decode_psnr_db:.1f}", "dB", "delivered against trained", "above 40: no eye sees it"
+            f"{delivery.decode_psnr_db:.1f}", "dB", "delivered against packed", "above 40: no eye sees it"
         ),
     )
     return tuple(figure for figure in told if figure)[:4]
@@ -64,7 +64,7 @@ def figures(quality: ModelQuality) -> Sequence[Figure]:
 
 def _as_delivered(training: TrainingReport, delivery: DeliveryNumbers) -> TrainingReport:
     """`training` with what its PSNR came to in the delivered file, which lost it on the very same photos."""
-    lost = delivery.psnr_loss_db or 0.0  # none where the photos were not at hand
+    lost = delivery.lost_db or 0.0  # none where the photos were not at hand
     held_out = training.psnr_holdout
     told = {
         "psnr_train": training.psnr_train - lost,
@@ -141,15 +141,15 @@ def _look(psnr_db: float) -> tuple[str, str]:
 
 def _unjudged(delivery: DeliveryNumbers) -> str:
     return (
-        "The delivered file shows the model as it was trained, to "
+        "The delivered file shows the model, less what was cleaned away, to "
         f"{delivery.decode_psnr_db:.1f} dB; how like its photos that is, its trainer did not say."
     )
 
 
 def _packed(delivery: DeliveryNumbers) -> str:
     smaller = f"{delivery.ply_bytes / delivery.sog_bytes:.0f} times smaller than it was trained"
-    if delivery.psnr_loss_db is None:
+    if delivery.lost_db is None:
         return f"The file for the web is {smaller}."
-    lost = round(delivery.psnr_loss_db, 2) + 0.0  # a rounded nothing has no sign
+    lost = round(delivery.lost_db, 2) + 0.0  # a rounded nothing has no sign
     cost = f"costs {lost:.2f} dB on the photos" if lost > 0 else "costs nothing that could be measured"
     return f"The file for the web is {smaller}, which {cost}."
