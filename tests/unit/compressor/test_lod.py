@@ -9,6 +9,7 @@ from spaceport_compressor.lod import write as lod_write
 from spaceport_compressor.lod.chunks import ChunkSize, Cut, chunks_of, cut_into_chunks, one_sigma_reaches
 from spaceport_compressor.lod.write import write_lod
 from spaceport_compressor.sog.archive import write_archive
+from spaceport_compressor.sog.pack_means import pack_means
 from spaceport_compressor.sog.precision import FULL
 from spaceport_compressor.sog.read import read_sog
 
@@ -84,6 +85,22 @@ class TestChunks:
         model.log_scales[0] = np.log([3.0, 1.0, 2.0])
         model.quats[0] = [np.sqrt(0.5), 0, 0, np.sqrt(0.5)]  # a quarter turn about z
         assert one_sigma_reaches(model)[0] == pytest.approx([1, 3, 2], rel=1e-5)
+
+
+class TestOrder:
+    def test_chunks_stay_whole_and_high_bytes_rise_in_each(self, make_gaussians):
+        # Given a file's Gaussians, in three chunks
+        means = make_gaussians(3000).means
+        chunks = [np.arange(0, 900), np.arange(900, 1000), np.arange(1000, 3000)]
+        # When they are put in order
+        order = lod_write.order_in_chunks(means, chunks)
+        # Then each chunk's rows follow the one before's, by the bytes that the file has of them
+        _, (_, high) = pack_means(means[order])
+        keys = high[:, :3].astype(int) @ [65_536, 256, 1]
+        for members in chunks:
+            rows = slice(members[0], members[-1] + 1)
+            assert np.array_equal(np.sort(order[rows]), members)
+            assert (np.diff(keys[rows]) >= 0).all()
 
 
 class TestFiles:

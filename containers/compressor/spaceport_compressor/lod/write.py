@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spaceport.progress import Progress
 from spaceport.quality import LevelsOfDetail
@@ -17,8 +18,8 @@ from spaceport_compressor.lod.decimation import levels_of_detail
 from spaceport_compressor.lod.format import LOD_META_FILE, Bounds, Branch, Leaf, LodMeta, Rows, Triple
 from spaceport_compressor.lod.mixture import Doubles, Indices
 from spaceport_compressor.sog.format import GENERATOR, META_FILE, AssetMeta
-from spaceport_compressor.sog.morton import morton_order
 from spaceport_compressor.sog.precision import Precision
+from spaceport_compressor.sog.scan_order import scan_order
 from spaceport_compressor.sog.viewing import viewing_of
 from spaceport_compressor.sog.write import Draft
 from spaceport_render.camera import Camera
@@ -61,7 +62,7 @@ def write_lod(
     levels = levels_of_detail(gaussians, cameras, COARSEST, LEAST_LEVELS)
     chunks = cut_into_chunks(levels, ChunkSize(FILE, EXTENT_OF_DISTANCE * distance, CHUNK_LEAST))
     files: list[_File] = []
-    tree = _file_away(chunks, levels, files)
+    tree = _file_away(chunks, files)
     counts = [len(level) for level in levels]
     meta = LodMeta(
         asset=AssetMeta(generator=GENERATOR),
@@ -76,8 +77,9 @@ def write_lod(
     viewings = [viewing_of(level, cameras, seed) for level in levels]
 
     def write(file: _File) -> int:
-        part, viewing = levels[file.level].select(file.rows), viewings[file.level].select(file.rows)
-        contents = Draft(part, viewing, np.arange(len(part)), seed).files(precision)
+        rows = np.concatenate(file.chunks)
+        part, viewing = levels[file.level].select(rows), viewings[file.level].select(rows)
+        contents = Draft(part, viewing, order_in_chunks(part.means, file.chunks), seed).files(precision)
         return _write_folder(folder / file.folder, contents)
 
     total = _write_folder(folder, {LOD_META_FILE: meta.model_dump_json().encode()})
@@ -94,7 +96,7 @@ class _File:
     """What is to be one file: the `number`-th of its level.
 
     Attributes:
-        chunks: for each chunk in it, the indices of its Gaussians in the level, in the file's order.
+        chunks: for each chunk in it, in the file's order, the indices of its Gaussians in the level.
     """
 
     level: int
@@ -105,19 +107,15 @@ class _File:
     def folder(self) -> str:
         return f"{self.level}_{self.number}"
 
-    @property
-    def rows(self) -> Indices:
-        return np.concatenate(self.chunks)
-
     def __len__(self) -> int:
         return sum(len(chunk) for chunk in self.chunks)
 
 
-def _file_away(tree: Tree, levels: Sequence[Gaussians], files: list[_File]) -> Branch | Leaf:
+def _file_away(tree: Tree, files: list[_File]) -> Branch | Leaf:
     """`tree` as the format has it, and its chunks put into `files`, neighbours together."""
     bound = Bounds(min=_rounded(tree.low), max=_rounded(tree.high))
     if isinstance(tree, Cut):
-        one, other = (_file_away(half, levels, files) for half in tree.halves)
+        one, other = (_file_away(half, files) for half in tree.halves)
         return Branch(bound=bound, children=(one, other))
     lods = {}
     for level, members in enumerate(tree.members):
@@ -125,7 +123,7 @@ def _file_away(tree: Tree, levels: Sequence[Gaussians], files: list[_File]) -> B
             continue
         file = _file_with_room(level, files)
         lods[level] = Rows(file=files.index(file), offset=len(file), count=len(members))
-        file.chunks.append(members[morton_order(levels[level].means[members])])
+        file.chunks.append(members)
     return Leaf(bound=bound, lods=lods)
 
 
@@ -135,6 +133,18 @@ def _file_with_room(level: int, files: list[_File]) -> _File:
         of_level.append(_File(level, len(of_level)))
         files.append(of_level[-1])
     return of_level[-1]
+
+
+def order_in_chunks(means: NDArray[np.float32], chunks: Sequence[Indices]) -> Indices:
+    """The order of a file's centres `means` (N, 3): its `chunks` one after the other, each cell by cell.
+
+    The cells are the file's, as its high bytes are: with brighton's levels (4 files) the images of these take
+    1.09 bytes a Gaussian, with demo60's (7) 0.67; in Morton order 1.44 and 1.07, by cells of each chunk's own
+    1.57 and 1.24.
+    """
+    chunk = np.repeat(np.arange(len(chunks)), [len(members) for members in chunks])
+    order = scan_order(means)
+    return order[np.argsort(chunk[order], kind="stable")]
 
 
 def _rounded(corner: Doubles) -> Triple:
