@@ -21,6 +21,7 @@ from spaceport_compressor.judging.fidelity import (
     split_views,
 )
 from spaceport_compressor.judging.orbit import OVERVIEWS, orbit_around
+from spaceport_compressor.origin import check_near_origin
 from spaceport_compressor.quality_report import read_report
 from spaceport_compressor.viewer.camera import WORLD_TO_VIEWER
 from spaceport_render.camera import Camera
@@ -148,6 +149,7 @@ def read_subject(source: Source, max_size: int) -> Subject:
     training = None if source.metrics is None else read_report(source.metrics, TrainingReport)
     model = _read_model(source.model)
     trained = without_broken(model, source.model.name)
+    check_near_origin(trained, source.model.name)
     broken = len(model) - len(trained)
     if source.scene is None:
         trained = trained if source.up is Up.Z else turned(trained, source.up.to_ours)

@@ -10,6 +10,7 @@ from spaceport_compressor.cleaning.broken import broken, without_broken
 from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.cleaning.duplicates import merge_duplicates
 from spaceport_compressor.cleaning.invisible import invisible
+from spaceport_compressor.origin import check_near_origin
 from spaceport_compressor.sog.write import check_writable
 from spaceport_render.camera import Camera
 from spaceport_render.metrics import psnr
@@ -94,6 +95,27 @@ class TestBroken:
 
     def test_the_third_is_not_where_two_share_a_place(self, make_gaussians):
         assert not broken(make_gaussians(3).select(np.array([0, 0, 1]))).any()
+
+
+class TestFarFromZero:
+    def test_a_model_in_utm_coordinates_is_refused_with_what_to_subtract(self, make_gaussians):
+        model = make_gaussians(2000)
+        utm = replace(model, means=model.means + np.float32([500_030, 4_500_000, 110]))
+        with pytest.raises(UserError, match="steps of 4") as refused:
+            check_near_origin(utm, "model.ply")
+        assert refused.value.code == "far_from_origin"
+        assert "(500,000, 4,500,000, 100)" in refused.value.hint
+
+    @pytest.mark.parametrize("offset", [0, 200, 20_000])
+    def test_one_that_viewers_can_still_place_is_not(self, make_gaussians, offset):
+        model = make_gaussians(2000)
+        check_near_origin(replace(model, means=model.means + np.float32(offset)), "model.ply")
+
+    def test_one_that_is_as_large_as_it_is_far_off_is_not(self, make_gaussians):
+        # Given 100 km of pipeline from its zero on, made of small pieces: no other zero would do
+        model = make_gaussians(2000)
+        along = replace(model, means=np.abs(model.means) * np.float32([1000, 1, 1]))
+        check_near_origin(along, "model.ply")
 
 
 class TestInvisible:
