@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spaceport_compressor.sog import kmeans
-from spaceport_compressor.sog.nearest import NumbaSearch, search_in
+from spaceport_compressor.sog.nearest import CpuSearch, search_in
 from spaceport_compressor.sog.nearest_torch import TorchSearch
 
 pytestmark = pytest.mark.gpu
@@ -22,7 +22,7 @@ def test_the_gpu_searches_unasked_and_gives_the_same_bytes_again(monkeypatch):
     assert isinstance(search_in(vectors), TorchSearch)
     # When two palettes are built on it, and one on the CPU
     once, again = kmeans.build_palette(vectors, 1000), kmeans.build_palette(vectors, 1000)
-    monkeypatch.setattr(kmeans, "search_in", NumbaSearch)
+    monkeypatch.setattr(kmeans, "search_in", CpuSearch)
     on_cpu = kmeans.build_palette(vectors, 1000)
     # Then the two are equal, and the third is as good
     assert np.array_equal(once.entries, again.entries)

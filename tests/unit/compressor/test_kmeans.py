@@ -4,7 +4,7 @@ from scipy.spatial.distance import cdist
 
 from spaceport_compressor.sog import kmeans
 from spaceport_compressor.sog.kmeans import build_palette
-from spaceport_compressor.sog.nearest import NumbaSearch
+from spaceport_compressor.sog.nearest import CpuSearch
 
 DIMENSIONS = 45  # three bands of harmonics
 
@@ -100,7 +100,7 @@ def test_the_search_finds_what_a_plain_one_finds(dimensions):
     entries = rng.normal(size=(37, dimensions)).astype(np.float32)
     members = rng.permutation(301)[:133]
     # When
-    labels, errors = NumbaSearch(vectors).nearest(members, entries)
+    labels, errors = CpuSearch(vectors[members]).nearest(entries)
     # Then
     distances = cdist(vectors[members], entries, "sqeuclidean")
     assert errors == pytest.approx(distances.min(axis=1), rel=1e-4, abs=1e-6)
@@ -114,15 +114,15 @@ def test_the_gpus_search_gives_the_same_palette(monkeypatch):
 
     vectors = clustered(1000, 5, noise=0.3)
     weights = np.random.default_rng(4).uniform(0.1, 1, len(vectors)).astype(np.float32)
-    by_numba = build_palette(vectors, 200, weights)
-    # When it takes the place of the kernels
+    on_cpu = build_palette(vectors, 200, weights)
+    # When it takes the place of the CPU's
     monkeypatch.setattr(kmeans, "search_in", lambda vectors: TorchSearch(vectors, torch.device("cpu")))
     by_torch = build_palette(vectors, 200, weights)
     # Then the palette is the same, but for the vectors whose two nearest entries are as near as rounding
-    assert len(by_torch.entries) == len(by_numba.entries)
-    same = by_torch.labels == by_numba.labels
+    assert len(by_torch.entries) == len(on_cpu.entries)
+    same = by_torch.labels == on_cpu.labels
     assert same.mean() > 0.99
     assert by_torch.entries[by_torch.labels[same]] == pytest.approx(
-        by_numba.entries[by_numba.labels[same]], abs=0.02
+        on_cpu.entries[on_cpu.labels[same]], abs=0.02
     )
-    assert spread(vectors, by_torch) == pytest.approx(spread(vectors, by_numba), rel=1e-4)
+    assert spread(vectors, by_torch) == pytest.approx(spread(vectors, on_cpu), rel=1e-4)

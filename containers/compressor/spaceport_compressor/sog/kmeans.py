@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from spaceport_compressor.sog.nearest import Errors, Indices, NumbaSearch, Search, Vectors, search_in
+from spaceport_compressor.sog.nearest import CpuSearch, Errors, Indices, Rows, Vectors, search_in
+from spaceport_compressor.sog.pieces import pieces
 from spaceport_render.kernel import kernel
 
 Weights = NDArray[np.float32]
@@ -22,10 +23,10 @@ Weights = NDArray[np.float32]
 COARSE_SAMPLE = 65_536  # vectors that place the coarse cells: hundreds for each, more change nothing
 PASSES = 8  # Lloyd passes a level; the error falls by under 1 % a pass after that
 # Finishing passes look for a vector's entry in this many cells. Measured on 300K Gaussians and 3,712 entries:
-# three passes cut the squared error by 4 % in half a second; with 4 cells 2.5 %, with all 6 % in 4 s.
+# three passes cut the squared error by 4 %; with 4 cells 2.5 %, with all 6 % in eight times the time.
 NEIGHBOURS = 8
 FINISHING_PASSES = 3
-FINISHING_WORK = 1e11  # multiplications up to which they are made: five seconds on two cores
+FINISHING_WORK = 1e11  # multiplications up to which they are made: two seconds on two cores
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,21 @@ class Palette:
     labels: Indices
 
 
-def build_palette(vectors: Vectors, size: int, weights: Weights | None = None, seed: int = 0) -> Palette:
+def build_palette(vectors: Rows, size: int, weights: Weights | None = None, seed: int = 0) -> Palette:
     """A palette of at most `size` entries for `vectors` (N, D), the same for the same seed.
 
     Every entry is used by at least one vector; with N ≤ `size` the palette holds each distinct vector.
-    Beside the vectors it takes a few dozen bytes of memory for each.
+    Beside the vectors it takes a few dozen bytes of memory for each, and asks for a cell of them at a time.
 
     Args:
         weights: (N,) above 0, how much each vector's squared error counts; None: all alike.
     """
     if len(vectors) <= size:
-        entries, labels = np.unique(vectors, axis=0, return_inverse=True)
+        entries, labels = np.unique(vectors[np.arange(len(vectors))], axis=0, return_inverse=True)
         return Palette(entries, labels.reshape(-1))
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     if weights is None:
         weights = np.ones(len(vectors), dtype=np.float32)
-    clustering = _Clustering(vectors, weights, search_in(vectors))
-    return _drop_unused(clustering.run(size, np.random.default_rng(seed)))
+    return _drop_unused(_Clustering(vectors, weights).run(size, np.random.default_rng(seed)))
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,8 @@ class _Cells:
 class _Clustering:
     """What stays the same from step to step."""
 
-    vectors: Vectors
+    vectors: Rows
     weights: Weights
-    search: Search
 
     def run(self, size: int, rng: np.random.Generator) -> Palette:
         cells = self._coarse_cells(max(1, round(size**0.5)), rng)
@@ -78,8 +76,8 @@ class _Clustering:
         entries, labels = [], np.empty(len(self.vectors), dtype=np.intp)
         used = 0
         for members, share in zip(cells.members, shares, strict=True):
-            start = self.vectors[members[rng.choice(len(members), share, replace=False)]]
-            fine = self._lloyd(members, start)
+            own = self.vectors[members]
+            fine = _lloyd(own, self.weights[members], own[rng.choice(len(own), share, replace=False)])
             entries.append(fine.entries)
             labels[members] = used + fine.labels
             used += share
@@ -90,9 +88,12 @@ class _Clustering:
         sample = everything
         if len(sample) > COARSE_SAMPLE:
             sample = np.sort(rng.choice(len(self.vectors), COARSE_SAMPLE, replace=False))
-        start = self.vectors[rng.choice(sample, min(count, len(sample)), replace=False)]
-        centres = self._lloyd(sample, start).entries
-        labels, errors = self.search.nearest(everything, centres)
+        sampled = self.vectors[sample]
+        start = sampled[rng.choice(len(sampled), min(count, len(sampled)), replace=False)]
+        centres = _lloyd(sampled, self.weights[sample], start).entries
+        labels, errors = np.empty(len(everything), np.intp), np.empty(len(everything), np.float32)
+        for piece in pieces(len(everything)):
+            labels[piece], errors[piece] = search_in(self.vectors[everything[piece]]).nearest(centres)
         order = np.argsort(labels, kind="stable")
         members = np.split(order, np.searchsorted(labels[order], np.arange(1, len(centres))))
         errors *= self.weights
@@ -103,47 +104,58 @@ class _Clustering:
             [float(errors[members[cell]].sum(dtype=np.float64)) for cell in used],
         )
 
-    def _lloyd(self, members: Indices, start: Vectors) -> Palette:
-        """Lloyd's algorithm on the vectors at `members`."""
-        entries = start
-        for _ in range(PASSES):
-            labels, errors = self.search.nearest(members, entries)
-            entries = self._means(members, labels, errors, len(entries))
-        return Palette(entries, self.search.nearest(members, entries)[0])
-
     def _finish(self, cells: _Cells, palette: Palette) -> Palette:
         """Lloyd passes in which a vector can change to any entry of the cells around its own."""
         entries, labels = palette.entries, palette.labels.copy()
         around = min(NEIGHBOURS, len(cells.centres))
-        work = self.vectors.size * len(entries) * around / len(cells.centres)
+        work = len(labels) * entries.size * around / len(cells.centres)
         passes = min(FINISHING_PASSES, int(FINISHING_WORK / work))
         if passes == 0:
             return palette
         near = np.argsort(cdist(cells.centres, cells.centres), axis=1, kind="stable")[:, :around]
-        everything = np.arange(len(self.vectors))
         errors = np.empty(len(labels), dtype=np.float32)
         for last in [False] * passes + [True]:
-            homes, _ = NumbaSearch(entries).nearest(np.arange(len(entries)), cells.centres)
+            homes, _ = CpuSearch(entries).nearest(cells.centres)
+            means = _Means(entries.shape)
             for members, cells_near in zip(cells.members, near, strict=True):
+                own = self.vectors[members]
                 # With their present entries, wherever those have moved to.
                 candidates = np.union1d(np.flatnonzero(np.isin(homes, cells_near)), labels[members])
-                found, errors[members] = self.search.nearest(members, entries[candidates])
+                found, errors[members] = search_in(own).nearest(entries[candidates])
                 labels[members] = candidates[found]
+                means.add(own, self.weights[members], labels[members])
             if not last:
-                entries = self._means(everything, labels, errors, len(entries))
+                entries = means.told(self.vectors, errors * self.weights)
         return Palette(entries, labels)
 
-    def _means(self, members: Indices, labels: Indices, errors: Errors, count: int) -> Vectors:
-        """The weighted means of the vectors that took each of `count` entries; an entry that lost all its
-        vectors moves to the one that fits worst.
-        """
-        sums, totals = np.zeros((count, self.vectors.shape[1])), np.zeros(count)
-        _add_up(self.vectors, self.weights, members, labels, sums, totals)
-        entries = (sums / np.where(totals > 0, totals, 1)[:, None]).astype(np.float32)
-        empty = np.flatnonzero(totals == 0)
+
+def _lloyd(vectors: Vectors, weights: Weights, start: Vectors) -> Palette:
+    """Lloyd's algorithm from the entries `start`."""
+    entries, search = start, search_in(vectors)
+    for _ in range(PASSES):
+        labels, errors = search.nearest(entries)
+        means = _Means(entries.shape)
+        means.add(vectors, weights, labels)
+        entries = means.told(vectors, errors * weights)
+    return Palette(entries, search.nearest(entries)[0])
+
+
+class _Means:
+    """The weighted means of the vectors that took each of some entries (K, D), added up part by part."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._sums, self._totals = np.zeros(shape), np.zeros(shape[0])
+
+    def add(self, vectors: Vectors, weights: Weights, labels: Indices) -> None:
+        """`vectors` (M, D), of which each took the entry that `labels` (M,) tells."""
+        _add_up(vectors, weights, labels, self._sums, self._totals)
+
+    def told(self, vectors: Rows, costs: Errors) -> Vectors:
+        """The entries; one that lost all its vectors moves to that of `vectors` which costs most."""
+        entries = (self._sums / np.where(self._totals > 0, self._totals, 1)[:, None]).astype(np.float32)
+        empty = np.flatnonzero(self._totals == 0)
         if len(empty):
-            worst = np.argsort(-errors * self.weights[members], kind="stable")[: len(empty)]
-            entries[empty] = self.vectors[members[worst]]
+            entries[empty] = vectors[np.argsort(-costs, kind="stable")[: len(empty)]]
         return entries
 
 
@@ -164,15 +176,14 @@ def _shares(size: int, counts: list[int], errors: list[float]) -> list[int]:
 
 
 @kernel()
-def _add_up(vectors, weights, members, labels, sums, totals):  # noqa: PLR0917 - as kernels go
-    """Adds each member's vector times its weight to its entry's row of `sums`, and the weight to `totals`."""
+def _add_up(vectors, weights, labels, sums, totals):
+    """Adds each vector times its weight to its entry's row of `sums`, and the weight to `totals`."""
     dimensions = vectors.shape[1]
-    for i in range(len(members)):
-        label, member = labels[i], members[i]
-        weight = weights[member]
-        totals[label] += weight
+    for i in range(len(vectors)):
+        label = labels[i]
+        totals[label] += weights[i]
         for d in range(dimensions):
-            sums[label, d] += weight * vectors[member, d]
+            sums[label, d] += weights[i] * vectors[i, d]
 
 
 def _drop_unused(palette: Palette) -> Palette:

@@ -23,16 +23,15 @@ class TorchSearch:
     def __init__(self, vectors: Vectors, device: torch.device) -> None:
         self._vectors = torch.from_numpy(vectors).to(device)
 
-    def nearest(self, members: Indices, entries: Vectors) -> tuple[Indices, Errors]:
+    def nearest(self, entries: Vectors) -> tuple[Indices, Errors]:
         device = self._vectors.device
-        chosen = torch.from_numpy(members).to(device)
         table = torch.from_numpy(entries).to(device)
         halves = (table.double().square().sum(dim=1) / 2).float()
-        labels = torch.empty(len(members), dtype=torch.int64, device=device)
-        errors = torch.empty(len(members), device=device)
+        labels = torch.empty(len(self._vectors), dtype=torch.int64, device=device)
+        errors = torch.empty(len(self._vectors), device=device)
         piece = max(1, PRODUCTS // len(entries))
-        for first in range(0, len(members), piece):
-            vectors = self._vectors[chosen[first : first + piece]]
+        for first in range(0, len(self._vectors), piece):
+            vectors = self._vectors[first : first + piece]
             best = torch.addmm(halves, vectors, table.T, alpha=-1).argmin(dim=1)
             labels[first : first + piece] = best
             errors[first : first + piece] = (vectors - table[best]).square().sum(dim=1)

@@ -11,7 +11,6 @@ from spaceport_compressor.sog.codebook import Codebook, fit_codebook
 from spaceport_compressor.sog.format import HarmonicsMeta
 from spaceport_compressor.sog.images import OPAQUE, Picture, Texels, opaque
 from spaceport_compressor.sog.kmeans import Palette, build_palette
-from spaceport_compressor.sog.pieces import pieces
 from spaceport_compressor.sog.quantisation import Leeway, choose_levels, choose_vectors
 
 FILES = ("shN_centroids.webp", "shN_labels.webp")
@@ -43,7 +42,7 @@ def cluster_harmonics(
         seed: of the clustering.
     """
     factor = np.linalg.cholesky(metric / np.trace(metric))
-    clustered = build_palette(_straight(rest, factor), size, weights, seed)
+    clustered = build_palette(_Straight(rest, factor), size, weights, seed)
     entries = clustered.entries.reshape(-1, 3, rest.shape[1]) @ np.linalg.inv(factor)
     order = np.argsort(-np.bincount(clustered.labels, minlength=len(entries)), kind="stable")
     ranks = np.empty_like(order)
@@ -67,18 +66,29 @@ def change_to_frequent(
         price: what a bit costs.
     """
     factor = np.linalg.cholesky(metric)
-    entries = _straight(palette.entries.reshape(-1, *rest.shape[1:]), factor)
-    labels = choose_vectors(_straight(rest, factor), entries, palette.labels, weights, price)
+    entries = _Straight(palette.entries.reshape(-1, *rest.shape[1:]), factor)
+    everything = np.arange(len(palette.entries))
+    labels = choose_vectors(_Straight(rest, factor), entries[everything], palette.labels, weights, price)
     return Palette(palette.entries, labels)
 
 
-def _straight(rest: NDArray[np.float32], factor: NDArray[np.float64]) -> NDArray[np.float32]:
-    """`rest` (N, C, 3) such that plain distances of the rows are those of the metric L Lᵀ, `factor` L."""
-    count, coefficients, _ = rest.shape
-    straight = np.empty((count, 3, coefficients), dtype=np.float32)
-    for piece in pieces(count):
-        straight[piece] = rest[piece].transpose(0, 2, 1) @ factor.astype(np.float32)
-    return straight.reshape(count, -1)
+class _Straight:
+    """Harmonics such that plain distances of the rows are those of a metric.
+
+    They are worked out when they are asked for: all of a model's would take its memory again.
+    """
+
+    def __init__(self, rest: NDArray[np.float32], factor: NDArray[np.float64]) -> None:
+        """Of `rest` (N, C, 3), for the metric L Lᵀ, `factor` L (C, C)."""
+        self._rest, self._factor = rest, factor.astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self._rest)
+
+    def __getitem__(self, chosen: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(M, 3 · C)."""
+        straight: NDArray[np.float32] = self._rest[chosen].transpose(0, 2, 1) @ self._factor
+        return straight.reshape(len(chosen), -1)
 
 
 def pack_harmonics(

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spaceport_compressor.sog.nearest import Rows, least_products
+from spaceport_compressor.sog.pieces import pieces
 from spaceport_render.kernel import kernel
 from spaceport_render.threads import run_over
 
@@ -111,7 +113,7 @@ def choose_steps(places: NDArray[np.float64], last: int, leeway: Leeway | None) 
 
 
 def choose_vectors(
-    vectors: Floats, entries: Floats, own: NDArray[np.intp], weights: Floats, price: float
+    vectors: Rows, entries: Floats, own: NDArray[np.intp], weights: Floats, price: float
 ) -> NDArray[np.intp]:
     """For each of `vectors` (N, D) one of the first of `entries` (K, D), or its `own` (N,), as it was.
 
@@ -121,12 +123,24 @@ def choose_vectors(
         weights: (N,), what a squared distance of 1 costs.
         price: what a bit costs.
     """
-    chosen = own.astype(np.int64)
-    frequent = np.ascontiguousarray(entries[:FREQUENT].T)
+    frequent = entries[:FREQUENT]
+    squares = np.einsum("kd,kd->k", frequent, frequent)
+    # Over its weight a vector costs |v − e|² + (price/weight) · bits, where |v|² is the same for all entries:
+    # what is left are the products of (v, 1, price/weight) with (−2e, |e|², bits).
+    rates = price / weights.clip(np.finfo(np.float32).tiny)
+    chosen = own
     for _ in range(ROUNDS):
         low, high = _bits(chosen % BYTE), _bits(chosen // BYTE)
-        told = (low[own % BYTE] + high[own // BYTE]) * F(price)
-        _run(_choose_vector, vectors, entries, frequent, own, weights, told, low + high[0], F(price), chosen)
+        columns = np.vstack([-2 * frequent.T, squares, (low + high[0])[: len(frequent)]])
+        told = low[own % BYTE] + high[own // BYTE]
+        chosen = own.copy()
+        for piece in pieces(len(own)):
+            rows = vectors[np.arange(piece.start, piece.stop)]
+            kept = ((rows - entries[own[piece]]) ** 2).sum(axis=1) + rates[piece] * told[piece]
+            augmented = np.column_stack([rows, np.ones(len(rows), np.float32), rates[piece]])
+            best, least = least_products(augmented, columns)
+            cheaper = least + np.einsum("nd,nd->n", rows, rows) < kept
+            chosen[piece][cheaper] = best[cheaper]
     return chosen
 
 
@@ -207,27 +221,3 @@ def _choose_step(first, end, places, weights, reach, last, bits, price, codes): 
             if cost < least:
                 best, least = k, cost
         codes[i] = best
-
-
-@kernel()
-def _choose_vector(first, end, vectors, entries, frequent, own, weights, told, bits, price, chosen):  # noqa: PLR0917 - as kernels go
-    """Sets `chosen` first to end: the own entry, at the cost `told`, or one of `frequent` (D, F)."""
-    dimensions, count = frequent.shape
-    distances = np.empty(count, np.float32)
-    for i in range(first, end):
-        error = F(0)
-        for d in range(dimensions):
-            difference = entries[own[i], d] - vectors[i, d]
-            error += difference * difference
-        best, least = own[i], weights[i] * error + told[i]
-        distances[:] = F(0)
-        for d in range(dimensions):
-            value = vectors[i, d]
-            for k in range(count):  # the long loop inside: it vectorises
-                difference = frequent[d, k] - value
-                distances[k] += difference * difference
-        for k in range(count):
-            cost = weights[i] * distances[k] + price * bits[k]
-            if cost < least:
-                best, least = k, cost
-        chosen[i] = best
