@@ -42,6 +42,8 @@ from spaceport_compressor.summary import summary
 from spaceport_render.scene import scene_in
 
 WORK = "work"  # in OUT: results before they are all there
+FINISHED = "finished"  # what that becomes when they are, until each lies in OUT itself
+MADE_UP_FOR = "Nothing was packed: here are the results of the run before, which ended while it moved them."
 STOPPED = "Stopped. The same command begins again."
 # Where `make setup` installs the viewer; an image names its own place.
 CHECKOUTS_VIEWER = Path(__file__).parents[3] / "node_modules/@playcanvas/supersplat-viewer"
@@ -86,16 +88,21 @@ def main(arguments: Sequence[str]) -> int:
 
         def run() -> str:
             found = find(given.model, given.scene, given.up)
-            return summary(_run(found, given.out, given.title, given.set, files), given.out)
+            return _run(found, given.out, given.title, given.set, files)
 
         return tell_end("compression", run, given.out)
 
 
-def _run(given: Given, out: Path, title: str, settings: Sequence[str], files: ExitStack) -> ModelQuality:
-    out = out.absolute()
+def _run(given: Given, out: Path, title: str, settings: Sequence[str], files: ExitStack) -> str:
+    """Do the work, or the rest of it; returns the summary."""
+    told, out = out, out.absolute()
     tuning = tuning_of([*_preset(given.source), *settings])
     check_results_folder(given.source, out)
     files.enter_context(only_run_on(out))
+    finished = out / FINISHED
+    if finished.is_dir():
+        _put_in_place(finished, out)
+        return f"{MADE_UP_FOR}\n{summary(read_report(out / QUALITY_REPORT, ModelQuality), told)}"
     work = out / WORK
     shutil.rmtree(work, ignore_errors=True)  # a run's that was stopped
     job = CompressionJob(
@@ -115,10 +122,15 @@ def _run(given: Given, out: Path, title: str, settings: Sequence[str], files: Ex
     with progress_of(COMPRESSION, out, files) as progress:
         quality = compress(job, progress)
     _tell_times(work / REPORT_PAGE, quality, time.monotonic() - started)
-    for result in sorted(work.iterdir()):
+    work.rename(finished)
+    _put_in_place(finished, out)
+    return summary(quality, told)
+
+
+def _put_in_place(finished: Path, out: Path) -> None:
+    for result in sorted(finished.iterdir()):
         result.rename(out / result.name)
-    work.rmdir()
-    return quality
+    finished.rmdir()
 
 
 def find(model: Path, scene: Path | None, up: Up = Up.Z) -> Given:
@@ -158,7 +170,10 @@ def check_results_folder(source: Source, out: Path) -> None:
     if source.scene:
         check_beside(source.scene, out)
     contents = {entry.name for entry in contents_of_results_folder(out)}
-    if not contents <= {WORK}:
+    if FINISHED in contents:
+        if any((out / FINISHED / name).exists() for name in contents):
+            raise out_not_empty(out, finished=False)
+    elif not contents <= {WORK}:
         raise out_not_empty(out, finished=QUALITY_REPORT in contents)
 
 

@@ -164,6 +164,34 @@ def test_what_a_stopped_run_left_is_done_again(model, run, tmp_path):
     assert len(read_sog(tmp_path / "web/model.sog")) == 2000
 
 
+def test_a_run_that_died_while_it_moved_results_is_ended(model, run, tmp_path, capsys):
+    # Given results of which half were not moved yet
+    out = tmp_path / "web"
+    assert run(model, out) == 0
+    there = {path.name for path in out.iterdir()}
+    packed = (out / "model.sog").stat().st_mtime_ns
+    (out / "finished").mkdir()
+    for name in ("quality.json", "report.html", "viewer"):
+        (out / name).rename(out / "finished" / name)
+    capsys.readouterr()
+    # When the same command is given again
+    assert run(model, out) == 0
+    # Then all are there, nothing was packed anew, and the person is told
+    assert {path.name for path in out.iterdir()} == there
+    assert (out / "model.sog").stat().st_mtime_ns == packed
+    told = capsys.readouterr().err
+    assert "Nothing was packed" in told
+    assert "Results are in" in told
+
+
+def test_what_else_came_into_the_folder_is_not_written_over_by_the_rest(model, run, tmp_path, capsys):
+    (tmp_path / "web/finished").mkdir(parents=True)
+    for place in ("web/finished", "web"):
+        (tmp_path / place / "quality.json").write_text("mine")
+    assert run(model, tmp_path / "web") == 1
+    assert "files that are not" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("quality.json", "the results of a finished run"), ("thesis.tex", "files that are not")],
