@@ -1,6 +1,7 @@
 """report.html in a real browser, from a file: it shows, asks for nothing, fits a phone, and prints."""
 
 import re
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -101,6 +102,7 @@ def report(tmp_path_factory):
     told = QualityReport.model_validate(QUALITY)
     material = Material(
         f"Lawn <i>& {NAME}",
+        datetime(2026, 11, 23, 16, 5, tzinfo=UTC),
         told,
         model,
         cameras=[view.camera for view in views],

@@ -7,6 +7,7 @@ import pytest
 from viewer_fidelity import LEAST_PSNR, launched, opened, picture_at_rest, served
 
 from spaceport_compressor.lod import write as lod_write
+from spaceport_compressor.lod.decimation import levels_of_detail
 from spaceport_compressor.lod.format import LOD_META_FILE
 from spaceport_compressor.lod.write import write_lod
 from spaceport_compressor.sog.precision import FULL
@@ -63,7 +64,8 @@ def delivered(tmp_path_factory, repository):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lod_write, "FILE", 1000)
         patch.setattr(lod_write, "CHUNK_LEAST", 100)
-        write_lod(folder / "lod", model, [], 60.0, FULL, seed=0, progress=lambda share, text: None)
+        levels = levels_of_detail(model, [])
+        write_lod(folder / "lod", levels, [], 60.0, FULL, seed=0, progress=lambda share, text: None)
     exhibit = Exhibit("Fields", (CORNER, ABOVE), model, model=f"../lod/{LOD_META_FILE}")
     write_viewer(folder / "viewer", exhibit, package)
     return folder

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from spaceport.errors import UserError
@@ -42,6 +43,7 @@ def main() -> int:
             gaussian=tree.processing_output("gaussian"),
             viewer_package=_viewer_package(),
             title=os.environ.get(JOB_NAME, "") or TITLE,
+            now=datetime.now(UTC),
             max_size=tuning.train_max_size,
             seed=tuning.seed,
             rules=Rules.of(tuning),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from spaceport.errors import UserError
@@ -112,6 +113,7 @@ def _run(given: Given, out: Path, title: str, settings: Sequence[str], files: Ex
         gaussian=None,
         viewer_package=Path(os.environ.get(VIEWER_DIR) or CHECKOUTS_VIEWER),
         title=title,
+        now=datetime.now(UTC),
         max_size=tuning.train_max_size,
         seed=tuning.seed,
         rules=Rules.of(tuning),

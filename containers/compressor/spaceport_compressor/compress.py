@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from spaceport.formats import Format
@@ -56,6 +57,7 @@ class CompressionJob:
         gaussian: takes a copy of the training job's files; None: they stay where they are.
         viewer_package: the installed `@playcanvas/supersplat-viewer`.
         title: the job's name, shown above the model.
+        now: what time it is, which the report tells.
         max_size: longer side of the renders that judge the file, pixels; training's own.
         seed: of the palette's clustering.
         rules: by which the model is cleaned.
@@ -69,6 +71,7 @@ class CompressionJob:
     gaussian: Path | None
     viewer_package: Path
     title: str
+    now: datetime
     max_size: int
     seed: int
     rules: Rules
@@ -140,6 +143,7 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     log = None if job.training is None else job.training / TRAINING_LOG
     material = Material(
         job.title,
+        job.now,
         report,
         decoded,
         cameras=subject.cameras,

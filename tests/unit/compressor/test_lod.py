@@ -7,6 +7,7 @@ import pytest
 
 from spaceport_compressor.lod import write as lod_write
 from spaceport_compressor.lod.chunks import ChunkSize, Cut, chunks_of, cut_into_chunks, one_sigma_reaches
+from spaceport_compressor.lod.decimation import levels_of_detail
 from spaceport_compressor.lod.write import write_lod
 from spaceport_compressor.sog.archive import write_archive
 from spaceport_compressor.sog.pack_means import pack_means
@@ -42,7 +43,8 @@ def streamed(make_gaussians, tmp_path, monkeypatch):
     monkeypatch.setattr(lod_write, "FILE", 400)
     monkeypatch.setattr(lod_write, "CHUNK_LEAST", 100)
     model = make_gaussians(3000)
-    told = write_lod(tmp_path / "lod", model, [], 60.0, FULL, seed=0, progress=no_progress)
+    levels = levels_of_detail(model, [])
+    told = write_lod(tmp_path / "lod", levels, [], 60.0, FULL, seed=0, progress=no_progress)
     return model, tmp_path / "lod", told
 
 
@@ -154,7 +156,7 @@ class TestFiles:
         (folder / "9_9").mkdir()
         (folder / "9_9/meta.json").write_text("of an earlier model")
         before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-        write_lod(folder, model, [], 60.0, FULL, seed=0, progress=no_progress)
+        write_lod(folder, levels_of_detail(model, []), [], 60.0, FULL, seed=0, progress=no_progress)
         after = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
         del before[folder / "9_9/meta.json"]
         assert after == before

@@ -6,7 +6,7 @@ import pytest
 from spaceport_compressor.lod import write as lod_write
 from spaceport_compressor.lod.decimation import levels_of_detail
 from spaceport_compressor.lod.format import LOD_META_FILE
-from spaceport_compressor.lod.write import LEAST_LEVELS, write_lod
+from spaceport_compressor.lod.write import write_lod
 from spaceport_compressor.sog.precision import FULL
 from spaceport_render.ply import read_ply
 
@@ -22,9 +22,8 @@ def test_the_reference_reader_finds_every_level(
     # Given a model in levels of detail, in several files and chunks
     monkeypatch.setattr(lod_write, "FILE", 1000)
     monkeypatch.setattr(lod_write, "CHUNK_LEAST", 200)
-    model = make_gaussians(3001, degree=degree)
-    told = write_lod(tmp_path / "lod", model, [], 60.0, FULL, seed=0, progress=no_progress)
-    levels = levels_of_detail(model, [], lod_write.COARSEST, LEAST_LEVELS)
+    levels = levels_of_detail(make_gaussians(3001, degree=degree), [])
+    told = write_lod(tmp_path / "lod", levels, [], 60.0, FULL, seed=0, progress=no_progress)
     assert told.files > len(levels)
     for number, level in enumerate(levels):
         # When the reader turns one level of it into a PLY

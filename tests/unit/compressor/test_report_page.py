@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 from types import UnionType
 from typing import Union, get_args, get_origin
@@ -122,6 +123,7 @@ def write(model, views, tmp_path):
         judged = [view for view in views if view.camera.name in told.training.holdout] or views
         material = Material(
             title,
+            datetime(2026, 11, 23, 18, 5, tzinfo=timezone(timedelta(hours=2))),
             told,
             model,
             cameras=[view.camera for view in views],
@@ -339,6 +341,10 @@ def test_what_a_job_does_not_have_is_not_told_of(write):
     ):
         assert words not in text
     assert "with a warning" not in text
+
+
+def test_when_it_was_made_is_told(write):
+    assert "quality report of 2026-11-23, 16:05 UTC" in Read(write(quality())).text
 
 
 def test_the_times_are_put_in_later(write):

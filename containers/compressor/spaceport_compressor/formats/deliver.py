@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,17 +21,20 @@ logger = logging.getLogger(__name__)
 
 
 def write_formats(
-    folder: Path, gaussians: Gaussians, formats: Collection[Format], origin: Origin | None
+    folder: Path, levels: Sequence[Gaussians], formats: Collection[Format], origin: Origin | None
 ) -> dict[str, int]:
-    """Write `gaussians` into `folder`, in each of `formats` that can hold them; the log tells of others.
+    """Write a model into `folder`, in each of `formats` that can hold it; the log tells of others.
 
     Args:
-        gaussians: at least one, in our z-up axes, and finite.
+        levels: the model, and where it is large its coarser levels of detail: each of at least one Gaussian,
+            in our z-up axes, and finite. Of the formats only tiles have use for the coarser ones.
         origin: where the axes' zero is on the globe; None: unknown, and there are no tiles.
 
     Returns:
         The size in bytes of each format, all its files together, by the name of the one to open.
     """
+
+    gaussians = levels[0]
 
     @cache  # a copy of the whole model: made once, and only for those that want it
     def upright() -> Gaussians:
@@ -41,7 +44,7 @@ def write_formats(
         Format.PLY: lambda path: write_ply(path, gaussians),
         Format.SPZ: lambda path: write_spz(path, upright()),
         Format.GLTF: lambda path: write_gltf(path, upright()),
-        Format.TILES: lambda path: write_tileset(path, gaussians, upright(), origin),
+        Format.TILES: lambda path: write_tileset(path, levels, origin),
     }
     sizes: dict[str, int] = {}
     for chosen in formats:

@@ -29,6 +29,9 @@ from spaceport_render.gaussians import Gaussians
 from spaceport_render.kernel import kernel
 from spaceport_render.threads import available_cores
 
+# What a page shows first is the coarsest level: this many are about 1 MB, a second on a phone.
+COARSEST = 64 * 1024
+LEAST_LEVELS = 4
 NEIGHBOURS = 6  # candidates for each; 5, 8 and 16 make pictures that differ by 0.1 dB
 # Merged at most in one pass, of all: three passes to a half. On brighton the first level is 33.6 dB from the
 # model then, with 0.3 (two passes) 32.8, and with 0.5, which takes pairs at any cost, 28.8.
@@ -41,7 +44,10 @@ LOOKED_AT = 480
 
 
 def levels_of_detail(
-    gaussians: Gaussians, cameras: Sequence[Camera], coarsest: int, least_levels: int
+    gaussians: Gaussians,
+    cameras: Sequence[Camera],
+    coarsest: int = COARSEST,
+    least_levels: int = LEAST_LEVELS,
 ) -> list[Gaussians]:
     """`gaussians`, then half as many, and so on, until a level has `coarsest` or fewer.
 

@@ -22,9 +22,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from spaceport.formats import LEVELS_OF_DETAIL
 from spaceport_compressor.sog.format import AssetMeta
 
-LOD_META_FILE = "lod-meta.json"
+LOD_META_FILE = LEVELS_OF_DETAIL.rpartition("/")[2]
 
 Triple = tuple[float, float, float]
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from spaceport.progress import Progress
 from spaceport.quality import LevelsOfDetail
 from spaceport_compressor.lod.chunks import ChunkSize, Cut, Tree, chunks_of, cut_into_chunks
-from spaceport_compressor.lod.decimation import levels_of_detail
 from spaceport_compressor.lod.format import LOD_META_FILE, Bounds, Branch, Leaf, LodMeta, Rows, Triple
 from spaceport_compressor.lod.mixture import Doubles, Indices
 from spaceport_compressor.sog.format import GENERATOR, META_FILE, AssetMeta
@@ -26,9 +25,6 @@ from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.threads import available_cores
 
-# What a page shows first is the coarsest level: this many are about 1 MB, a second on a phone.
-COARSEST = 64 * 1024
-LEAST_LEVELS = 4
 # Gaussians to a file: about 1.5 MB. Whoever looks at one corner waits for no more of it than that, and each
 # file's own codebooks are still under 1 % of it. splat-transform's 512K would be half of a usual model.
 FILE = 128 * 1024
@@ -41,7 +37,7 @@ CHUNK_LEAST = 8 * 1024  # as splat-transform's: below it, finer cuts of the surr
 
 def write_lod(
     folder: Path,
-    gaussians: Gaussians,
+    levels: Sequence[Gaussians],
     cameras: Sequence[Camera],
     distance: float,
     precision: Precision,
@@ -49,17 +45,15 @@ def write_lod(
     seed: int,
     progress: Progress,
 ) -> LevelsOfDetail:
-    """Write `gaussians` into `folder`, which is emptied first: the same bytes for the same arguments.
+    """Write a model into `folder`, which is emptied first: the same bytes for the same arguments.
 
     Args:
-        gaussians: such as `check_writable` passes.
-        cameras: of training, as for `sog_files`; they also tell what lies hidden.
+        levels: of detail, the finest first, each such as `check_writable` passes.
+        cameras: of training, as for `sog_files`.
         distance: from the cameras to what they look at, metres.
         precision, seed: as for `sog_files`.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    progress(0.0, "Making coarser copies for the distance")
-    levels = levels_of_detail(gaussians, cameras, COARSEST, LEAST_LEVELS)
     chunks = cut_into_chunks(levels, ChunkSize(FILE, EXTENT_OF_DISTANCE * distance, CHUNK_LEAST))
     files: list[_File] = []
     tree = _file_away(chunks, files)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Material:
 
     Attributes:
         title: the job's name, any text.
+        made: when the model was delivered.
         delivered: the model as a viewer decodes it from `model.sog`.
         cameras: where to see the model from: the photos', or made-up ones where there are none.
         views: all of the scene's; none where it was not given.
@@ -54,6 +56,7 @@ class Material:
     """
 
     title: str
+    made: datetime
     quality: ModelQuality
     delivered: Gaussians
     cameras: Sequence[Camera]
@@ -73,6 +76,7 @@ def write_report_page(path: Path, material: Material) -> None:
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         title=material.title,
+        made=f"{material.made.astimezone(UTC):%Y-%m-%d, %H:%M} UTC",
         quality=quality,
         verdict=verdict(quality),
         grounds=grounds(quality),
