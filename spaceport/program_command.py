@@ -19,10 +19,11 @@ from typing import IO, Self, TextIO
 from spaceport.errors import UserError
 from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR
 from spaceport.progress import Progress, ProgressWriter
+from spaceport.stage_settings import settings_of
 from spaceport.stages import Stage
 from spaceport.stop_signal import Interrupted, StopSignal
 from spaceport.time_left import SECONDS_LEFT, about_left
-from spaceport.tuning import Tuning, TuningRequest, parse_request, resolve
+from spaceport.tuning import Tuning, parse_request, resolve
 
 LOG = "log.txt"
 STOPPED = "Stopped. The same command goes on from here."
@@ -168,15 +169,18 @@ def only_run_on(out: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Let the command take `--set KEY=VALUE`, as often as wanted."""
+def add_settings(parser: argparse.ArgumentParser, stage: Stage) -> None:
+    """Let the command of `stage` take `--set KEY=VALUE`, as often as wanted.
+
+    It takes those of the other stages, too: all three can be given the same.
+    """
     parser.add_argument(
         "--set",
         type=_setting,
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help=f"a setting: {', '.join(TuningRequest.model_fields)}",
+        help=f"a setting: {', '.join(settings_of(stage))}",
     )
 
 

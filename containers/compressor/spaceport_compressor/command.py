@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--title", type=_readable, default=TITLE, help=f"shown above the model (default: {TITLE})"
     )
-    add_settings(parser)
+    add_settings(parser, COMPRESSION)
     return parser
 
 

@@ -97,6 +97,6 @@ def _parser() -> argparse.ArgumentParser:
         choices=[preset.value for preset in Preset],
         help="how much time it may take; preview is made for machines without a GPU (default: balanced)",
     )
-    add_settings(parser)
+    add_settings(parser, TRAINING)
     parser.add_argument("--keep", action="store_true", help=f"keep OUT/{WORK}: checkpoint and preview")
     return parser

@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a zip or a folder of photos")
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for the results")
-    add_settings(parser)
+    add_settings(parser, SFM)
     parser.add_argument(
         "--keep", action="store_true", help="keep OUT/work, the database and models on the way"
     )
