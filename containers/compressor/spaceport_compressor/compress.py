@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from spaceport.formats import Format
+from spaceport.formats import LEVELS_OF_DETAIL, Format
 from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.progress import Progress, part_of
 from spaceport.quality import QUALITY_REPORT, TRAINING_REPORT, LevelsOfDetail, ModelQuality
@@ -17,7 +18,7 @@ from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.formats.deliver import write_formats
 from spaceport_compressor.judging.fidelity import delivery_numbers, judge, loss_since
 from spaceport_compressor.judging.rate_choice import write_smallest
-from spaceport_compressor.lod.format import LOD_META_FILE
+from spaceport_compressor.lod.decimation import levels_of_detail
 from spaceport_compressor.lod.write import write_lod
 from spaceport_compressor.quality_report import assemble
 from spaceport_compressor.report_page.page import Material, write_report_page
@@ -32,7 +33,6 @@ MODEL = "model.ply"
 TRAINING_LOG = "training.log"
 SOG = "model.sog"
 OLDER_SOG = "model.sogs"  # the name that earlier clients ask for
-LOD = "lod"
 VIEWER = "viewer"
 TITLE = "3D model"  # of a job that nobody gave a name
 VIEWER_DIR = "SPACEPORT_VIEWER_DIR"  # the environment variable that says where the viewer is installed
@@ -61,7 +61,7 @@ class CompressionJob:
         max_size: longer side of the renders that judge the file, pixels; training's own.
         seed: of the palette's clustering.
         rules: by which the model is cleaned.
-        lod_above: models of more Gaussians are also written in levels of detail.
+        lod_above: models of more Gaussians are also written in levels of detail, and tiles have these.
         formats: what to write besides SOG.
     """
 
@@ -116,10 +116,15 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     judging = subject.judging_references(cleaned.gaussians) if subject.held else steering
     judgement = judge(decoded, judging)
     cleaning_loss_db = loss_since(subject.trained, judging)
-    lod = _write_lod(job, subject, cleaned.gaussians, choice.precision, part_of(progress, 0.82, 0.88))
+
+    levels, lod = [cleaned.gaussians], None
+    if len(cleaned.gaussians) > job.lod_above:
+        progress(0.82, "Making coarser copies for the distance")
+        levels = levels_of_detail(cleaned.gaussians, subject.steering_cameras)
+        lod = _write_lod(job, subject, levels, choice.precision, part_of(progress, 0.84, 0.88))
 
     progress(0.88, "Writing the model in other formats")
-    files = write_formats(job.compressed, cleaned.gaussians, job.formats, subject.origin)
+    files = write_formats(job.compressed, levels, job.formats, subject.origin)
     measured = delivery_numbers(job.source.model, sog, len(cleaned.gaussians), judgement.fidelity)
     delivery = measured.model_copy(
         update={
@@ -132,7 +137,7 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
     )
 
     progress(0.9, "Building the viewer page")
-    shown = f"../{LOD}/{LOD_META_FILE}" if lod else f"../{SOG}"
+    shown = f"../{LEVELS_OF_DETAIL if lod else SOG}"
     exhibit = Exhibit(job.title, subject.cameras, decoded, subject.control_points, shown)
     write_viewer(job.compressed / VIEWER, exhibit, job.viewer_package)
     pictures = [] if job.training is None else _publish_training(job.training, job.compressed, job.gaussian)
@@ -165,16 +170,16 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
 
 
 def _write_lod(
-    job: CompressionJob, subject: Subject, gaussians: Gaussians, precision: Precision, progress: Progress
-) -> LevelsOfDetail | None:
-    """Write what is delivered in levels of detail where it is large; else take away an earlier run's."""
-    folder = job.compressed / LOD
-    if len(gaussians) <= job.lod_above:
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
+    job: CompressionJob,
+    subject: Subject,
+    levels: Sequence[Gaussians],
+    precision: Precision,
+    progress: Progress,
+) -> LevelsOfDetail:
+    folder = (job.compressed / LEVELS_OF_DETAIL).parent
     cameras = subject.steering_cameras
-    distance = viewing_distance(cameras, gaussians.means)
-    return write_lod(folder, gaussians, cameras, distance, precision, seed=job.seed, progress=progress)
+    distance = viewing_distance(cameras, levels[0].means)
+    return write_lod(folder, levels, cameras, distance, precision, seed=job.seed, progress=progress)
 
 
 def _publish_training(training: Path, compressed: Path, gaussian: Path | None) -> list[str]:
