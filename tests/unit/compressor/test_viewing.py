@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spaceport_compressor.sog import viewing
 from spaceport_compressor.sog.axes import nearest_axes
 from spaceport_compressor.sog.viewing import CONSTANT, harmonics, viewing_from
 from spaceport_render.camera import Camera
@@ -46,14 +47,30 @@ def test_the_harmonics_are_orthonormal():
 def test_means_are_over_the_photos_that_show_the_gaussian(make_gaussians):
     model = make_gaussians(400)
     cameras = [looking_down(-40, 0), looking_down(40, 0)]
-    viewing = viewing_from(model, cameras)
+    seen = viewing_from(model, cameras)
     shown = np.stack([viewing_from(model, [camera]).sensitivity.colors > 0 for camera in cameras])
     # Who shows in one photo has its direction, who shows in none has none
     once = np.flatnonzero(shown[0] & ~shown[1])[0]
     direction = model.means[once] - cameras[0].position
     expected = harmonics(direction[None] / np.linalg.norm(direction), 3)[0]
-    assert viewing.means[once] == pytest.approx(expected, abs=1e-5)
-    assert not viewing.means[~shown.any(axis=0)].any()
+    assert seen.means[once] == pytest.approx(expected, abs=1e-5)
+    assert not seen.means[~shown.any(axis=0)].any()
+
+
+def test_pictures_in_bands_tell_the_same(make_gaussians, monkeypatch):
+    # Given a flight over a model
+    model = make_gaussians(3000)
+    cameras = [looking_down(east, north) for east in (-30, 0, 30) for north in (-30, 30)]
+    whole = viewing_from(model, cameras)
+    # When its pictures are gone through in three bands each, as those of large models
+    monkeypatch.setattr(viewing, "AT_ONCE", 1000)
+    bands = viewing_from(model, cameras)
+    # Then what lies in one band shows as it did, and in sum so does the rest
+    for field in ("means", "quats", "log_scales", "opacities", "colors"):
+        before, after = getattr(whole.sensitivity, field), getattr(bands.sensitivity, field)
+        assert np.isclose(before, after, rtol=1e-3).mean() > 0.6
+        assert after.sum() == pytest.approx(before.sum(), rel=0.1)
+    assert bands.metric == pytest.approx(whole.metric, rel=0.1, abs=0.02 * whole.metric.max())
 
 
 def test_the_metric_forgives_what_a_constant_makes_good(make_gaussians):
@@ -76,10 +93,10 @@ def test_photos_from_one_place_tell_nothing_of_directions(make_gaussians, east):
 
 
 def test_without_cameras_all_directions_count_alike(make_gaussians):
-    viewing = viewing_from(make_gaussians(50), [])
-    assert viewing.metric.tolist() == np.eye(15).tolist()
-    assert not viewing.means.any()
-    assert viewing.sensitivity is None
+    blind = viewing_from(make_gaussians(50), [])
+    assert blind.metric.tolist() == np.eye(15).tolist()
+    assert not blind.means.any()
+    assert blind.sensitivity is None
 
 
 @pytest.mark.parametrize(

@@ -53,21 +53,23 @@ def fit_codebook(values: NDArray[np.floating], count: int = LISTED) -> Codebook:
     2.1 dB and base colours 0.4 to 0.5 dB. Of the decoded pictures it is 0.1 dB where every code is the
     nearest, and nothing where codes are chosen for their price.
     """
-    ordered = np.sort(values, axis=None).astype(np.float64)
+    ordered = np.sort(values, axis=None)
     borders = _borders(ordered)
-    shifted = ordered - ordered.mean()  # the differences of sums below lose fewer digits
-    sums = np.concatenate([[0.0], np.cumsum(shifted)])[borders]
-    squares = np.concatenate([[0.0], np.cumsum(shifted**2)])[borders]
+    parts = borders[:-1]
+    shifted = ordered - ordered.mean(dtype=np.float64)  # the differences of sums below lose fewer digits
+    sums = np.concatenate([[0.0], np.add.reduceat(shifted, parts).cumsum()])
+    squares = np.concatenate([[0.0], np.add.reduceat(np.square(shifted, out=shifted), parts).cumsum()])
+    del shifted
     cuts = np.empty(min(count, len(borders) - 1) + 1, dtype=np.intp)
     _best_cuts(borders.astype(np.float64), sums, squares, cuts)
     edges = borders[cuts]
-    levels = np.add.reduceat(ordered, edges[:-1]) / np.diff(edges)
+    levels = np.add.reduceat(ordered, edges[:-1], dtype=np.float64) / np.diff(edges)
     return Codebook(np.array([float(f"{level:.{DIGITS}g}") for level in levels]))
 
 
-def _borders(ordered: NDArray[np.float64]) -> NDArray[np.intp]:
+def _borders(ordered: NDArray[np.floating]) -> NDArray[np.intp]:
     """Where cells may begin and end, as indices into the sorted values; never between equal ones."""
-    steps = np.flatnonzero(np.diff(ordered)) + 1
+    steps = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     if len(steps) > BORDERS:
         half = BORDERS // 2
         even = np.linspace(ordered[0], ordered[-1], half + 1)[1:-1]

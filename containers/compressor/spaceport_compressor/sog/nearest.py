@@ -1,7 +1,7 @@
 """For each of many vectors the nearest of some entries: where clustering spends its time.
 
 As |v − e|² = |v|² + 2 (|e|²/2 − v·e), most of it is a product of matrices, which BLAS makes 2.5 times as fast
-as a Numba kernel did. On a CPU it is NumPy's; where torch and a CUDA device are there, `nearest_torch` does it.
+as a Numba kernel did. On a CPU it is NumPy's; where torch and a CUDA device are, `nearest_torch` does it.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spaceport_compressor.sog.format import MeansMeta, Triple
 from spaceport_compressor.sog.images import Texels, opaque
+from spaceport_compressor.sog.pieces import pieces
 from spaceport_compressor.sog.quantisation import Leeway, choose_steps
 
 STEPS = 2**16 - 1
@@ -29,18 +30,29 @@ def pack_means(
     """
     places, mins, maxs = places_of(means)
     if leeway is not None:
-        # The derivative of sign(x)·log(1 + |x|) is 1 / (1 + |x|).
-        extent = np.maximum(np.subtract(maxs, mins), np.finfo(np.float32).tiny)
-        metres = (1 + np.abs(means)) * extent / STEPS
-        leeway = leeway.scaled(metres)
+        leeway = _in_steps(leeway, means, np.subtract(maxs, mins))
     codes = choose_steps(places, STEPS, leeway)
     low, high = (codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.uint8)
     return MeansMeta(mins=mins, maxs=maxs, files=FILES), (opaque(*low.T), opaque(*high.T))
 
 
+def _in_steps(leeway: Leeway, means: NDArray[np.float32], extent: NDArray[np.float64]) -> Leeway:
+    """`leeway`, in metres, counted in the scale's steps."""
+    # The derivative of sign(x)·log(1 + |x|) is 1 / (1 + |x|).
+    step = np.maximum(extent, np.finfo(np.float32).tiny) / STEPS
+    weights, reach = np.empty_like(means), np.empty_like(means)
+    for piece in pieces(len(means)):
+        steps = leeway.of(piece).scaled((1 + np.abs(means[piece])) * step)
+        weights[piece], reach[piece] = steps.weights, steps.reach
+    return Leeway(weights, reach, leeway.price)
+
+
 def places_of(means: NDArray[np.float32]) -> tuple[NDArray[np.float64], Triple, Triple]:
     """Where `means` lie between the ends of the scale, (N, 3) from 0 to STEPS, and these ends."""
-    logs = _log(means.astype(np.float64))
+    logs = np.empty(means.shape)
+    for piece in pieces(len(means)):
+        metres = means[piece].astype(np.float64)
+        logs[piece] = np.sign(metres) * np.log1p(np.abs(metres))
     mins, maxs = _triple(logs.min(axis=0)), _triple(logs.max(axis=0))
     extent = np.subtract(maxs, mins)
     logs -= mins
@@ -53,10 +65,6 @@ def unpack_means(meta: MeansMeta, low: Texels, high: Texels) -> NDArray[np.float
     codes = low[:, :3].astype(np.uint16) | (high[:, :3].astype(np.uint16) << 8)
     logs = np.array(meta.mins) + codes / STEPS * np.subtract(meta.maxs, meta.mins)
     return (np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32)
-
-
-def _log(metres: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sign(metres) * np.log1p(np.abs(metres))
 
 
 def _triple(values: NDArray[np.float64]) -> Triple:

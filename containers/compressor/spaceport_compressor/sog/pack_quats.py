@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spaceport_compressor.sog.format import QuatsMeta
 from spaceport_compressor.sog.images import Texels
+from spaceport_compressor.sog.pieces import pieces
 from spaceport_compressor.sog.quantisation import Leeway, choose_levels
 
 FILES = ("quats.webp",)
@@ -27,21 +28,27 @@ def pack_quats(quats: NDArray[np.float32], leeway: Leeway | None = None) -> tupl
     Args:
         leeway: of the four components of the unit quaternion; None: the nearest codes.
     """
-    unit = quats.astype(np.float64)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    rows = np.arange(len(unit))
-    largest = np.abs(unit).argmax(axis=1)
-    unit *= np.where(unit[rows, largest] < 0, -1.0, 1.0)[:, None]
-    kept = np.take_along_axis(unit, KEPT[largest], axis=1)
-    if leeway is not None:
-        weights, reach = (
-            np.take_along_axis(array, KEPT[largest], axis=1) for array in (leeway.weights, leeway.reach)
-        )
-        leeway = Leeway(weights, reach, leeway.price)
-    texels = np.empty((len(unit), 4), dtype=np.uint8)
-    texels[:, :3] = choose_levels(kept.astype(np.float32), LEVELS, leeway)
+    kept, largest = np.empty((len(quats), 3), np.float32), np.empty(len(quats), np.uint8)
+    for piece in pieces(len(quats)):
+        unit = quats[piece].astype(np.float64)
+        unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+        largest[piece] = np.abs(unit).argmax(axis=1)
+        own = np.take_along_axis(unit, largest[piece, None].astype(np.intp), axis=1)
+        kept[piece] = np.take_along_axis(np.where(own < 0, -unit, unit), KEPT[largest[piece]], axis=1)
+    texels = np.empty((len(quats), 4), dtype=np.uint8)
+    texels[:, :3] = choose_levels(kept, LEVELS, leeway and _of_kept(leeway, largest))
     texels[:, 3] = FIRST_TAG + largest
     return QuatsMeta(files=FILES), texels
+
+
+def _of_kept(leeway: Leeway, largest: NDArray[np.uint8]) -> Leeway:
+    """Of the three components that stay, where `leeway` is of all four."""
+    weights, reach = (np.empty((len(largest), 3), np.float32) for _ in range(2))
+    for piece in pieces(len(largest)):
+        kept = KEPT[largest[piece]]
+        weights[piece] = np.take_along_axis(leeway.weights[piece], kept, axis=1)
+        reach[piece] = np.take_along_axis(leeway.reach[piece], kept, axis=1)
+    return Leeway(weights, reach, leeway.price)
 
 
 def unpack_quats(texels: Texels) -> NDArray[np.float32]:

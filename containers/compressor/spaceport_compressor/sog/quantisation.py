@@ -49,6 +49,10 @@ class Leeway:
         weights, reach = (np.broadcast_to(array, (len(array), times)) for array in (self.weights, self.reach))
         return replace(self, weights=weights, reach=reach)
 
+    def of(self, piece: slice) -> Leeway:
+        """That of some of the numbers."""
+        return replace(self, weights=self.weights[piece], reach=self.reach[piece])
+
     def scaled(self, units: NDArray[np.floating]) -> Leeway:
         """The same for numbers counted in `units`, which broadcast to (N, D)."""
         with np.errstate(over="ignore"):  # where numbers do not differ, reach may well be endless

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +42,7 @@ from spaceport_compressor.sog.quantisation import Leeway
 from spaceport_compressor.sog.scan_order import scan_order
 from spaceport_compressor.sog.viewing import CONSTANT, Viewing, viewing_of
 from spaceport_render.camera import Camera
-from spaceport_render.gaussians import Floats, Gaussians
+from spaceport_render.gaussians import Gaussians
 from spaceport_render.threads import available_cores
 
 # The product of two sizes, a face, is still a float32: 3.4e38 is exp(88.7).
@@ -114,13 +113,16 @@ class Draft:
     def files(self, precision: Precision) -> dict[str, bytes]:
         """As `sog_files`."""
         gaussians, order = self.gaussians, self.order
-        leeways = self._leeways(precision.bit_price)
+        leeways = _Leeways(self, precision.bit_price)
+        means, (low, high) = pack_means(gaussians.means[order], leeways.means())
         quats, log_scales = nearest_axes(gaussians.quats[order], gaussians.log_scales[order])
-        means, (low, high) = pack_means(gaussians.means[order], leeways.means)
-        turns, rotations = pack_quats(quats, leeways.quats)
-        scales, sizes = pack_scales(log_scales, leeways.log_scales)
+        turns, rotations = pack_quats(quats, leeways.quats())
+        del quats
+        scales, sizes = pack_scales(log_scales, leeways.log_scales())
+        del log_scales
         base, harmonics, harmonics_pictures = self._split_color(precision)
-        sh0, colors = pack_color(base, gaussians.opacities[order], leeways.base, leeways.opacities)
+        sh0, colors = pack_color(base, gaussians.opacities[order], leeways.base(), leeways.opacities())
+        del base
         pictures: dict[str, Picture] = {
             means.files[0]: lay_out(low),
             means.files[1]: lay_out(high),
@@ -142,26 +144,6 @@ class Draft:
         with ThreadPoolExecutor(available_cores()) as threads:
             images = dict(zip(pictures, threads.map(encode_picture, pictures.values()), strict=True))
         return {META_FILE: meta.to_json().encode(), **images}
-
-    def _leeways(self, price: float) -> _Leeways:
-        """How far off each attribute may be, in the files' order."""
-        known = self.viewing.sensitivity
-        if price == 0 or known is None:
-            return _Leeways(None, None, None, None, None)
-        order, count = self.order, len(self.gaussians)
-
-        def leeway(weights: Floats, reach: NDArray[np.floating] | float) -> Leeway:
-            rows = weights[order].reshape(count, -1)
-            return Leeway(rows, np.broadcast_to(np.float32(reach), rows.shape), price)
-
-        middle = np.exp(np.median(self.gaussians.log_scales[order], axis=1))[:, None]
-        return _Leeways(
-            means=leeway(known.means, CENTER_REACH * middle).repeated(3),
-            quats=leeway(known.quats, QUATERNION_REACH),
-            log_scales=leeway(known.log_scales, SIZE_REACH),
-            opacities=leeway(known.opacities, OPACITY_REACH),
-            base=leeway(known.colors, COLOR_REACH).repeated(3),
-        )
 
     def _split_color(
         self, precision: Precision
@@ -213,12 +195,37 @@ class Draft:
         return Leeway(weights, np.full_like(weights, HARMONIC_REACH), price)
 
 
-class _Leeways(NamedTuple):
-    means: Leeway | None
-    quats: Leeway | None
-    log_scales: Leeway | None
-    opacities: Leeway | None
-    base: Leeway | None
+@dataclass(frozen=True)
+class _Leeways:
+    """How far off each attribute may be at a price, in the files' order: worked out when it is asked for."""
+
+    draft: Draft
+    price: float
+
+    def means(self) -> Leeway | None:
+        sizes = self.draft.gaussians.log_scales[self.draft.order]
+        leeway = self._of("means", CENTER_REACH * np.exp(np.median(sizes, axis=1))[:, None])
+        return leeway and leeway.repeated(3)
+
+    def quats(self) -> Leeway | None:
+        return self._of("quats", QUATERNION_REACH)
+
+    def log_scales(self) -> Leeway | None:
+        return self._of("log_scales", SIZE_REACH)
+
+    def opacities(self) -> Leeway | None:
+        return self._of("opacities", OPACITY_REACH)
+
+    def base(self) -> Leeway | None:
+        leeway = self._of("colors", COLOR_REACH)
+        return leeway and leeway.repeated(3)
+
+    def _of(self, attribute: str, reach: NDArray[np.floating] | float) -> Leeway | None:
+        known = self.draft.viewing.sensitivity
+        if self.price == 0 or known is None:
+            return None
+        rows = getattr(known, attribute)[self.draft.order].reshape(len(self.draft.order), -1)
+        return Leeway(rows, np.broadcast_to(np.float32(reach), rows.shape), self.price)
 
 
 def check_writable(gaussians: Gaussians) -> None:
