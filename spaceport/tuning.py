@@ -108,6 +108,9 @@ class TuningRequest(BaseModel):
     densify: Densify | None = Field(
         None, description="how Gaussians become more: budget, consistent, relocate, gradient or none"
     )
+    point_support: bool | None = Field(
+        None, description="let Gaussians become more where SfM found points rather than where it is blind"
+    )
     prune_insignificant: bool | None = Field(
         None, description="take away the Gaussians that paint least, twice while training"
     )
@@ -203,7 +206,7 @@ class Tuning(BaseModel):
     preset: Preset = Preset.BALANCED
     optimization_enabled: bool = True
     progressive_resolution: bool = True
-    resolution: Resolution = Resolution.PHASES
+    resolution: Resolution = Resolution.FREQUENCY
     progressive_blur: bool = False
     psnr_plateau_termination: bool = True
     target_psnr: float = 30.0
@@ -220,6 +223,7 @@ class Tuning(BaseModel):
     train_max_size: int = 1024
     max_gaussians: int = 200_000
     densify: Densify = Densify.BUDGET
+    point_support: bool = True
     prune_insignificant: bool = False
     opacity_decay: bool = False
     limit_size: bool = True

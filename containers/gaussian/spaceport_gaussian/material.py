@@ -36,8 +36,8 @@ class Material:
         """The same, with the recipe of a budget of at most `max_gaussians`."""
         if max_gaussians >= self.recipe.max_gaussians:
             return self
-        recipe = recipe_for(self.tuning, max_gaussians, self.team.size).fitted_to(self.training_views)
-        return replace(self, recipe=recipe)
+        recipe = recipe_for(self.tuning, max_gaussians, self.team.size)
+        return replace(self, recipe=recipe.fitted_to(self.training_views, self.scene.points))
 
 
 def prepare(
@@ -71,7 +71,7 @@ def prepare(
         photos=PhotoPyramid(training_views, device),
         held=PhotoPyramid(held_views, device),
         extent=scene_extent([view.camera for view in training_views], scene.points),
-        recipe=recipe_for(tuning, max_gaussians, team.size).fitted_to(training_views),
+        recipe=recipe_for(tuning, max_gaussians, team.size).fitted_to(training_views, scene.points),
         tuning=tuning,
         device=device,
         team=team,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spaceport.tuning import Densify, Resolution, Tuning
 from spaceport_gaussian.losses import OutlierWeights, PhotometricLoss
@@ -22,6 +23,7 @@ from spaceport_gaussian.policies.exposure import ExposureCompensation
 from spaceport_gaussian.policies.harmonics import DegreeByViews, HarmonicsRamp
 from spaceport_gaussian.policies.opacity_decay import OpacityDecay
 from spaceport_gaussian.policies.photo_corrections import PhotoCorrection
+from spaceport_gaussian.policies.point_support import PointSupport, Support
 from spaceport_gaussian.policies.policy import Adjustment, Densification, SplatEdit
 from spaceport_gaussian.policies.pose_refinement import PoseRefinement
 from spaceport_gaussian.policies.regularisation import Regularisation
@@ -51,6 +53,8 @@ class Recipe:
         blur: None: photos are as sharp as they are.
         max_gaussians: there are never more.
         densification: None: the first Gaussians are all there ever are.
+        point_support: what densification prefers; None: what is pulled hardest, wherever it is.
+        support: of the scene at hand, see `fitted_to`.
         pruning: take Gaussians away; each acts after densification.
         adjustments: act after the edits, in their order.
         dense_share: of the Gaussians' budget, how many dense seeds a run may start with; None uses none.
@@ -71,6 +75,8 @@ class Recipe:
     frequency: FrequencyContent | None = None
     blur: ProgressiveBlur | None = None
     densification: Densification | None = None
+    point_support: PointSupport | None = None
+    support: Support | None = field(default=None, repr=False, compare=False)
     pruning: tuple[SplatEdit, ...] = ()
     adjustments: tuple[Adjustment, ...] = ()
     dense_share: float | None = None
@@ -91,19 +97,22 @@ class Recipe:
         progress = iteration / self.stopping.max_iterations
         return self.resolution.is_full(iteration) and not self.blur_at(progress)
 
-    def fitted_to(self, views: Sequence[View]) -> Recipe:
-        """The same, with the schedule that the spectrum of `views` (those to train on) asks for, if any does.
+    def fitted_to(self, views: Sequence[View], points: NDArray[np.float32]) -> Recipe:
+        """The same for a scene: `views` are those to train on, `points` (P, 3) SfM's.
 
-        The means' rate is held until full size, as DashGaussian does: what is small in the photo can't be
-        put in its place before.
+        Where a frequency is asked for, the schedule is by the spectrum of the views. The means' rate is held
+        until full size then, as DashGaussian does: what is small in the photo can't be put in its place
+        before.
         """
+        support = None if self.point_support is None else self.point_support.of(points)
+        recipe = replace(self, support=support)
         if self.frequency is None:
-            return self
+            return recipe
         iterations = self.stopping.max_iterations
         # The photos of a flight are much alike.
         resolution = self.frequency.schedule([view.pixels for view in fixed_subset(views)], iterations)
         hold = resolution.switches[-1] / iterations if resolution.switches else 0.0
-        return replace(self, resolution=resolution, rates=replace(self.rates, hold=hold))
+        return replace(recipe, resolution=resolution, rates=replace(self.rates, hold=hold))
 
     def slower(self, share: float) -> Recipe:
         """The same, with means that move at `share` of their rate."""
@@ -115,8 +124,10 @@ class Recipe:
 DENSE_SHARE = 0.15
 
 # How many Gaussians a scene supports: so many for each point that SfM found, in photos of so many pixels
-# on the longer side. docs/training.md, `preview`, held-out PSNR: brighton (7,461 points) 17.4 dB
-# with 25,000 and 17.2 with 40,000; the demo flight (23,954 points) 24.5 dB with 25,000 and 26.0 with 50,000.
+# on the longer side; and as many more as these are larger. Held-out PSNR, `preview` (docs/training.md):
+# brighton (7,461 points) 17.4 dB with 25,000 and 17.2 with 40,000; the demo flight (23,954 points) 24.5 dB
+# with 25,000 and 26.0 with 50,000. In photos of 1024 pixels (docs/ablation.md): brighton 17.6 dB with 50,000
+# and 17.2 with 113,000; the demo flight of 60 (78,780 points) 26.4 dB with 100,000 and 27.7 with 198,000.
 GAUSSIANS_PER_POINT = 3.4
 AT_SIZE = 480
 # Gaussians that few photos hold to account are dropped at random (docs/ablation.md). `preview`, fifth photos
@@ -135,8 +146,8 @@ def gaussian_budget(tuning: Tuning, points: int) -> int:
     """
     if not tuning.optimization_enabled:
         return tuning.max_gaussians
-    pixels = (tuning.train_max_size / AT_SIZE) ** 2
-    return min(tuning.max_gaussians, max(LEAST_BUDGET, round(GAUSSIANS_PER_POINT * pixels * points)))
+    size = tuning.train_max_size / AT_SIZE
+    return min(tuning.max_gaussians, max(LEAST_BUDGET, round(GAUSSIANS_PER_POINT * size * points)))
 
 
 def settled(tuning: Tuning, scene: Scene) -> Tuning:
@@ -205,6 +216,7 @@ def optimised_recipe(tuning: Tuning, max_gaussians: int) -> Recipe:
         rates=LearningRates(sh_every=tuning.sh_every),
         max_gaussians=max_gaussians,
         densification=densification_for(tuning.densify, max_gaussians),
+        point_support=PointSupport() if tuning.point_support else None,
         pruning=(SignificancePruning(),) if tuning.prune_insignificant else (),
         loss=PhotometricLoss(
             mse_weight=tuning.mse_weight, outliers=OutlierWeights() if tuning.robust else None

@@ -297,6 +297,7 @@ def situation(run: TrainingRun, recipe: Recipe, photos: Sequence[Photo], sh_degr
         initial_count=run.initial_count,
         extent=run.extent,
         generator=run.draw,
+        support=recipe.support,
     )
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from spaceport.tuning import Tuning
+from spaceport.tuning import Resolution, Tuning
 from spaceport_gaussian.job import start
 from spaceport_gaussian.material import prepare
 from spaceport_gaussian.optimisation import Edit
@@ -18,7 +18,14 @@ from spaceport_gaussian.training import TrainingRun, train
 
 CPU = torch.device("cpu")
 TUNING = Tuning(
-    max_iterations=60, train_max_size=96, max_gaussians=900, sh_degree=1, holdout=4, seed=5, averaging=True
+    max_iterations=60,
+    resolution=Resolution.PHASES,
+    train_max_size=96,
+    max_gaussians=900,
+    sh_degree=1,
+    holdout=4,
+    seed=5,
+    averaging=True,
 )
 AVERAGING = WeightAveraging(Cadence(0.75, 1.0, 1 / 100), window=0.05)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from spaceport.tuning import Tuning
+from spaceport.tuning import Resolution, Tuning
 from spaceport_gaussian import photos as photos_module
 from spaceport_gaussian.job import start
 from spaceport_gaussian.material import prepare
@@ -17,7 +17,13 @@ from spaceport_gaussian.training import train
 
 CPU = torch.device("cpu")
 TUNING = Tuning(
-    max_iterations=240, train_max_size=96, max_gaussians=900, holdout=4, seed=5, progressive_blur=True
+    max_iterations=240,
+    resolution=Resolution.PHASES,
+    train_max_size=96,
+    max_gaussians=900,
+    holdout=4,
+    seed=5,
+    progressive_blur=True,
 )
 
 

@@ -112,7 +112,7 @@ def test_bands_that_hardly_show_go_and_the_photos_stay_as_they_are(run, material
     gone = ~run.splat.bands
     assert torch.equal(gone, (reach < policy.least).all(dim=2))
     assert gone[::2].all()
-    assert gone[1::2].float().mean() < 0.8
+    assert gone[1::2].float().mean() < 0.9
     assert all((run.splat.sh_rest[gone[:, 0], band(1)] == 0).flatten())
     for photo, old in zip(photos, before, strict=True):
         assert (run.splat.render(photo).image - old).abs().max() < 3 * policy.least

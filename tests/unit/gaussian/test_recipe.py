@@ -30,7 +30,7 @@ def test_the_budget_follows_the_points_and_the_photos_size():
     assert gaussian_budget(small, 10_000) == round(10_000 * GAUSSIANS_PER_POINT)
     assert gaussian_budget(small, 20_000) == 2 * gaussian_budget(small, 10_000)
     large = small.model_copy(update={"train_max_size": 2 * AT_SIZE})
-    assert gaussian_budget(large, 10_000) == 4 * gaussian_budget(small, 10_000)
+    assert gaussian_budget(large, 10_000) == 2 * gaussian_budget(small, 10_000)
 
 
 def test_a_scene_with_few_points_still_gets_enough_and_none_more_than_the_maximum():

@@ -7,7 +7,7 @@ import torch
 
 from spaceport.quality import TrainingReport
 from spaceport.stop_signal import Interrupted, StopSignal
-from spaceport.tuning import Tuning
+from spaceport.tuning import Resolution, Tuning
 from spaceport_gaussian import checkpoint
 from spaceport_gaussian.job import MODEL, Folders, run_job, start
 from spaceport_gaussian.material import prepare
@@ -18,7 +18,14 @@ from spaceport_render.ply import read_ply
 
 CPU = torch.device("cpu")
 TUNING = Tuning(
-    max_iterations=50, train_max_size=96, max_gaussians=900, sh_degree=2, holdout=4, seed=5, video=False
+    max_iterations=50,
+    resolution=Resolution.PHASES,
+    train_max_size=96,
+    max_gaussians=900,
+    sh_degree=2,
+    holdout=4,
+    seed=5,
+    video=False,
 )
 
 

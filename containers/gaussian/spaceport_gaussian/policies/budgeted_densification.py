@@ -16,7 +16,7 @@ from spaceport_gaussian.policies.policy import Situation
 
 @dataclass(frozen=True)
 class BudgetedDensification:
-    """Grows the count along a straight line to a budget, where the images pull hardest.
+    """Grows the count along a straight line to a budget, where the images pull hardest and points support it.
 
     The budget and the draw by score are from Taming 3DGS (Mallick et al., SIGGRAPH Asia 2024), the
     split along the longest axis from Deng et al. 2025 (Improving Densification in 3D Gaussian
@@ -42,7 +42,7 @@ class BudgetedDensification:
     def edit(self, situation: Situation) -> Edit:
         splat = situation.splat
         living = alive(splat, min_opacity=self.min_opacity, max_scale=self.max_scale * situation.extent)
-        score = situation.pull.mean() * living
+        score = situation.supported_pull * living
         room = target_count(self.max_gaussians, self.cadence, situation) - int(living.sum())
         parents = draw_by_score(score, room, situation.generator)
         return Edit(staying(living, parents), halves(splat, parents))

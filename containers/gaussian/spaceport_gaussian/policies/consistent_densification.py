@@ -76,7 +76,7 @@ class ConsistentDensification:
         is_needless = (votes.shown >= self.agreeing) & (votes.needless == votes.shown)
         living = alive(splat, min_opacity=self.min_opacity, max_scale=self.max_scale * situation.extent)
         living &= ~is_needless
-        score = situation.pull.mean() * living * (votes.wrong >= self.agreeing)
+        score = situation.supported_pull * living * (votes.wrong >= self.agreeing)
         room = target_count(self.max_gaussians, self.cadence, situation) - int(living.sum())
         parents = draw_by_score(score, room, situation.generator)
         return Edit(staying(living, parents), halves(splat, parents))

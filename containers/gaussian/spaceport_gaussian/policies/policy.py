@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
+from torch import Tensor
 
 from spaceport_gaussian.optimisation import Edit, GaussianOptimiser
 from spaceport_gaussian.photos import Photo
+from spaceport_gaussian.policies.point_support import Support
 from spaceport_gaussian.policies.pull import PullStatistics
 from spaceport_gaussian.splat import Splat
 
@@ -25,6 +27,7 @@ class Situation:
         iterations: done so far, of `max_iterations`.
         initial_count: Gaussians before the first edit.
         extent: of the scene, metres.
+        support: of places by SfM's points; None: all count alike.
         generator: on the CPU, wherever the splat is: so a run drawn on one device goes on on another.
     """
 
@@ -37,6 +40,13 @@ class Situation:
     initial_count: int
     extent: float
     generator: torch.Generator
+    support: Support | None = None
+
+    @property
+    def supported_pull(self) -> Tensor:
+        """(N,) how hard the images pulled each Gaussian, by how far points support it."""
+        pull = self.pull.mean()
+        return pull if self.support is None else pull * self.support.at(self.splat.means)
 
     @property
     def progress(self) -> float:

@@ -41,7 +41,7 @@ class GapSeeding:
         sweep: how depths are found.
     """
 
-    cells: int = 48
+    cells: int = 24  # 48 let brighton's canopy become needles (docs/ablation.md)
     sweep: PlaneSweep = field(default_factory=PlaneSweep)
 
     def seed(
