@@ -164,7 +164,8 @@ def take_steps(optimisers: list[torch.optim.Adam], count: int, seed: int) -> Non
 
 def assert_equal(found: list[torch.Tensor], right: list[torch.Tensor]) -> None:
     for one, other in zip(found, right, strict=True):
-        torch.testing.assert_close(one.detach(), other.detach(), rtol=1e-5, atol=1e-6)
+        # Steps are of up to 0.1: a ten-thousandth of one.
+        torch.testing.assert_close(one.detach(), other.detach(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [0, 1, 37, 1025])
