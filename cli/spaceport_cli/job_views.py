@@ -69,10 +69,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> Text:
     return Text(_GAP.join(parts).rstrip(), no_wrap=True)
 
 
-def details(job: JobStatus, now: datetime) -> str:
-    """Everything that is known of one job; places are left whole, to be copied."""
+def details(job: JobStatus, now: datetime, *, own_machine: bool) -> str:
+    """Everything that is known of one job; places are left whole, to be copied.
+
+    Args:
+        own_machine: it ran on this one: the instances that the stack asks for are not there.
+    """
     lines = [f"{job.job_name or job.job_id}   {job.job_id}"]
-    for label, text in _rows(job, now):
+    for label, text in _rows(job, now, own_machine):
         first, *more = _folded(text)
         lines += [f"  {label:<{_LABEL}} {first}", *(f"  {'':<{_LABEL}} {line}" for line in more)]
     return "\n".join(printable(line) for line in lines)
@@ -84,7 +88,7 @@ def _folded(text: str) -> list[str]:
     return [line.replace(_NO_BREAK, " ") for line in lines] or [""]
 
 
-def _rows(job: JobStatus, now: datetime) -> Iterator[tuple[str, str]]:
+def _rows(job: JobStatus, now: datetime, own_machine: bool) -> Iterator[tuple[str, str]]:
     yield "status", _standing(job)
     if job.error is not None:
         yield "why", job.error.message
@@ -97,7 +101,7 @@ def _rows(job: JobStatus, now: datetime) -> Iterator[tuple[str, str]]:
     if took := _took(job, now):
         yield "time", took
     for stage in JOB_STAGES:
-        yield stage_title(stage.name), _stage(job, stage.name)
+        yield stage_title(stage.name), _stage(job, stage.name, own_machine)
     if job.metrics:
         yield "numbers", numbers(job.metrics)
     if job.outputs is not None:
@@ -117,14 +121,16 @@ def _standing(job: JobStatus) -> str:
     return f"{job.status.value} {job.progress:.0%}: {headline(job)}" + (f" ({about})" if about else "")
 
 
-def _stage(job: JobStatus, name: str) -> str:
+def _stage(job: JobStatus, name: str, own_machine: bool) -> str:
     record = job.stages.get(name)
     if record is None or (record.started is None and record.ended is None):
         return "–"
     if record.started is None:
         return "skipped"
     done = f"{record.progress:.0%}" if record.seconds is None else f"{record.seconds:.0f} s"
-    cost = dollars(record.cost) if record.cost else None  # one's own machine costs nothing
+    if own_machine:
+        return done
+    cost = None if record.cost is None else dollars(record.cost)
     return ", ".join(filter(None, (done, record.instance, cost)))
 
 

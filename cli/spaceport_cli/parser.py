@@ -148,7 +148,7 @@ def _retry_arguments(retry: argparse.ArgumentParser) -> None:
 def _report_arguments(report: argparse.ArgumentParser) -> None:
     _job(report)
     report.add_argument(
-        "--out", metavar="FILE", type=Path, help="save it as this file, or in this folder, and don't open it"
+        "--out", metavar="FILE", help="save it as this file, or in this folder (NEW/), and don't open it"
     )
     report.add_argument("--no-browser", action="store_true", help="only print the saved file's path")
     _stack(report)

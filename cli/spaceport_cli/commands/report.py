@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import webbrowser
 from pathlib import Path
 
@@ -45,8 +46,9 @@ def execute(args: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-def _target(out: Path | None, job_id: str) -> Path:
-    """The file that `--out` names, be it a folder; else one in the user's cache."""
+def _target(out: str | None, job_id: str) -> Path:
+    """The file that `--out` names, or one in the folder that it names; else one in the user's cache."""
     if out is None:
         return cache_folder() / "reports" / f"{job_id}.html"
-    return out / _NAME if out.is_dir() else out
+    is_folder = out.endswith(("/", os.sep)) or Path(out).is_dir()
+    return Path(out, _NAME) if is_folder else Path(out)

@@ -31,7 +31,7 @@ def execute(args: argparse.Namespace) -> ExitCode:
     if args.json:
         _print_json(jobs)
     elif named is not None:
-        print(details(jobs[0], datetime.now(UTC)))
+        print(details(jobs[0], datetime.now(UTC), own_machine=args.stack is None))
     elif jobs:
         console = Console(highlight=False)
         for line in table(jobs, datetime.now(UTC), console.width):

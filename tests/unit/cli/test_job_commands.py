@@ -22,6 +22,8 @@ from spaceport_cli.__main__ import main
 from spaceport_cli.commands import stop as stop_command
 from spaceport_cli.commands.example_input import example_input
 from spaceport_cli.exits import ExitCode
+from spaceport_cli.job_status import JobStatus
+from spaceport_cli.job_views import details
 
 STACK = ["--stack", "drones"]
 JOB = "job-0123456789abcdef0123"
@@ -121,6 +123,13 @@ def test_status_of_one_job_tells_everything(stack, told, capsys):
         f"spaceport retry {JOB}",
     ):
         assert words in out
+
+
+def test_on_ones_own_machine_no_instance_is_named(told):
+    status = JobStatus.from_message(told(stage="3dgs", stages=SFM_DONE))
+    now = datetime(2026, 3, 1, 10, 1, tzinfo=UTC)
+    assert "training     42%, ml.g4dn.xlarge\n" in details(status, now, own_machine=False)
+    assert "training     42%\n" in details(status, now, own_machine=True)
 
 
 def test_status_gives_programs_the_cloud_s_own_words(stack, told, capsys):
@@ -324,6 +333,10 @@ def test_report_is_saved_where_asked_or_opened(stack, told, capsys, monkeypatch)
     assert Path("mine.html").read_bytes() == b"<html>"
     assert opened == []
     assert capsys.readouterr().out == "mine.html\n"
+
+    assert main(["report", JOB, "--out", "new/folder/", *STACK]) == ExitCode.DONE
+    assert capsys.readouterr().out == "new/folder/report.html\n"
+    assert Path("new/folder/report.html").read_bytes() == b"<html>"
 
     assert main(["report", JOB, *STACK]) == ExitCode.DONE
     saved = Path(capsys.readouterr().out.strip())
