@@ -41,9 +41,14 @@ def photo_zip(photos: Path) -> Iterator[PhotoZip]:
     """The accepted zip that `photos` is or becomes; a folder's zip is removed at the end.
 
     Raises:
-        UsageError: there is no such file or folder.
+        UsageError: there is no such file or folder, or it is a photo.
         RefusedError: the zip is refused, in the very words in which the cloud would refuse it.
     """
+    if photos.is_file() and is_photo(photos.name):
+        raise UsageError(
+            f"{photos} is a single photo.",
+            "Name the folder that it lies in, or a zip of the flight's photos.",
+        )
     if photos.is_file():
         yield _judged(photos, photos.stem, photos.name)
     elif photos.is_dir():

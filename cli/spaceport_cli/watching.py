@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import re
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
 
 from spaceport.stages import Status
@@ -69,10 +69,12 @@ def see_through(
     cloud: Cloud, job_id: str, args: argparse.Namespace, presenter: Presenter, after_version: int = 0
 ) -> ExitCode:
     """Follow a job that is there to its end, fetch its results into `args.out`, and tell how it came out."""
-    with presenter:
+    with ExitStack() as shown:
+        shown.enter_context(presenter)
         try:
             status = watch_to_end(cloud, job_id, presenter, EXISTING, after_version)
         except KeyboardInterrupt:
+            shown.close()  # else the bar is drawn again under what is told now
             return tell_interrupted(job_id, args.stack, stays_up=False)
         results = fetch_results(cloud, status, args.out)
     return conclude(status, results, quiet=args.json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -74,13 +75,15 @@ class _Found:
 
 def _run(args: argparse.Namespace, photos: PhotoZip, request: JobRequest) -> ExitCode:
     presenter = presenter_for(sys.stdout, sys.stderr, args.json)
-    with presenter, borrowed(args.stack, presenter.note) as loan:
+    with ExitStack() as shown, borrowed(args.stack, presenter.note) as loan:
+        shown.enter_context(presenter)
         drop = plan_drop(output(loan.cloud, "UploadsBucket"), photos, request)
         job = _job_of(loan, drop, args.again, presenter)
         users_latest_jobs().remember(args.stack, job.job_id)
         try:
             status = watch_to_end(loan.cloud, job.job_id, presenter, after_version=job.after_version)
         except KeyboardInterrupt:
+            shown.close()  # as when watching
             return tell_interrupted(job.job_id, args.stack, stays_up=loan.keep())
         except BrokenPipeError:  # nobody reads on, as after `| head`: no reason to take the job's cloud down
             tell_interrupted(job.job_id, args.stack, stays_up=loan.keep())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -199,6 +200,17 @@ def test_a_bad_zip_is_refused_before_anything_is_sent(stack, tmp_path, capsys):
     assert drones.api.paths == []
 
 
+def test_a_single_photo_is_told_where_the_others_are(stack, tmp_path, capsys):
+    stack()
+    (tmp_path / "DJI_0001.JPG").write_bytes(b"a photo")
+
+    assert main(["run", str(tmp_path / "DJI_0001.JPG"), *STACK]) == ExitCode.USAGE
+
+    err = capsys.readouterr().err
+    assert "DJI_0001.JPG is a single photo." in err
+    assert "the folder that it lies in" in err
+
+
 def test_a_refusal_is_one_json_line_too(stack, tmp_path, capsys):
     stack()
     (tmp_path / "bad.zip").write_bytes(b"not a zip")
@@ -291,13 +303,39 @@ def test_a_job_at_work_is_watched_instead_of_doubled_and_a_refused_one_is_sent_a
     assert len(drones.uploads()) == 2
 
 
-def test_interrupting_leaves_the_job_and_says_how_to_come_back(stack, told, say, photos, capsys):
-    def interrupt(connection, job_id):
+@pytest.fixture
+def interrupt(told, say):
+    """A story in which the user presses Ctrl-C after the first status."""
+
+    def play(connection, job_id):
         say(told(1), then_close=True)(connection, job_id)
         os.kill(os.getpid(), signal.SIGINT)
         for _ in connection:
             pass
 
+    return play
+
+
+def test_no_bar_is_drawn_under_what_an_interrupted_person_is_told(stack, interrupt, photos, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    stack(interrupt)
+
+    assert main(["run", str(photos), *STACK]) == ExitCode.INTERRUPTED
+
+    shown, told, after = terminal.getvalue().partition("the job goes on")
+    assert "━" in shown
+    assert told
+    assert "━" not in after
+
+
+def test_interrupting_leaves_the_job_and_says_how_to_come_back(stack, interrupt, photos, capsys):
     stack(interrupt)
 
     assert main(["run", str(photos), *STACK]) == ExitCode.INTERRUPTED
