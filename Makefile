@@ -46,26 +46,31 @@ clean: down  ## forget everything that the local cloud and the demo made
 
 $(PYTHON_READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Spaceport needs Python 3.11-3.13; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@echo "Installing Python's packages into $(VENV)/, once: a minute or more."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[functions,jobs,local,dev]'
 	@touch $@
 
 # Else the first job compiles them, and lets its user wait.
 $(KERNELS_READY): $(PYTHON_READY) $(wildcard containers/render/spaceport_render/*.py containers/compressor/spaceport_compressor/*/*.py)
+	@echo "Compiling the kernels of training and delivery, once: half a minute or more."
 	$(BIN)/python -m spaceport_render.warm_cache
 	$(BIN)/python -m spaceport_compressor.warm_cache
 	@mkdir -p $(@D) && touch $@
 
 # An environment of its own: its pins are not ours.
 $(SAM_READY): Makefile
+	@echo "Installing the SAM CLI into build/sam/, once: it checks the template."
 	$(PYTHON) -m venv build/sam
 	build/sam/bin/python -m pip install --quiet --no-compile aws-sam-cli==1.170.0
 	@touch $@
 
 $(FLIGHT): | $(PYTHON_READY)
+	@echo "Making the photos of a demo flight, once."
 	$(BIN)/python -m spaceport_demo $(DEMO)
 
 $(NPM_READY): package.json package-lock.json $(PYTHON_READY)
+	@echo "Fetching the viewer into node_modules/, once."
 	$(BIN)/python containers/compressor/fetch_viewer.py
 	@touch $@
 

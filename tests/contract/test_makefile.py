@@ -27,3 +27,18 @@ def test_a_demo_of_ones_own_zip_takes_a_name_with_spaces(tmp_path: Path):
     assert run.returncode == 0, run.stderr
     assert 'run "my photos.zip" --preset' in run.stdout
     assert "spaceport_demo" not in run.stdout
+
+
+def test_what_takes_long_says_what_it_is_before_it_begins(tmp_path: Path):
+    # Given a fresh clone
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "package.json", "package-lock.json"):
+        shutil.copy(ROOT / name, tmp_path)
+    # When the demo is asked for
+    run = subprocess.run(
+        ["make", "--dry-run", "demo"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    # Then each long step comes after a line in words
+    lines = run.stdout.splitlines()
+    for step in ("-m pip install", "spaceport_render.warm_cache", "fetch_viewer.py", "-m spaceport_demo"):
+        at = next(index for index, line in enumerate(lines) if step in line)
+        assert any(line.startswith("echo") for line in lines[max(0, at - 2) : at]), step
