@@ -22,9 +22,9 @@ write_sog(Path(sys.argv[2]), read_ply(Path(sys.argv[1])), seed=3)
 def test_the_bytes_do_not_depend_on_threads(make_gaussians, tmp_path):
     # Given a model large enough for all parts to be cut into ranges
     write_ply(tmp_path / "model.ply", make_gaussians(20_000))
-    # When it is written by one core, by all, and with other numbers of threads in the libraries
+    # When it is written by one core, and by all with another number of threads in the libraries
     files = []
-    for cores, threads in ((1, "1"), (64, "1"), (64, "3")):
+    for cores, threads in ((1, "1"), (64, "3")):
         file = tmp_path / f"{cores}-{threads}.sog"
         variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
         subprocess.run(
@@ -34,4 +34,4 @@ def test_the_bytes_do_not_depend_on_threads(make_gaussians, tmp_path):
         )
         files.append(file.read_bytes())
     # Then the files are the same
-    assert files[0] == files[1] == files[2]
+    assert files[0] == files[1]
