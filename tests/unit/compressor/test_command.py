@@ -36,10 +36,11 @@ def scene(root):
 
 @pytest.fixture
 def run(viewer, monkeypatch):
-    """The command in this process, whose signal handlers are put back."""
+    """The command in this process, whose signal handlers are put back; it judges by small pictures."""
     monkeypatch.setenv("SPACEPORT_VIEWER_DIR", str(viewer))
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield lambda *arguments: command.main([str(argument) for argument in arguments])
+    small = ("--set", "train_max_size=160")
+    yield lambda *arguments: command.main([str(argument) for argument in (*arguments, *small)])
     for number, handler in before.items():
         signal.signal(number, handler)
 
