@@ -6,9 +6,9 @@ MODEL is a trained splat and SCENE what it was trained on. Every writer runs in 
 PLY file to the finished one; what it wrote is read back and rendered by our renderer at cameras of the scene.
 `decode dB` is those pictures' PSNR against the model's own, `loss dB` how much lower their PSNR against the
 photos is. `ours` is the size of our smallest file that is no further from the model, over the row's: below 1,
-ours is smaller at no less decibels. With `--repeated N` our writer also packs N copies of the model, each
-moved by centimetres, for its time and memory alone. FOLDER keeps the rows, so that slow writers may run once
-and the table still be whole.
+ours is smaller at no less decibels. With `--repeated N` they pack N copies of the model instead, each moved
+by decimetres, for the time and the memory alone. FOLDER keeps the rows, so that slow writers may run once and
+the table still be whole.
 
 Of the writers only `@playcanvas/splat-transform` is there after `make setup`. For the others:
 
@@ -153,7 +153,10 @@ def writers(cameras: Path) -> list[Writer]:
 
 @dataclass(frozen=True)
 class Row:
-    """What one writer made of one model; `told` says what went wrong, and then the rest is missing."""
+    """What one writer made of one model; `told` says what went wrong, and then the rest is missing.
+
+    Where nobody looked at the file `fidelity` is missing, too.
+    """
 
     writer: str
     ours: bool
@@ -169,15 +172,17 @@ class Row:
         return cls(**told, cost=cost and Cost(**cost), fidelity=fidelity and Fidelity(**fidelity))
 
 
-def measure(writer: Writer, model: Path, limit_s: float, judge: Callable[[Gaussians], Fidelity]) -> Row:
-    """Run `writer` on `model`, and look at its file."""
+def measure(
+    writer: Writer, model: Path, limit_s: float, judge: Callable[[Gaussians], Fidelity] | None
+) -> Row:
+    """Run `writer` on `model`, and look at its file where there is a `judge`."""
     if lacking := writer.lacks():
         return Row(writer.name, writer.ours, told=lacking)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"model{writer.suffix}"
         try:
             cost = cost_of(writer.command(model, file), limit_s)
-            fidelity = judge(_decoded(file))
+            fidelity = judge(_decoded(file)) if judge else None
         except (ProgramFailedError, UserError) as error:
             return Row(writer.name, writer.ours, told=str(error))
         return Row(writer.name, writer.ours, None, cost, file.stat().st_size, fidelity)
@@ -198,19 +203,20 @@ def table(rows: Sequence[Row], gaussians: int) -> list[str]:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        if row.cost is None or row.fidelity is None:
+        if row.cost is None:
             lines.append(f"| {row.writer} | {row.told} | | | | | | | |")
             continue
-        loss = row.fidelity.psnr_loss_db
+        decode = row.fidelity and row.fidelity.decode_psnr_db
+        loss = row.fidelity and row.fidelity.psnr_loss_db
         cells = [
             f"{row.cost.cpu_s:.1f}",
             f"{row.cost.wall_s:.1f}",
             f"{row.size / 1e6:.2f}",
             f"{row.size / gaussians:.2f}",
-            f"{row.fidelity.decode_psnr_db:.1f}",
+            "" if decode is None else f"{decode:.1f}",
             "" if loss is None else f"{loss:.3f}",
             f"{row.cost.peak_mb:.0f}",
-            "" if row.ours else _ours_at_least_as_good(row.fidelity.decode_psnr_db, rows, row.size),
+            "" if row.ours or decode is None else _ours_at_least_as_good(decode, rows, row.size),
         ]
         lines.append(f"| {row.writer} | {' | '.join(cells)} |")
     return lines
@@ -221,14 +227,12 @@ def _ours_at_least_as_good(least_db: float, rows: Sequence[Row], size: int) -> s
     return f"{min(row.size for row in ours) / size:.2f}" if ours else "none as good"
 
 
-def repeated(model: Path, times: int, target: Path) -> int:
-    """Write `times` copies of `model`, each moved a little, to `target`; returns its number of Gaussians."""
-    one = read_ply(model)
+def repeated(one: Gaussians, times: int) -> Gaussians:
+    """`times` copies of `one`, each Gaussian moved a little."""
     rng = np.random.default_rng(0)
     many = one.select(np.tile(np.arange(len(one)), times))
     many.means[:] += rng.normal(0, JITTER_M, many.means.shape)
-    write_ply(target, many)
-    return len(many)
+    return many
 
 
 def main() -> int:
@@ -241,7 +245,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="a folder that keeps the rows of earlier runs")
     parser.add_argument("--limit", type=float, default=LIMIT_S, help="wall seconds a writer may take")
     parser.add_argument("--max-size", type=int, default=1024, help="longer side of the pictures, pixels")
-    parser.add_argument("--repeated", type=int, help="copies of a model for the largest one")
+    parser.add_argument("--repeated", type=int, help="how many copies of each model to pack instead")
     given = parser.parse_args()
     views = read_scene(scene_in(given.scene), given.max_size).views
     print(machine("numba", "pillow"), "\n")
@@ -252,17 +256,20 @@ def main() -> int:
         chosen = [w for w in every if not given.only or w.name.startswith(tuple(given.only.split(",")))]
         for model in given.models:
             trained = read_ply(model)
-            rows = _kept_rows(given.results, model)
-            judge = _judge(trained, views)
+            name, packed = f"{model.resolve().parent.name}-{model.stem}", model
+            judge = None if given.repeated else _judge(trained, views)
+            if given.repeated:
+                trained = repeated(trained, given.repeated)
+                name, packed = f"{name}-{given.repeated}-times", Path(folder) / "large.ply"
+                write_ply(packed, trained)
+            rows = _kept_rows(given.results, name)
             for writer in chosen:
                 print(writer.name, file=sys.stderr)
-                rows[writer.name] = measure(writer, model, given.limit, judge)
-                _keep_rows(given.results, model, rows)
+                rows[writer.name] = measure(writer, packed, given.limit, judge)
+                _keep_rows(given.results, name, rows)
             in_order = [rows[writer.name] for writer in every if writer.name in rows]
-            print(f"{model}: {len(trained)} Gaussians, degree {trained.sh_degree}\n")
+            print(f"{name}: {len(trained)} Gaussians, degree {trained.sh_degree}\n")
             print("\n".join(table(in_order, len(trained))), "\n")
-            if given.repeated:
-                _pack_many(model, given.repeated, Path(folder))
     return 0
 
 
@@ -272,34 +279,16 @@ def _judge(trained: Gaussians, views: Sequence[View]) -> Callable[[Gaussians], F
     return lambda decoded: measure_fidelity(decoded, references)
 
 
-def _rows_file(folder: Path, model: Path) -> Path:
-    return folder / f"{model.resolve().parent.name}-{model.stem}.json"
-
-
-def _kept_rows(folder: Path | None, model: Path) -> dict[str, Row]:
-    if folder is None or not _rows_file(folder, model).exists():
+def _kept_rows(folder: Path | None, name: str) -> dict[str, Row]:
+    if folder is None or not (folder / f"{name}.json").exists():
         return {}
-    return {told["writer"]: Row.kept(told) for told in json.loads(_rows_file(folder, model).read_text())}
+    return {told["writer"]: Row.kept(told) for told in json.loads((folder / f"{name}.json").read_text())}
 
 
-def _keep_rows(folder: Path | None, model: Path, rows: dict[str, Row]) -> None:
+def _keep_rows(folder: Path | None, name: str, rows: dict[str, Row]) -> None:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        _rows_file(folder, model).write_text(json.dumps([asdict(row) for row in rows.values()], indent=1))
-
-
-def _pack_many(model: Path, times: int, folder: Path) -> None:
-    """Without the flight's cameras: it does not show the copies where the model is."""
-    large, nowhere = folder / "large.ply", folder / "no-cameras"
-    count = repeated(model, times, large)
-    nowhere.write_bytes(pickle.dumps([]))
-    finest = writers(nowhere)[list(STEPS).index("Spaceport finest step")]
-    cost = cost_of(finest.command(large, folder / "large.sog"))
-    size = (folder / "large.sog").stat().st_size
-    print(
-        f"{count} Gaussians, {finest.name}: {cost.cpu_s:.1f} CPU s, {cost.wall_s:.1f} s, "
-        f"{size / 1e6:.1f} MB, {cost.peak_mb:.0f} MB of memory\n"
-    )
+        (folder / f"{name}.json").write_text(json.dumps([asdict(row) for row in rows.values()], indent=1))
 
 
 if __name__ == "__main__":
