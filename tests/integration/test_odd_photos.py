@@ -138,7 +138,7 @@ CASES = (
     Case("Photos that don't overlap", "no overlap", "error", "too_few_registered"),
     Case("All photos from one place, turning", "hover", "error", "too_few_registered"),
     Case("All photos blurred", "all blurred", "error", "too_few_registered"),
-    Case("One photo five times", "duplicates", "error", "too_few_photos"),
+    Case("One photo five times", "duplicates", "error", "duplicates"),
     Case("Five broken photos", "all broken", "error", "too_few_photos"),
     # Ground control is odd
     Case("A gcp_list.txt that is none", "broken control", "error", "bad_ground_control"),
@@ -155,7 +155,7 @@ CASES = (
     Case("A zip cut short", "cut zip", "error", "truncated_zip"),
     Case("Only two photos", "two photos", "error", "too_few_photos"),
     Case("3,001 photos", "3001 photos", "error", "too_many_photos"),
-    Case("A zip in the zip", "zip in zip", "error", "too_few_photos"),
+    Case("A zip in the zip", "zip in zip", "error", "nested_archive"),
     Case("A zip bomb", "bomb", "error", "zip_bomb"),
     Case("A zip with a password", "encrypted", "error", "encrypted"),
     Case("A name that leads out of the folder", "traversal", "error", "unsafe_name"),

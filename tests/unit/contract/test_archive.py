@@ -8,8 +8,11 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import pytest
+from zip_writer import end_record
+from zip_writer import photos as entries
 
 from spaceport.archive import Limits, inspect, is_junk, is_safe_name
 from spaceport.errors import UserError
@@ -25,7 +28,7 @@ def zip_of(files: dict[str, bytes]) -> io.BytesIO:
 
 
 def photos(count: int, folder: str = "") -> dict[str, bytes]:
-    return {f"{folder}DJI_{i:04}.JPG": bytes([i]) * 100 for i in range(count)}
+    return {f"{folder}DJI_{i:04}.JPG": f"{folder}{i}".encode().ljust(100) for i in range(count)}
 
 
 def refusal(file: io.BytesIO, limits: Limits | None = None) -> UserError:
@@ -78,7 +81,7 @@ def test_refuses_a_zip_of_text_files_and_says_what_is_in_it():
 
 @pytest.mark.parametrize("suffix", ["JPG", "heic", "HEIF", "dng", "webp", "TIFF", "png", "bmp"])
 def test_photos_are_known_by_every_suffix_that_sfm_reads(suffix: str):
-    contents = inspect(zip_of({f"{i}.{suffix}": b"x" for i in range(5)}), "flight.zip")
+    contents = inspect(zip_of({f"{i}.{suffix}": bytes([i]) for i in range(5)}), "flight.zip")
     assert len(contents.photos) == 5
 
 
@@ -222,3 +225,35 @@ def test_of_two_files_with_one_name_the_last_counts():
         ("DJI_0001.JPG", len(b"taken again")),
         ("DJI_0002.JPG", 100),
     ]
+
+
+def test_a_zip_over_4_gb_whose_offsets_have_lost_their_upper_bits_is_told_from_a_bomb(tmp_path: Path):
+    # Given a zip as a program without ZIP64 writes it: the third photo and the directory lie behind 4 GB
+    first, second, third = entries(3)
+    behind = 2**32 + 100
+    directory = first.central(0) + second.central(2000) + third.central(100)
+    large = tmp_path / "flight.zip"
+    with large.open("wb") as file:
+        file.seek(behind)
+        file.write(third.local() + directory + end_record(3, len(directory), 100 + len(third.local())))
+    # When it is judged, Then its owner hears what is wrong with the program
+    with large.open("rb") as file, pytest.raises(UserError) as caught:
+        inspect(file, "flight.zip")
+    assert caught.value.code == "no_zip64"
+
+
+def test_a_sidecar_is_one_that_stands_for_the_whole_zip():
+    for name, found in {
+        "spaceport.json": True,
+        "beach/spaceport.json": True,
+        "beach/100/spaceport.json": False,  # of some of the photos only
+        "Spaceport.json": False,
+    }.items():
+        contents = inspect(
+            zip_of({**photos(2, "beach/100/"), **photos(2, "beach/101/"), name: b"{}"}), "f.zip"
+        )
+        assert contents.sidecar == (name if found else None)
+
+
+def test_a_sidecar_in_a_folder_beside_the_photos_is_none():
+    assert inspect(zip_of({**photos(3), "settings/spaceport.json": b"{}"}), "flight.zip").sidecar is None
