@@ -18,7 +18,7 @@ from spaceport_compressor.cleaning.invisible import invisible
 from spaceport_render.gaussians import Gaussians
 
 # What a crop takes may have painted this share of any one photo: oblique ones show much beyond their ground.
-# A share of all photos would not do: an oblique photo of a demo flight lost 5 dB by a fiftieth of its pixels.
+# A share of all photos would not do: an oblique photo of a demo flight lost 3.3 dB so (docs/cleaning.md).
 MOST_CROPPED = 0.001
 
 

@@ -15,8 +15,8 @@ def fog(gaussians: Gaussians, cameras: NDArray[np.floating]) -> NDArray[np.bool_
     """Which Gaussians (N,) have one of `cameras` (V, 3) where they still show.
 
     A splat is drawn where its centre is, so from within a huge one looks like a backdrop far below; from
-    aside it is a wall of fog. On a real flight (brighton) one of 21,711, of 135 m, darkened half the sky of
-    every view from aside (docs/cleaning.md).
+    aside it is a wall of fog. On a real flight (brighton) one of 21,711, of 135 m, darkened more
+    than half of every view from around (docs/cleaning.md).
     """
     # Where alpha has fallen to the cut, in standard deviations.
     reach = np.sqrt(2 * np.log(np.maximum(gaussians.opacities / ALPHA_CUT, 1)))
