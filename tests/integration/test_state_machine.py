@@ -279,7 +279,7 @@ CASES = (
         faults={"RunSfM": ("SageMaker.ResourceLimitExceededException", 1)},
     ),
     failing(
-        "throttled-on", "RunSfM is throttled for good", "fault",
+        "throttled-on", "RunSfM is throttled for good", "busy",
         faults={"RunSfM": (THROTTLED["sagemaker"], 9)},
     ),
     # The end.

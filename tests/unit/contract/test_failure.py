@@ -1,14 +1,22 @@
-"""From Error and Cause to words for the user. The causes have the shapes that Step Functions gives."""
+"""From Error and Cause to words for the user. The causes have the shapes that Step Functions gives.
+
+`failures.json` holds AWS's failures, each with where its form was found.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
+import pytest
+
+from spaceport.diagnosis import Reason, diagnose
 from spaceport.errors import UserError
 from spaceport.failure import RefusedError, explain
 
 STEP = "Extracting features from uploaded images"
+FAILURES = json.loads((Path(__file__).parent / "failures.json").read_text())
 
 
 def sagemaker(reason: str) -> str:
@@ -46,13 +54,21 @@ def test_a_refusal_of_a_lambda_task_comes_through_whole():
     assert explain("RefusedError", cause, STEP).code == "foreign_image"
 
 
-def test_a_timeout_has_words_of_its_own():
-    assert explain("States.Timeout", "", STEP).code == "timeout"
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure["name"])
+def test_a_failure_of_awss_is_told_for_what_it_is(failure):
+    # Given what Step Functions catches
+    cause = failure["cause"] if isinstance(failure["cause"], str) else json.dumps(failure["cause"])
+    # Then we know why, and the owner reads of the step, in a sentence, and what to do
+    assert diagnose(failure["error"], cause).reason.name == failure["reason"]
+    told = explain(failure["error"], cause, STEP)
+    assert told.code == failure["code"]
+    assert told.message.startswith(f"The step “{STEP}”")
+    assert told.hint
+    assert "{" not in told.message + told.hint
 
 
-def test_want_of_capacity_is_recognised():
-    cause = sagemaker("CapacityError: Unable to provision requested ML compute capacity.")
-    assert explain("States.TaskFailed", cause, STEP).code == "no_capacity"
+def test_every_reason_has_a_failure_that_shows_it():
+    assert {failure["reason"] for failure in FAILURES} | {Reason.TOLD.name} == set(Reason.__members__)
 
 
 def test_a_fault_shows_one_line_and_no_stack_trace():
