@@ -55,8 +55,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class ArchivePhoto:
-    """A photo in the archive, by what its directory declares.
+class ArchiveFile:
+    """A file in the archive, by what its directory declares.
 
     Attributes:
         name: in full.
@@ -91,13 +91,13 @@ class Contents:
         photos: in name order; those that the warnings speak of, too: SfM looks at them, and says why not.
         others: the files that are no photos.
         ground_control: the name of its list of ground control points.
-        sidecar: the name of its `spaceport.json`.
+        sidecar: its `spaceport.json`.
     """
 
-    photos: tuple[ArchivePhoto, ...]
+    photos: tuple[ArchiveFile, ...]
     others: tuple[str, ...]
     ground_control: str | None = None
-    sidecar: str | None = None
+    sidecar: ArchiveFile | None = None
     warnings: tuple[ArchiveWarning, ...] = ()
 
 
@@ -131,20 +131,19 @@ def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Cont
     latest = {entry.filename: entry for entry in entries}
     wanted = [entry for entry in latest.values() if not is_junk(entry.filename)]
     photos = tuple(
-        _photo(entry)
-        for entry in sorted(wanted, key=lambda entry: entry.filename)
-        if is_photo(entry.filename)
+        _file(entry) for entry in sorted(wanted, key=lambda entry: entry.filename) if is_photo(entry.filename)
     )
     others = tuple(entry.filename for entry in wanted if not is_photo(entry.filename))
     left = _left_out(photos, others)
     if len(photos) <= limits.max_photos:
         _check_usable(left.usable(photos), left, others, archive, limits)
     check_count([photo.name for photo in photos], others, archive, limits)
+    sidecar = sidecar_among([entry.filename for entry in wanted])
     contents = Contents(
         photos=photos,
         others=others,
         ground_control=ground_control_among(others),
-        sidecar=sidecar_among([entry.filename for entry in wanted]),
+        sidecar=None if sidecar is None else _file(latest[sidecar]),
         warnings=_warnings(left, archive),
     )
     _check_methods([latest[name] for name in _needed(contents)], archive)
@@ -328,12 +327,12 @@ class _LeftOut:
     films: list[str]
     nested: list[str]
 
-    def usable(self, photos: Sequence[ArchivePhoto]) -> list[str]:
+    def usable(self, photos: Sequence[ArchiveFile]) -> list[str]:
         out = {*self.lost, *self.empty, *self.repeated}
         return [photo.name for photo in photos if photo.name not in out]
 
 
-def _left_out(photos: Sequence[ArchivePhoto], others: Sequence[str]) -> _LeftOut:
+def _left_out(photos: Sequence[ArchiveFile], others: Sequence[str]) -> _LeftOut:
     return _LeftOut(
         lost=[photo.name for photo in photos if photo.offset < 0],
         empty=[photo.name for photo in photos if photo.size == 0],
@@ -394,8 +393,8 @@ def _warnings(left: _LeftOut, archive: str) -> tuple[ArchiveWarning, ...]:
     )
 
 
-def _photo(entry: zipfile.ZipInfo) -> ArchivePhoto:
-    return ArchivePhoto(
+def _file(entry: zipfile.ZipInfo) -> ArchiveFile:
+    return ArchiveFile(
         name=entry.filename,
         size=entry.file_size,
         packed_size=entry.compress_size,
@@ -405,7 +404,7 @@ def _photo(entry: zipfile.ZipInfo) -> ArchivePhoto:
     )
 
 
-def _repeated(photos: Iterable[ArchivePhoto]) -> list[str]:
+def _repeated(photos: Iterable[ArchiveFile]) -> list[str]:
     """The photos whose very bytes an earlier one has, too, by their checksum and size."""
     seen: set[tuple[int, int]] = set()
     again = []
@@ -444,6 +443,8 @@ def _needed(contents: Contents) -> Iterator[str]:
     yield from (photo.name for photo in contents.photos)
     if contents.ground_control:
         yield contents.ground_control
+    if contents.sidecar:
+        yield contents.sidecar.name
 
 
 def _check_methods(entries: Iterable[zipfile.ZipInfo], archive: str) -> None:

@@ -1,15 +1,13 @@
 """Taking a zip in: from an object in the uploads bucket to the row of its job, QUEUED or REJECTED.
 
-Reads only the zip's directory, by ranged GETs. A dropped zip comes here by its event, and one that
-`POST /start-job` names by the request, whichever is first: the job is the same, and has one row.
+Reads only the zip's directory and `spaceport.json`, by ranged GETs. A dropped zip comes here by its event,
+and one that `POST /start-job` names by the request, whichever is first: the job is the same, and has one row.
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
-from aws_lambda_powertools.utilities.streaming.s3_object import S3Object
 from botocore.exceptions import ClientError
 from pydantic import TypeAdapter, ValidationError
 
@@ -27,6 +25,8 @@ from spaceport.job import (
     owner_of,
     zip_job_name,
 )
+from spaceport.ranges import S3Object
+from spaceport.sidecar import combined, parse_metadata, read_sidecar
 from spaceport.stages import Status
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ S3_URI: TypeAdapter[str] = TypeAdapter(S3Uri)
 # Without s3:ListBucket, which nobody here has, S3 answers 403 for what is not there; 400 for what can't be
 # a key: one of more than 1024 bytes.
 NOT_THERE = frozenset({"404", "403", "400"})
+NOTHING_ASKED = JobRequest()
 
 
 class Intake:
@@ -58,12 +59,12 @@ class Intake:
             ) from error
 
     def judge(
-        self, bucket: str, key: str, version: str, now: str, asked: JobRequest | None = None
+        self, bucket: str, key: str, version: str, now: str, asked: JobRequest = NOTHING_ASKED
     ) -> JobRecord:
-        """The row for this upload: QUEUED, or REJECTED where the archive or its metadata is refused.
+        """The row for this upload: QUEUED, or REJECTED where the archive, its sidecar or metadata is refused.
 
         Args:
-            asked: what its owner asks for; None: what the object's metadata says.
+            asked: what its owner asks for beside what the metadata and the zip's own sidecar say.
         """
         queued = JobRecord(
             job_id=job_id_for(bucket, key, version),
@@ -77,9 +78,10 @@ class Intake:
         )
         try:
             check_place(queued.source)
-            request = self._metadata(bucket, key, version) if asked is None else asked
-            file = S3Object(bucket=bucket, key=key, version_id=version, boto3_client=self._s3)
-            archive.inspect(file, archive_name(key))
+            metadata = self._metadata(bucket, key, version)
+            file = S3Object(self._s3, bucket, key, version)
+            contents = archive.inspect(cast("IO[bytes]", file), archive_name(key))
+            request = combined(read_sidecar(file, contents.sidecar), metadata, asked)
         except UserError as refused:
             error = JobError(code=refused.code, message=refused.message, hint=refused.hint)
             return queued.model_copy(update={"status": Status.REJECTED, "error": error})
@@ -87,6 +89,7 @@ class Intake:
             update={
                 "job_name": request.job_name or queued.job_name,
                 "email": request.email,
+                "warnings": [warning.message for warning in contents.warnings],
                 "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
             }
         )
@@ -107,22 +110,3 @@ def check_place(source: str) -> None:
             f"{source[:100]!r} can't be a zip's address: it is too long, or holds control characters.",
             "Upload the zip again under a shorter, plain name.",
         ) from error
-
-
-def parse_metadata(text: str) -> JobRequest:
-    """The request that an object's metadata holds as JSON. Raises UserError `bad_metadata`."""
-    try:
-        return JobRequest.model_validate(json.loads(text))
-    except (ValidationError, ValueError, RecursionError) as error:
-        reason = first_fault(error) if isinstance(error, ValidationError) else str(error)
-        raise UserError(
-            "bad_metadata",
-            f"The upload's metadata “{REQUEST_METADATA}” can't be used: {reason}.",
-            "Upload again with `spaceport run`, or leave the metadata out.",
-        ) from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first field that does not fit, and why."""
-    first = error.errors()[0]
-    return ": ".join([*map(str, first["loc"]), first["msg"]])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from odd_zips import REFUSED, TAKEN
+from zip_writer import DEFLATED, Entry, photo, photos, written
 
 from spaceport.executions import execution_input
 from spaceport.job import job_id_for
@@ -112,3 +115,68 @@ def test_a_key_that_no_execution_can_be_given_is_rejected(aws, load, context, ph
     assert row.error is not None
     assert (row.status, row.error.code) == (Status.REJECTED, "bad_key")
     assert "too long, or holds control characters" in row.error.message
+
+
+def with_sidecar(said: object) -> bytes:
+    """Three photos and a `spaceport.json` that says `said`."""
+    return written([*photos(3), Entry(b"spaceport.json", json.dumps(said).encode(), method=DEFLATED)])
+
+
+def test_a_zip_says_itself_how_it_wants_to_be_done(aws, load, context):
+    # Given a zip whose root holds its settings
+    said = {"jobName": "Beach", "email": "a@example.org", "preset": "preview", "holdout": 8}
+    # When it is dropped without any metadata
+    told = load("ingest_upload").handler(aws.drop("uploads/ann/x.zip", with_sidecar(said)), context)
+    # Then its job is as it says
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert (row.status, row.job_name, row.email) == (Status.QUEUED, "Beach", "a@example.org")
+    assert row.request == {**said, "pipelineStep": "sfm"}
+
+
+def test_metadata_beats_the_sidecar_field_by_field(aws, load, context):
+    said = {"jobName": "Beach", "preset": "preview", "holdout": 8}
+    metadata = {"spaceport": json.dumps({"preset": "quality", "holdout": None})}
+    told = load("ingest_upload").handler(aws.drop("x.zip", with_sidecar(said), metadata), context)
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert row.request == {**said, "preset": "quality", "pipelineStep": "sfm"}
+
+
+def test_a_sidecar_that_can_not_be_used_is_rejected(aws, load, context):
+    told = load("ingest_upload").handler(aws.drop("x.zip", with_sidecar({"preset": "ultra"})), context)
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert row.error is not None
+    assert (row.status, row.error.code) == (Status.REJECTED, "bad_sidecar")
+    assert "preset: Input should be" in row.error.message
+
+
+def test_what_is_odd_but_no_hindrance_is_a_warning_in_the_row(aws, load, context):
+    # Given a zip with a copy of a photo, and another zip
+    zipped = written([*photos(3), replace(photo(1), name=b"copy.jpg"), Entry(b"more.zip", b"PK")])
+    # When it is dropped
+    told = load("ingest_upload").handler(aws.drop("x.zip", zipped), context)
+    # Then its job is queued, and says so
+    row = aws.jobs.get(told["jobId"])
+    assert row is not None
+    assert row.status is Status.QUEUED
+    assert [warning.split(" that ")[0] for warning in row.status_view()["warnings"]] == [
+        "x.zip holds 1 photo (copy.jpg)",
+        "x.zip holds 1 archive (more.zip)",
+    ]
+
+
+def test_odd_zips_are_judged_in_s3_as_on_a_disk(aws, load, context):
+    # Given every odd zip there is, in the uploads bucket
+    handler = load("ingest_upload").handler
+    for about, (content, code) in REFUSED.items():
+        # When it is dropped, Then its row says what whoever judges it on a disk would
+        row = aws.jobs.get(handler(aws.drop("flight.zip", content), context)["jobId"])
+        assert row is not None
+        assert row.error is not None, about
+        assert (row.status, row.error.code) == (Status.REJECTED, code), about
+    for about, (content, codes) in TAKEN.items():
+        row = aws.jobs.get(handler(aws.drop("flight.zip", content), context)["jobId"])
+        assert row is not None
+        assert (row.status, len(row.warnings)) == (Status.QUEUED, len(codes)), about
