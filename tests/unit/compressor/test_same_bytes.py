@@ -12,9 +12,12 @@ PROGRAM = """
 import os, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[3])])
 from pathlib import Path
+from spaceport_compressor.judging.orbit import orbit_around
+from spaceport_compressor.judging.rate_choice import ladder
 from spaceport_compressor.sog.write import write_sog
 from spaceport_render.ply import read_ply
-write_sog(Path(sys.argv[2]), read_ply(Path(sys.argv[1])), seed=3)
+model = read_ply(Path(sys.argv[1]))
+write_sog(Path(sys.argv[2]), model, orbit_around(model, longer_side=64), ladder(len(model))[6], seed=3)
 """
 
 

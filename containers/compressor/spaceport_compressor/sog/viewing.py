@@ -146,7 +146,7 @@ def _bands(camera: Camera, count: int) -> list[Camera]:
 
     The squares of the pulls in one band and in another add up as those of all pixels do.
     """
-    bands = min(camera.height, -(-count // AT_ONCE))
+    bands = max(1, min(camera.height, -(-count // AT_ONCE)))
     edges = [camera.height * band // bands for band in range(bands + 1)]
     return [replace(camera, height=end - first, cy=camera.cy - first) for first, end in pairwise(edges)]
 
