@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from urllib.parse import quote
 
 import numpy as np
@@ -25,7 +26,7 @@ from spaceport_compressor.sog.write import write_sog
 from spaceport_compressor.viewer.bundle import Exhibit, write_viewer
 from spaceport_compressor.viewer.settings import BACKGROUND
 from spaceport_render.camera import Camera
-from spaceport_render.gaussians import Gaussians
+from spaceport_render.gaussians import AntialiasedGaussians, Gaussians
 from spaceport_render.metrics import psnr
 from spaceport_render.render import render
 
@@ -130,6 +131,22 @@ def test_the_page_shows_the_model_as_the_photo_saw_it(delivered, browser, camera
     fidelity = compare(camera.name, shown, ours)
     assert fidelity.psnr_db >= LEAST_PSNR + 4
     assert fidelity.turned_psnr_db < LEAST_PSNR - 4
+
+
+def test_a_model_trained_antialiased_is_drawn_so(browser, tmp_path, repository):
+    # Given such a model, of Gaussians a third of a pixel wide
+    lawn = lawn_with_tower()
+    fine = np.full_like(lawn.log_scales, np.log(0.03))
+    model = AntialiasedGaussians(lawn.means, lawn.quats, fine, lawn.opacity_logits, lawn.sh)
+    write_sog(tmp_path / "model.sog", model)
+    write_viewer(tmp_path / "viewer", Exhibit("Fine", CAMERAS, model), repository / VIEWER)
+    # When a browser opens it
+    shown = screenshot_of(tmp_path, CAMERAS[0], browser)
+    # Then it is as thin as our own render of the file, and not as it would be without
+    decoded = read_sog(tmp_path / "model.sog")
+    plain = Gaussians(*(getattr(decoded, field.name) for field in fields(decoded)))
+    ours, thick = (render(each, CAMERAS[0], BACKGROUND).clip(0, 1) for each in (decoded, plain))
+    assert psnr(shown, ours) > psnr(shown, thick) + 6
 
 
 def test_the_page_opens_upright_on_a_phone_with_its_title(address, browser):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spaceport_gaussian.photos import Vantage
-from spaceport_render.gaussians import Gaussians
+from spaceport_render.gaussians import AntialiasedGaussians, Gaussians
 from spaceport_render.rasterize import Rasterization, rasterize
 
 PARAMETERS = ("means", "quats", "log_scales", "opacity_logits", "sh_dc", "sh_rest")
@@ -135,7 +135,7 @@ class Splat:
         with torch.no_grad():
             quats = torch.nn.functional.normalize(self.quats, dim=-1)
             sh = torch.cat([self.sh_dc, self.sh_rest], dim=1)
-            return Gaussians(
+            return (AntialiasedGaussians if self.antialiased else Gaussians)(
                 means=self.means.detach().cpu().numpy().copy(),
                 quats=quats.cpu().numpy(),
                 log_scales=self.log_scales.detach().cpu().numpy().copy(),

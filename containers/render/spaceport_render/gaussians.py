@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,10 @@ class Gaussians:
         log_scales: (N, 3) natural log of the standard deviations along the own axes, metres.
         opacity_logits: (N,) opacity before the sigmoid.
         sh: (N, K, 3) spherical harmonics, K = (degree + 1)²; colour = 0.5 + Σ basis · sh.
+        antialiased: how they are to be drawn, see `rasterize`.
     """
+
+    antialiased: ClassVar[bool] = False
 
     means: Floats
     quats: Floats
@@ -46,3 +50,9 @@ class Gaussians:
     def select(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> Gaussians:
         """The Gaussians at `chosen`: indices in the wanted order, or a mask."""
         return replace(self, **{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
+
+
+class AntialiasedGaussians(Gaussians):
+    """Gaussians that were trained with Mip-Splatting's 2D filter, and look as they did only with it."""
+
+    antialiased = True

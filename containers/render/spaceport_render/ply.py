@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from spaceport.errors import UserError
-from spaceport_render.gaussians import Floats, Gaussians
+from spaceport_render.gaussians import AntialiasedGaussians, Floats, Gaussians
 
 _NUMPY_TYPES = {
     "char": "i1",
@@ -39,6 +39,8 @@ _QUATS = ["rot_0", "rot_1", "rot_2", "rot_3"]
 _BASE_COLOR = ["f_dc_0", "f_dc_1", "f_dc_2"]
 # Spherical-harmonics coefficients beyond the first, of all three channels, for degrees 0 to 3.
 _REST_COUNTS = (0, 9, 24, 45)
+# The comment by which Brush, splat-transform and PlayCanvas' engine tell how a model is to be drawn.
+_ANTIALIASED = "SplatRenderMode: mip"
 # A 3DGS header has about 65 lines of 25 bytes; a file without `end_header` by then is something else.
 _LONGEST_HEADER = 64 * 1024
 # Gaussians turned from rows to columns at a time: 4 MB of a file of degree 3, which stay in a core's cache.
@@ -48,7 +50,10 @@ _PIECE = 16_384
 def write_ply(path: Path, gaussians: Gaussians) -> None:
     """Writes `gaussians` to `path`: float32, little endian; `f_rest_*` hold one channel after the other."""
     columns = _columns(gaussians)
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(gaussians)}"]
+    header = ["ply", "format binary_little_endian 1.0"]
+    if gaussians.antialiased:
+        header.append(f"comment {_ANTIALIASED}")
+    header.append(f"element vertex {len(gaussians)}")
     header += [f"property float {name}" for name in columns]
     header += ["end_header", ""]
     with path.open("wb") as file:
@@ -68,12 +73,12 @@ def read_ply(path: Path) -> Gaussians:
         OSError: when it can't be opened.
     """
     with path.open("rb") as file:
-        count, row_type = _read_header(file, path.name)
+        count, row_type, splat = _read_header(file, path.name)
         # Asked before memory is taken: a header may promise anything.
         there = (path.stat().st_size - file.tell()) // row_type.itemsize
         if there < count:
             raise _bad(path.name, f"ends after {there} of its {count} Gaussians")
-        gaussians = _room_for(count, row_type.names or ())
+        gaussians = _room_for(count, row_type.names or (), splat)
         columns = _columns(gaussians)
         for first in range(0, count, _PIECE):
             rows = np.fromfile(file, dtype=row_type, count=min(_PIECE, count - first))
@@ -82,10 +87,10 @@ def read_ply(path: Path) -> Gaussians:
     return gaussians
 
 
-def _room_for(count: int, names: Sequence[str]) -> Gaussians:
+def _room_for(count: int, names: Sequence[str], splat: type[Gaussians]) -> Gaussians:
     rest = sum(name.startswith("f_rest_") for name in names)
     shapes = (count, 3), (count, 4), (count, 3), (count,), (count, 1 + rest // 3, 3)
-    return Gaussians(*(np.empty(shape, np.float32) for shape in shapes))
+    return splat(*(np.empty(shape, np.float32) for shape in shapes))
 
 
 def _columns(gaussians: Gaussians) -> dict[str, Floats]:
@@ -114,9 +119,10 @@ def _rest_names(count: int) -> list[str]:
     return [f"f_rest_{i}" for i in range(count)]
 
 
-def _read_header(file: BinaryIO, name: str) -> tuple[int, np.dtype[np.void]]:
-    """The number of vertices and the layout of each; leaves `file` at the first vertex."""
+def _read_header(file: BinaryIO, name: str) -> tuple[int, np.dtype[np.void], type[Gaussians]]:
+    """The number of vertices, the layout of each, and what they are; leaves `file` at the first vertex."""
     count: int | None = None
+    splat = Gaussians
     properties: list[tuple[str, str]] = []
     in_vertex = False
     for line in _header_lines(file, name):
@@ -133,11 +139,13 @@ def _read_header(file: BinaryIO, name: str) -> tuple[int, np.dtype[np.void]]:
                 properties.append((field, _NUMPY_TYPES[kind]))
             case ["property", *_] if in_vertex:
                 raise _bad(name, f"has a vertex property that 3DGS files don't have: {line!r}")
-            case _:  # comments, and the properties of elements after the vertices
+            case ["comment", *words] if " ".join(words) == _ANTIALIASED:
+                splat = AntialiasedGaussians
+            case _:  # other comments, and the properties of elements after the vertices
                 pass
     if count is None:
         raise _bad(name, "has no vertices")
-    return count, _row_type(properties, name)
+    return count, _row_type(properties, name), splat
 
 
 def _header_lines(file: BinaryIO, name: str) -> Iterator[str]:

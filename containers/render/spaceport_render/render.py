@@ -14,4 +14,6 @@ def render(
 ) -> Floats:
     """`gaussians` as `camera` sees them, (H, W, 3) float32: 0 to 1, but not clipped where brighter than 1."""
     viewpoint = Viewpoint.of(camera.world_to_camera, camera.intrinsics, camera.width, camera.height)
-    return draw(Splats.of(gaussians), viewpoint, gaussians.sh_degree, np.array(background, np.float32)).image
+    behind = np.array(background, np.float32)
+    splats, mode = Splats.of(gaussians), gaussians.antialiased
+    return draw(splats, viewpoint, gaussians.sh_degree, behind, antialiased=mode).image

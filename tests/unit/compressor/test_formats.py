@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 
 import gsply
 import numpy as np
@@ -17,9 +18,12 @@ from spaceport_compressor.formats.deliver import write_formats
 from spaceport_compressor.formats.tiles3d import bounds, cut_into_tiles, tiles_of
 from spaceport_compressor.formats.y_up import turned, y_up
 from spaceport_compressor.lod.decimation import levels_of_detail
+from spaceport_compressor.sog.read import read_sog
 from spaceport_compressor.sog.viewing import harmonics
+from spaceport_compressor.sog.write import write_sog
 from spaceport_compressor.viewer.camera import WORLD_TO_VIEWER
 from spaceport_render.camera import Camera
+from spaceport_render.gaussians import AntialiasedGaussians
 from spaceport_render.metrics import psnr
 from spaceport_render.ply import read_ply, write_ply
 from spaceport_render.render import render
@@ -282,6 +286,41 @@ def test_without_a_place_on_earth_there_are_no_tiles(make_gaussians, tmp_path, c
         assert write_formats(tmp_path, [make_gaussians(3)], [Format.TILES], None) == {}
     assert "where on Earth" in caplog.text
     assert not any(tmp_path.iterdir())
+
+
+def test_how_a_model_is_to_be_drawn_is_told_wherever_a_format_can(
+    make_gaussians, splat_transform, tmp_path, caplog
+):
+    # Given a model that was trained antialiased
+    model = make_gaussians(300)
+    model = AntialiasedGaussians(model.means, model.quats, model.log_scales, model.opacity_logits, model.sh)
+    # When it is delivered in all formats, and the converter turns them into PLYs, which tell it by a comment
+    write_formats(tmp_path, [model], list(Format), SWISS)
+    write_sog(tmp_path / "model.sog", model)
+    for name in ("model.ply", "model.spz", "model.sog"):
+        splat_transform(tmp_path / name, tmp_path / "theirs.ply")
+        # Then it is told
+        assert read_ply(tmp_path / "theirs.ply").antialiased, name
+    assert read_ply(tmp_path / "model.ply").antialiased
+    assert read_sog(tmp_path / "model.sog").antialiased
+    # also by a tile, whose packed Gaussians begin with NGSP and have their flags at 14
+    _, block = glb_parts(tmp_path / "tiles/0_0.glb")
+    unpacked = zlib.decompressobj(wbits=31).decompress(block)
+    assert (unpacked[:4], unpacked[14]) == (b"NGSP", 1)
+    # and of the one that can't, the log says so
+    assert "glTF can't say" in caplog.text
+    # A model that was not is not said to be
+    write_formats(tmp_path, [make_gaussians(300)], [Format.SPZ, Format.PLY], None)
+    splat_transform(tmp_path / "model.spz", tmp_path / "theirs.ply")
+    assert not read_ply(tmp_path / "theirs.ply").antialiased
+    assert not read_ply(tmp_path / "model.ply").antialiased
+
+
+def test_what_is_done_to_a_model_does_not_change_how_it_is_drawn(make_gaussians):
+    model = make_gaussians(300)
+    model = AntialiasedGaussians(model.means, model.quats, model.log_scales, model.opacity_logits, model.sh)
+    done = [model.select(np.arange(5)), y_up(model), *levels_of_detail(model, [])]
+    assert all(each.antialiased for each in done)
 
 
 def test_spz_takes_models_wider_than_its_usual_range(make_gaussians, splat_transform, tmp_path):

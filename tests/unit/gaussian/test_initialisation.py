@@ -11,6 +11,7 @@ from spaceport_gaussian.initialisation import (
     starting_splat,
 )
 from spaceport_gaussian.recipe import recipe_for
+from spaceport_gaussian.splat import Splat
 from spaceport_render.seed_file import DenseSeeds
 
 
@@ -73,6 +74,13 @@ def seeded(survey):
         spacing=0.01,
     )
     return dataclasses.replace(survey, seeds=seeds)
+
+
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_a_splat_is_delivered_to_be_drawn_as_it_learnt(antialiased):
+    splat = Splat.of_gaussians(gaussians_of(np.eye(3)), torch.device("cpu"))
+    splat.antialiased = antialiased
+    assert splat.to_gaussians().antialiased == antialiased
 
 
 def start_heights(scene, views, recipe):

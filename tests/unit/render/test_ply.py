@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spaceport.errors import UserError
-from spaceport_render.gaussians import Gaussians
+from spaceport_render.gaussians import AntialiasedGaussians, Gaussians
 from spaceport_render.ply import read_ply, write_ply
 
 
@@ -34,6 +34,15 @@ def test_what_is_written_is_read_bit_for_bit(tmp_path, count, degree):
     for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
         assert np.array_equal(getattr(back, name), getattr(gaussians, name)), name
         assert getattr(back, name).dtype == np.float32
+
+
+def test_how_a_model_is_to_be_drawn_is_kept(tmp_path):
+    usual = some_gaussians(3, 1)
+    model = AntialiasedGaussians(usual.means, usual.quats, usual.log_scales, usual.opacity_logits, usual.sh)
+    for each in (usual, model):
+        write_ply(tmp_path / "model.ply", each)
+        assert type(read_ply(tmp_path / "model.ply")) is type(each)
+        assert type(each.select(np.arange(2))) is type(each)
 
 
 def test_rest_coefficients_are_stored_channel_by_channel(tmp_path):

@@ -8,6 +8,7 @@ Source: https://github.com/KhronosGroup/glTF, extensions/2.0/Khronos/KHR_gaussia
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from spaceport_compressor.formats.spz import SpzVersion, write_spz
 from spaceport_compressor.sog.format import GENERATOR
 from spaceport_render.gaussians import Gaussians
 from spaceport_render.spherical_harmonics import SH_0
+
+logger = logging.getLogger(__name__)
 
 SPLATTING = "KHR_gaussian_splatting"
 SPZ_PACKED = "KHR_gaussian_splatting_compression_spz_2"
@@ -55,9 +58,13 @@ class _Attribute:
 def write_gltf(path: Path, upright: Gaussians) -> None:
     """Write `upright`, which is in y-up axes, as a `.glb` of the plain kind.
 
+    The extension can't say that they are to be drawn antialiased: the log tells that it is lost.
+
     Raises:
         DoesNotFitError: for more than 4 GB.
     """
+    if upright.antialiased:
+        logger.warning("glTF can't say that a model was trained antialiased: viewers will draw it too thick")
     attributes = _attributes(upright)
     starts = np.cumsum([0, *(attribute.values.nbytes for attribute in attributes)]).tolist()
     views = [

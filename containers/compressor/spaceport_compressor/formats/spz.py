@@ -7,6 +7,7 @@ Source: https://github.com/nianticlabs/spz.
 
 from __future__ import annotations
 
+import gzip
 import math
 from enum import IntEnum
 from pathlib import Path
@@ -30,6 +31,7 @@ COORDINATE_BITS = 23
 #   8, 8                      52.8  0.76   53.4  9.5
 FIRST_BITS, HIGHER_BITS = 7, 6
 _GZIP_TIME = slice(4, 8)
+_FLAGS, _ANTIALIASED = 14, 0x1  # where they are in the file's own header, and the one that is ours to set
 
 
 class SpzVersion(IntEnum):
@@ -59,10 +61,14 @@ def write_spz(path: Path, upright: Gaussians, version: SpzVersion = SpzVersion.Z
         shN=_rounded(upright.sh[:, 1:]),
     )
     gsply.write_spz(path, splat, version=int(version), fractional_bits=fraction_bits)
+    written = bytearray(path.read_bytes())
     if version is SpzVersion.GZIP:  # whose header has the time of day
-        written = bytearray(path.read_bytes())
         written[_GZIP_TIME] = bytes(4)
-        path.write_bytes(written)
+    if upright.antialiased:  # gsply has no word for it
+        unpacked = bytearray(gzip.decompress(written)) if version is SpzVersion.GZIP else written
+        unpacked[_FLAGS] |= _ANTIALIASED
+        written = bytearray(gzip.compress(unpacked, mtime=0)) if version is SpzVersion.GZIP else unpacked
+    path.write_bytes(written)
 
 
 def _rounded(harmonics: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -59,10 +59,11 @@ def contributions(gaussians: Gaussians, cameras: Collection[Camera]) -> Contribu
     photos = np.zeros(count, np.int64)
     for camera in cameras:
         viewpoint = Viewpoint.of(camera.world_to_camera, camera.intrinsics, camera.width, camera.height)
-        drawing = draw(grey, viewpoint, 0, black)
+        drawing = draw(grey, viewpoint, 0, black, antialiased=gaussians.antialiased)
         by_red = np.zeros_like(drawing.image)
         by_red[..., 0] = 1
-        gradients = differentiate(drawing, grey, viewpoint, 0, black, by_red, np.zeros_like(drawing.alpha))
+        by_alpha, mode = np.zeros_like(drawing.alpha), gaussians.antialiased
+        gradients = differentiate(drawing, grey, viewpoint, 0, black, by_red, by_alpha, antialiased=mode)
         painted = gradients.sh_dc[:, 0, 0] / SH_0
         pixels += painted
         np.maximum(most, painted, out=most)

@@ -61,7 +61,7 @@ def levels_of_detail(
     mixture = mixture_of(gaussians, visible_shares(gaussians, cameras))
     while len(mixture) > 1 and (len(mixture) > coarsest or len(levels) < least_levels):
         mixture = thinned(mixture, (len(mixture) + 1) // 2)
-        levels.append(gaussians_of(mixture))
+        levels.append(gaussians_of(mixture, type(gaussians)))
     return levels
 
 

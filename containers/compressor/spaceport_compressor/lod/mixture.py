@@ -88,14 +88,14 @@ def mixture_of(gaussians: Gaussians, visible: Doubles) -> Mixture:
     )
 
 
-def gaussians_of(mixture: Mixture) -> Gaussians:
-    """`mixture` as a model, in its order."""
+def gaussians_of(mixture: Mixture, kind: type[Gaussians] = Gaussians) -> Gaussians:
+    """`mixture` as a model of that kind, in its order."""
     full = np.empty((len(mixture), 3, 3))
     full[:, ROWS, COLUMNS] = full[:, COLUMNS, ROWS] = mixture.covariances
     variances, axes = np.linalg.eigh(full)
     axes[np.linalg.det(axes) < 0, :, 0] *= -1  # a rotation, not a reflection
     odds = mixture.opacities / (1 - mixture.opacities)
-    return Gaussians(
+    return kind(
         means=mixture.means.astype(np.float32),
         quats=Rotation.from_matrix(axes).as_quat(scalar_first=True).astype(np.float32),
         log_scales=(0.5 * np.log(np.maximum(variances, LEAST_VARIANCE))).astype(np.float32),

@@ -20,6 +20,9 @@ Coordinate = Annotated[FiniteFloat, Field(ge=-LARGEST_LOGARITHM, le=LARGEST_LOGA
 Triple = tuple[Coordinate, Coordinate, Coordinate]
 
 
+ANTIALIASED = "antialiased"
+
+
 class _Part(BaseModel):
     # Other writers add fields of their own, and later versions will: they are not ours to refuse.
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
@@ -64,11 +67,16 @@ class AssetMeta(_Part):
 
 
 class SogMeta(_Part):
-    """`meta.json`. `harmonics` (`shN` in the file) is missing where colour does not depend on the view."""
+    """`meta.json`. `harmonics` (`shN` in the file) is missing where colour does not depend on the view.
+
+    `model` is told by splat-transform since 3.2, and read by PlayCanvas' engine: ANTIALIASED, or another way
+    to draw that we don't know; usual Gaussians have none.
+    """
 
     version: Literal[2] = 2
     asset: AssetMeta | None = None
     count: int = Field(ge=1)
+    model: str | None = None
     means: MeansMeta
     scales: Annotated[CodedMeta, AfterValidator(_with_sizes_in_range)]
     quats: QuatsMeta

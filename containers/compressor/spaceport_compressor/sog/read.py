@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from spaceport.errors import UserError
 from spaceport_compressor.sog.archive import open_archive, read_member
-from spaceport_compressor.sog.format import META_FILE, SogMeta
+from spaceport_compressor.sog.format import ANTIALIASED, META_FILE, SogMeta
 from spaceport_compressor.sog.images import Picture, Texels, decode_picture
 from spaceport_compressor.sog.pack_color import unpack_color
 from spaceport_compressor.sog.pack_harmonics import unpack_harmonics
@@ -18,7 +18,7 @@ from spaceport_compressor.sog.pack_means import unpack_means
 from spaceport_compressor.sog.pack_quats import unpack_quats
 from spaceport_compressor.sog.pack_scales import unpack_scales
 from spaceport_compressor.sog.pieces import pieces
-from spaceport_render.gaussians import Gaussians
+from spaceport_render.gaussians import AntialiasedGaussians, Gaussians
 
 # Files take 5 to 20 bytes a Gaussian. What promises more Gaussians than bytes was made to fill the memory,
 # unless it is small enough to do no harm, as is a picture of so many texels.
@@ -69,7 +69,8 @@ def _decode(meta: SogMeta, archive: zipfile.ZipFile) -> Gaussians:
         for piece in pieces(meta.count):
             sh[piece, 1:] = unpack_harmonics(meta.harmonics, palette, labels[piece])
     low, high = meta.means.files
-    return Gaussians(
+    kind = AntialiasedGaussians if meta.model == ANTIALIASED else Gaussians
+    return kind(
         means=unpack_means(meta.means, texels(low), texels(high)),
         quats=unpack_quats(texels(meta.quats.files[0])),
         log_scales=unpack_scales(meta.scales, texels(meta.scales.files[0])),

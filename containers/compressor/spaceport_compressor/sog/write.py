@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from spaceport_compressor.sog.archive import write_archive
 from spaceport_compressor.sog.axes import nearest_axes
-from spaceport_compressor.sog.format import GENERATOR, META_FILE, AssetMeta, HarmonicsMeta, SogMeta
+from spaceport_compressor.sog.format import (
+    ANTIALIASED,
+    GENERATOR,
+    META_FILE,
+    AssetMeta,
+    HarmonicsMeta,
+    SogMeta,
+)
 from spaceport_compressor.sog.images import Picture, encode_picture, lay_out
 from spaceport_compressor.sog.kmeans import Palette
 from spaceport_compressor.sog.pack_color import pack_color
@@ -134,6 +141,7 @@ class Draft:
         meta = SogMeta(
             asset=AssetMeta(generator=GENERATOR),
             count=len(gaussians),
+            model=ANTIALIASED if gaussians.antialiased else None,
             means=means,
             scales=scales,
             quats=turns,

@@ -99,6 +99,7 @@ def viewer_files(package: Path) -> dict[str, Path]:
 def _page(exhibit: Exhibit) -> str:
     page = resources.files("spaceport_compressor.viewer").joinpath("page/index.html").read_text("utf-8")
     # The title last: what stands in it is only text.
-    for slot, text in {"{{model}}": exhibit.model, "{{title}}": exhibit.title}.items():
+    mode = "antialiased" if exhibit.gaussians.antialiased else ""
+    for slot, text in {"{{model}}": exhibit.model, "{{mode}}": mode, "{{title}}": exhibit.title}.items():
         page = page.replace(slot, html.escape(text))
     return page
