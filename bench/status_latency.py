@@ -27,7 +27,7 @@ from websockets.sync.client import ClientConnection, connect
 from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.jobs import item_of
 from spaceport.stages import TRAINING, Status
-from spaceport_cli.clouds import access_token
+from spaceport_cli.api import ApiClient
 from spaceport_local.cloud import LocalCloud
 
 WARM_UP = 20  # writes before it counts: the functions' first calls start their workers
@@ -75,13 +75,13 @@ def measure(cloud: Any, company: ExitStack, *, jobs: int, clients: int, rate: fl
     """Write and listen for `seconds`. The clients' connections last as long as `company`."""
     dynamodb, table, clock = cloud.client("dynamodb"), cloud.outputs["JobsTable"], Clock()
     serialize = TypeSerializer().serialize
-    address = f"{cloud.websocket_url()}?token={access_token(cloud)}"
+    api = ApiClient(cloud)
     records = [running_job(number) for number in range(jobs)]
     for record in records:
         item = {name: serialize(value) for name, value in item_of(record).items()}
         dynamodb.put_item(TableName=table, Item=item)
         for _ in range(clients):
-            socket = company.enter_context(connect(address))
+            socket = company.enter_context(connect(api.socket_address()))
             socket.send(json.dumps({"action": "subscribe", "jobId": record.job_id}))
             threading.Thread(target=listen, args=(socket, clock), daemon=True).start()
 

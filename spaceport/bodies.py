@@ -70,6 +70,10 @@ class RetryBody(_Sent):
     pipeline_step: PipelineStep | None = Field(None, alias="pipelineStep")
 
 
+class NoBody(_Sent):
+    """`POST /ws-ticket`: the token says it all."""
+
+
 class ListQuery(_Sent):
     """`GET /jobs`: how many, and created before when (the last page's `next`)."""
 

@@ -1,4 +1,4 @@
-"""Who calls the HTTP API, by the claims of a Cognito token that API Gateway has checked."""
+"""Who calls: by a Cognito token's claims that API Gateway has checked, or by what our authorizer found."""
 
 from __future__ import annotations
 
@@ -35,11 +35,20 @@ class Caller:
         """Whether the zip at `key` is the caller's own."""
         return self.is_admin or owner_of(key) == self.name
 
+    def context(self) -> dict[str, str]:
+        """The caller as the WebSocket API's authorizer hands it on: API Gateway passes on strings only."""
+        return {"owner": self.name, "admin": "true" if self.is_admin else "false"}
+
 
 def caller_of(claims: Mapping[str, str]) -> Caller:
     """The caller whose token holds `claims`: an access token's or an ID token's."""
     name = claims.get("username") or claims["cognito:username"]
     return Caller(name, ADMINS in groups_in(claims.get("cognito:groups", "")))
+
+
+def connected_caller(context: Mapping[str, str]) -> Caller:
+    """The caller of a WebSocket message, whose connection was let in with `context`."""
+    return Caller(context["owner"], context["admin"] == "true")
 
 
 def groups_in(claim: str) -> list[str]:

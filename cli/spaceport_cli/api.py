@@ -1,7 +1,7 @@
 """The HTTP API as the command calls it: signed in as the stack's operator.
 
-The operator's password is the stack's access token, so whoever may read that secret and has the right to
-sign users in needs nothing else. The account gets its password with the first sign-in.
+The operator's password is a secret of the stack, so whoever may read that secret and has the right to sign
+users in needs nothing else. The account gets its password with the first sign-in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport.errors import UserError
 from spaceport.job import OPERATOR
-from spaceport_cli.clouds import Cloud, access_token, output
+from spaceport_cli.clouds import Cloud, operator_password, output
 from spaceport_cli.proxies import proxy_for
 
 TIMEOUT = urllib3.Timeout(connect=10, read=35)  # API Gateway itself gives up after 30 s
@@ -31,10 +31,15 @@ RETRIES = urllib3.Retry(
 )
 
 
+class UnavailableError(UserError):
+    """The API can't serve this now: asked again in a while, it may."""
+
+
 class ApiClient:
     """Calls the API of one cloud. Every method raises UserError with the API's own code, words and hint.
 
-    Further codes: `no_access` where the caller may not sign in, `api_unreachable` where nobody answers.
+    Further codes: `no_access` where the caller may not sign in, `api_unreachable` where nobody answers,
+    `api_refused` where the gateway before it does.
     """
 
     def __init__(self, cloud: Cloud) -> None:
@@ -48,6 +53,19 @@ class ApiClient:
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to `POST path`."""
         return self._call("POST", path, body)
+
+    def socket_address(self) -> str:
+        """The WebSocket API's address with a new ticket in it: good for one connection, within a minute.
+
+        Raises:
+            ConnectionError: there is no ticket now; there may be one at another time.
+            UserError: as every method, but for what may pass by itself.
+        """
+        try:
+            ticket = self.post("/ws-ticket", {})["ticket"]
+        except UnavailableError as error:
+            raise ConnectionError(error.message) from error
+        return f"{self._cloud.websocket_url()}?ticket={ticket}"
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         answer = self._ask(method, path, body)
@@ -88,13 +106,13 @@ def sign_in(cloud: Cloud) -> str:
         UserError: `no_access`, `api_unreachable`.
     """
     try:
-        return _Operator(cloud, access_token(cloud)).sign_in()
+        return _Operator(cloud, operator_password(cloud)).sign_in()
     except ClientError as error:
         raise UserError(
             "no_access",
             f"The operator can't sign in: {error.response['Error']['Message']}",
             "It takes the rights cognito-idp:AdminInitiateAuth, AdminGetUser and AdminSetUserPassword"
-            " on the stack's user pool, and its access token as the operator's password.",
+            " on the stack's user pool, and the password that the stack's secret holds.",
         ) from error
     except (BotoCoreError, ConnectionError) as error:
         raise _unreachable(error) from error
@@ -147,10 +165,14 @@ class _Operator:
 def _refusal(answer: urllib3.BaseHTTPResponse) -> UserError:
     """The problem that the API answered with (RFC 9457), or what its gateway said."""
     told = _object_in(answer)
+    may_pass = (
+        answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS
+    )
+    kind = UnavailableError if may_pass else UserError
     if "code" in told:
-        return UserError(told["code"], told.get("detail", ""), told.get("hint", ""))
+        return kind(told["code"], told.get("detail", ""), told.get("hint", ""))
     said = told.get("message") or answer.reason or "without a reason"
-    return UserError("api_refused", f"The API answered {answer.status}: {said}.", "Try again in a moment.")
+    return kind("api_refused", f"The API answered {answer.status}: {said}.", "Try again in a moment.")
 
 
 def _object_in(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
@@ -162,7 +184,7 @@ def _object_in(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _unreachable(error: Exception) -> UserError:
-    return UserError(
+def _unreachable(error: Exception) -> UnavailableError:
+    return UnavailableError(
         "api_unreachable", f"The API can't be asked: {error}", "Check the network and try again."
     )

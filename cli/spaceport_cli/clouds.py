@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any, Protocol, cast
-from urllib.parse import quote
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
@@ -152,8 +151,8 @@ def output(cloud: Cloud, name: str) -> str:
         ) from error
 
 
-def access_token(cloud: Cloud) -> str:
-    """The stack's access token: a secret, not to be shown.
+def operator_password(cloud: Cloud) -> str:
+    """The password of the stack's operator: a secret, not to be shown.
 
     Raises:
         UserError: `no_access` where the caller may not read it.
@@ -165,18 +164,13 @@ def access_token(cloud: Cloud) -> str:
     except ClientError as error:
         raise UserError(
             "no_access",
-            f"The stack's access token can't be read: {error.response['Error']['Message']}",
+            f"The operator's password can't be read: {error.response['Error']['Message']}",
             "It takes the right secretsmanager:GetSecretValue on the stack's secret.",
         ) from error
     except BotoCoreError as error:
         raise ConnectionError(str(error)) from error
-    token: str = json.loads(secret["SecretString"])["token"]
-    return token
-
-
-def socket_address(cloud: Cloud) -> str:
-    """The WebSocket API's address with the access token in it. Raises as `access_token`."""
-    return f"{cloud.websocket_url()}?token={quote(access_token(cloud), safe='')}"
+    password: str = json.loads(secret["SecretString"])["token"]
+    return password
 
 
 @contextmanager

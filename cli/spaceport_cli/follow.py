@@ -59,7 +59,8 @@ async def follow(
     """Each newer status of the job, the last one terminal.
 
     Args:
-        address: makes the WebSocket's address; asked again for each connection, since tokens change.
+        address: makes the WebSocket's address; asked again for each connection, since a ticket is good for
+            one. A ConnectionError of it is a lost connection.
         note: is told when the connection is lost and when it is back.
         after_version: only statuses later than this one count.
 
@@ -91,6 +92,12 @@ async def follow(
             return
         except (OSError, WebSocketException, TimeoutError) as error:
             reason = _reason(error)
+            if _is_refusal(error) and trouble.refused():
+                raise UserError(
+                    "access_refused",
+                    "The cloud refused two tickets that it had just given.",
+                    "Deploy the stack again, or check that its two APIs belong together.",
+                ) from error
             if trouble.began():
                 note(f"The connection is lost ({reason}); trying again.")
             await asyncio.sleep(trouble.pause(job_id, reason))
@@ -179,21 +186,21 @@ def _refusal(message: dict[str, Any]) -> UserError:
 
 
 def _reason(error: Exception) -> str:
-    """Why there is no connection, in few words, without the address: that holds the token."""
+    """Why there is no connection, in few words, without the address: that holds the ticket."""
     if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise UserError(
-                "access_refused",
-                "The cloud refused the access token of its own stack.",
-                "Deploy the stack again, or check that its secret and its API belong together.",
-            ) from error
-        return f"HTTP {status}"
+        return f"HTTP {error.response.status_code}"
     if isinstance(error, TimeoutError):
         return "no answer"
     if isinstance(error, OSError):
         return error.strerror or "unreachable"
     return "closed by the cloud"
+
+
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, InvalidStatus) and error.response.status_code in {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+    }
 
 
 class _Trouble:
@@ -203,6 +210,7 @@ class _Trouble:
         self._patience = patience
         self._since: float | None = None
         self._told = False
+        self._refusals = 0
         self._pause = patience.first_retry
 
     def began(self) -> bool:
@@ -213,10 +221,16 @@ class _Trouble:
         tell, self._told = not self._told, True
         return tell
 
+    def refused(self) -> bool:
+        """Note that a ticket was refused; whether it is the second: one may have grown old on the way."""
+        self._refusals += 1
+        return self._refusals > 1
+
     def ended(self) -> bool:
         """Note that messages come; whether the user was told of the trouble."""
         told = self._told
         self._since, self._told, self._pause = None, False, self._patience.first_retry
+        self._refusals = 0
         return told
 
     def pause(self, job_id: str, reason: str) -> float:

@@ -10,7 +10,8 @@ from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
 
 from spaceport.stages import Status
-from spaceport_cli.clouds import Cloud, socket_address
+from spaceport_cli.api import ApiClient
+from spaceport_cli.clouds import Cloud
 from spaceport_cli.exits import ExitCode, UsageError, exit_code
 from spaceport_cli.follow import Patience, first_status, follow
 from spaceport_cli.job_status import JobStatus
@@ -27,7 +28,7 @@ ENDING_S = 15.0  # for a job that is stopped to be gone, or for one that was int
 
 def status_now(cloud: Cloud, job_id: str, presenter: Presenter) -> JobStatus | None:
     """The job's status, or None where the cloud has no such job."""
-    return asyncio.run(first_status(job_id, lambda: socket_address(cloud), presenter.note, EXISTING))
+    return asyncio.run(first_status(job_id, ApiClient(cloud).socket_address, presenter.note, EXISTING))
 
 
 def status_soon(cloud: Cloud, job_id: str, presenter: Presenter) -> JobStatus | None:
@@ -35,7 +36,7 @@ def status_soon(cloud: Cloud, job_id: str, presenter: Presenter) -> JobStatus | 
 
     async def wait() -> JobStatus | None:
         status: JobStatus | None = None
-        following = follow(job_id, lambda: socket_address(cloud), presenter.note, EXISTING)
+        following = follow(job_id, ApiClient(cloud).socket_address, presenter.note, EXISTING)
         with suppress(TimeoutError):
             async with asyncio.timeout(ENDING_S), aclosing(following) as statuses:
                 async for status in statuses:
@@ -56,7 +57,7 @@ def watch_to_end(
     """Show the job until it ends; returns its last status. One up to `after_version` is of an earlier run."""
 
     async def watch() -> JobStatus:
-        following = follow(job_id, lambda: socket_address(cloud), presenter.note, patience, after_version)
+        following = follow(job_id, ApiClient(cloud).socket_address, presenter.note, patience, after_version)
         async with aclosing(following) as statuses:
             async for status in statuses:
                 presenter.update(status)

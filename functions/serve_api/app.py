@@ -1,4 +1,4 @@
-"""The HTTP API: start, stop, retry, list and show jobs.
+"""The HTTP API: start, stop, retry, list and show jobs, and let their followers connect.
 
 API Gateway has checked the token; which jobs its owner may see is decided here. What is refused is told as
 problem details, with the code and the hint of the UserError behind it.
@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.bodies import ListQuery, RetryBody, StartBody, StopBody, parse_body, parse_fields
+from spaceport.bodies import ListQuery, NoBody, RetryBody, StartBody, StopBody, parse_body, parse_fields
 from spaceport.callers import Caller, caller_of
 from spaceport.environment import Environment
 from spaceport.errors import UserError
@@ -29,17 +29,21 @@ from spaceport.reruns import retried
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.starting import Starting, changed
 from spaceport.stopping import Stopping
+from spaceport.tickets import TICKET_LIFE_S, Tickets
 
 
 class Settings(Environment):
     jobs_table: str
+    tickets_table: str
     uploads_bucket: str
     state_machine_arn: str
 
 
 logger = Logger()
 settings = Settings.read()
-jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
+dynamodb = boto3.resource("dynamodb")
+jobs = Jobs(dynamodb.Table(settings.jobs_table))
+tickets = Tickets(dynamodb.Table(settings.tickets_table))
 executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
 starting = Starting(jobs, Intake(boto3.client("s3")), settings.uploads_bucket)
 stopping = Stopping(jobs, executions, SageMakerTasks(boto3.client("sagemaker")))
@@ -90,6 +94,12 @@ def retry_job(job_id: str) -> tuple[dict[str, Any], int]:
     logger.info("retry", job_id=again.job_id, run=again.run)
     told = {"jobId": again.job_id, "run": again.run, "pipelineStep": again.request["pipelineStep"]}
     return told, HTTPStatus.ACCEPTED
+
+
+@app.post("/ws-ticket")
+def give_ticket() -> dict[str, Any]:
+    parse_body(NoBody, sent())
+    return {"ticket": tickets.issue(caller()), "expiresIn": TICKET_LIFE_S}
 
 
 @app.exception_handler(UserError)  # type: ignore[untyped-decorator]

@@ -120,7 +120,6 @@ IAM_OF_CALL = {
     "describe_execution": "states:DescribeExecution",
     "stop_training_job": "sagemaker:StopTrainingJob",
     "stop_processing_job": "sagemaker:StopProcessingJob",
-    "get_secret_value": "secretsmanager:GetSecretValue",
     "create_log_group": "logs:CreateLogGroup",
     "post_to_connection": "execute-api:ManageConnections",
 }
@@ -145,11 +144,14 @@ ADAPTERS = {
     ("artifacts", "discard"): ["get_paginator", "delete_objects"],
     ("artifacts", "discard_older"): ["get_paginator", "delete_objects"],
     ("artifacts", "first_missing"): ["list_objects_v2"],
+    ("artifacts", "changed"): ["list_objects_v2"],
     # Put others together.
     ("claiming", "claim"): ["put_item", "get_item", "update_item", "list_objects_v2"],
     ("settlement", "settle"): [
         *("stop_training_job", "stop_processing_job", "update_item", "get_paginator", "delete_objects"),
+        "list_objects_v2",
     ],
+    ("partial_results", "of"): ["list_objects_v2"],
     ("starting", "start"): ["head_object", "S3Object", "get_item", "put_item"],
     ("stopping", "stop"): [
         *("get_item", "update_item", "stop_execution", "stop_training_job", "stop_processing_job"),
@@ -165,12 +167,14 @@ ADAPTERS = {
     ("connections", "unsubscribe"): ["delete_item"],
     ("connections", "forget"): ["query", "delete_item"],
     ("sockets", "post"): ["post_to_connection"],
+    ("tickets", "issue"): ["put_item"],
+    ("tickets", "redeem"): ["delete_item"],
     ("delivered", "read"): ["get_object"],
     ("delivered", "write"): ["put_object"],
     ("delivered", "link"): [],
     ("delivered", "give_media_types"): ["get_paginator", "copy_object"],
 }
-CLIENTS = {"s3", "step_functions", "secrets", "logs"}
+CLIENTS = {"s3", "step_functions", "logs"}
 
 
 def aws_calls(function: str) -> set[str]:
@@ -199,8 +203,9 @@ def test_a_function_may_do_what_it_calls_and_no_more(function: str):
 
 def test_adapters_make_the_calls_that_the_table_says():
     clients = {
-        "jobs": "_table", "connections": "_table", "sockets": "_management", "executions": "_step_functions",
-        "sagemaker_tasks": "_sagemaker", "intake": "_s3", "artifacts": "_s3", "delivered": "_s3",
+        "jobs": "_table", "connections": "_table", "tickets": "_table", "sockets": "_management",
+        "executions": "_step_functions", "sagemaker_tasks": "_sagemaker", "intake": "_s3",
+        "artifacts": "_s3", "delivered": "_s3",
     }  # fmt: skip
     for module, names in clients.items():
         tree = ast.parse((ROOT / "spaceport" / f"{module}.py").read_text())
@@ -277,7 +282,7 @@ def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
         if event["Type"] in {"HttpApi", "Api"}
     ]
     assert {route["Path"] for route in routes} == {
-        "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry",
+        "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry", "/ws-ticket",
     }  # fmt: skip
     for route in routes:
         assert set(route) == {"ApiId", "Method", "Path"}
@@ -299,7 +304,7 @@ def test_nobody_signs_up_and_the_operator_is_an_admin():
     assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
     assert RESOURCES["AdminsGroup"]["Properties"]["GroupName"] == ADMINS
     assert RESOURCES["OperatorUser"]["Properties"]["Username"] == OPERATOR
-    # The operator's password is the access token: lower and upper case and digits, no punctuation.
+    # The operator's password has lower and upper case and digits, no punctuation.
     secret = RESOURCES["AccessToken"]["Properties"]["GenerateSecretString"]
     policy = pool["Policies"]["PasswordPolicy"]
     assert secret["ExcludePunctuation"]

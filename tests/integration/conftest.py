@@ -7,19 +7,25 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+import urllib3
 from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from spaceport.job import job_id_for
+from spaceport_cli.api import ApiClient, sign_in
 from spaceport_local.cloud import LocalCloud
+from spaceport_local.deploy import STACK
 
+ENDED = {"COMPLETED", "FAILED", "STOPPED", "REJECTED"}
 STUB_PROGRAM = Path(__file__).with_name("stub_program.py")
 
 
@@ -53,7 +59,7 @@ class Follower:
         pytest.fail(f"not seen within {seconds:.0f} s; last was {self.seen[-1] if self.seen else 'nothing'}")
 
     def until_ended(self, seconds: float) -> dict[str, Any]:
-        return self.until(lambda s: s["status"] in {"COMPLETED", "FAILED", "REJECTED", "STOPPED"}, seconds)
+        return self.until(lambda s: s["status"] in ENDED, seconds)
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,21 @@ class Stack:
 
     cloud: LocalCloud
 
+    @cached_property
+    def api(self) -> ApiClient:
+        """The HTTP API, as the operator calls it."""
+        return ApiClient(self.cloud)
+
     def output(self, name: str) -> str:
         return self.cloud.outputs[name]
+
+    def resource(self, logical_id: str) -> str:
+        """The name of the resource that the template calls `logical_id`."""
+        told = self.cloud.client("cloudformation").describe_stack_resource(
+            StackName=STACK, LogicalResourceId=logical_id
+        )
+        name: str = told["StackResourceDetail"]["PhysicalResourceId"]
+        return name
 
     def drop(self, zip_bytes: bytes, key: str, **request: Any) -> str:
         """Drop a zip; the id of its job."""
@@ -75,15 +94,11 @@ class Stack:
         )
         return job_id_for(self.output("UploadsBucket"), key, put["VersionId"])
 
-    def token(self) -> str:
-        secret = self.cloud.client("secretsmanager").get_secret_value(
-            SecretId=self.output("AccessTokenSecretArn")
-        )
-        token: str = json.loads(secret["SecretString"])["token"]
-        return token
-
-    def connect(self, token: str | None = None) -> ClientConnection:
-        return connect(f"{self.cloud.websocket_url()}?token={self.token() if token is None else token}")
+    def connect(self, ticket: str | None = None) -> ClientConnection:
+        """A connection with that ticket, or with a new one of the operator's."""
+        if ticket is None:
+            return connect(self.api.socket_address())
+        return connect(f"{self.cloud.websocket_url()}?{urlencode({'ticket': ticket})}")
 
     @contextmanager
     def follow(self, job_id: str) -> Iterator[Follower]:
@@ -109,6 +124,37 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     cloud.up()
     yield Stack(cloud)
     cloud.down()
+
+
+@dataclass(frozen=True)
+class User:
+    """Someone with a token, or without."""
+
+    address: str
+    token: str | None
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        answer = urllib3.request(method, self.address + path, json=body, headers=headers)
+        return answer.status, answer.json()
+
+    def status_of(self, job_id: str) -> dict[str, Any]:
+        status, told = self.ask("GET", f"/jobs/{job_id}")
+        assert status == 200, told
+        return told
+
+    def until(self, job_id: str, holds: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
+        """The first status for which `holds` does; a job that is not there yet is waited for."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status, told = self.ask("GET", f"/jobs/{job_id}")
+            if status == 200 and holds(told):
+                return told
+            assert time.monotonic() < deadline, told
+            time.sleep(0.1)
+
+    def until_ended(self, job_id: str, seconds: float = 30) -> dict[str, Any]:
+        return self.until(job_id, lambda told: told["status"] in ENDED, seconds)
 
 
 @dataclass(frozen=True)
@@ -147,6 +193,42 @@ class Stubs:
 def stack_of() -> type[Stack]:
     """Makes a stack of a cloud that the test deploys itself."""
     return Stack
+
+
+@pytest.fixture(scope="module")
+def user(stack: Stack) -> Callable[[str], User]:
+    """`user("alice")`: a user whom an admin has made, signed in with her password."""
+    cognito = stack.cloud.client("cognito-idp")
+
+    def make(name: str) -> User:
+        password = f"Long-enough-{name}-1"
+        who = {"UserPoolId": stack.output("UserPoolId"), "Username": name}
+        with suppress(cognito.exceptions.UsernameExistsException):  # of another module with this stack
+            cognito.admin_create_user(**who, MessageAction="SUPPRESS")
+        cognito.admin_set_user_password(**who, Password=password, Permanent=True)
+        answer = cognito.initiate_auth(
+            ClientId=stack.output("UserPoolClientId"),
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": name, "PASSWORD": password},
+        )
+        return User(stack.cloud.api_url(), answer["AuthenticationResult"]["AccessToken"])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def alice(user: Callable[[str], User]) -> User:
+    return user("alice")
+
+
+@pytest.fixture(scope="module")
+def bob(user: Callable[[str], User]) -> User:
+    return user("bob")
+
+
+@pytest.fixture(scope="module")
+def operator(stack: Stack) -> User:
+    return User(stack.cloud.api_url(), sign_in(stack.cloud))
 
 
 @pytest.fixture(scope="module")

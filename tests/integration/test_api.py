@@ -6,53 +6,20 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 
 from spaceport.job import Outputs
-from spaceport_cli.api import ApiClient, sign_in
+from spaceport_cli.api import ApiClient
 from spaceport_cli.results import fetch
 from spaceport_local.cloud import LocalCloud
 
 pytestmark = pytest.mark.engine
-ENDED = {"COMPLETED", "FAILED", "STOPPED", "REJECTED"}
 STOP_S = 10.0  # how soon a stopped job has to be STOPPED
-
-
-@dataclass(frozen=True)
-class User:
-    """Someone with a token, or without."""
-
-    address: str
-    token: str | None
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
-        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        answer = urllib3.request(method, self.address + path, json=body, headers=headers)
-        return answer.status, answer.json()
-
-    def status_of(self, job_id: str) -> dict[str, Any]:
-        status, told = self.ask("GET", f"/jobs/{job_id}")
-        assert status == 200, told
-        return told
-
-    def until(self, job_id: str, holds: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
-        """The first status for which `holds` does; a job that is not there yet is waited for."""
-        deadline = time.monotonic() + seconds
-        while True:
-            status, told = self.ask("GET", f"/jobs/{job_id}")
-            if status == 200 and holds(told):
-                return told
-            assert time.monotonic() < deadline, told
-            time.sleep(0.1)
-
-    def until_ended(self, job_id: str, seconds: float = 30) -> dict[str, Any]:
-        return self.until(job_id, lambda told: told["status"] in ENDED, seconds)
 
 
 @pytest.fixture(scope="module")
@@ -61,42 +28,6 @@ def stack(tmp_path_factory, stubs, stack_of) -> Iterator[Any]:
     cloud.up()
     yield stack_of(cloud)
     cloud.down()
-
-
-@pytest.fixture(scope="module")
-def user(stack) -> Callable[[str], User]:
-    """`user("alice")`: a user whom an admin has just made, signed in with her password."""
-    cognito = stack.cloud.client("cognito-idp")
-
-    def make(name: str) -> User:
-        password = f"Long-enough-{name}-1"
-        who = {"UserPoolId": stack.output("UserPoolId"), "Username": name}
-        cognito.admin_create_user(**who, MessageAction="SUPPRESS")
-        cognito.admin_set_user_password(**who, Password=password, Permanent=True)
-        answer = cognito.initiate_auth(
-            ClientId=stack.output("UserPoolClientId"),
-            AuthFlow="USER_PASSWORD_AUTH",
-            AuthParameters={"USERNAME": name, "PASSWORD": password},
-        )
-        return User(stack.cloud.api_url(), answer["AuthenticationResult"]["AccessToken"])
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def alice(user) -> User:
-    return user("alice")
-
-
-@pytest.fixture(scope="module")
-def bob(user) -> User:
-    return user("bob")
-
-
-@pytest.fixture(scope="module")
-def operator(stack) -> User:
-    """Nobody has given the operator's account a password: the first to sign in does."""
-    return User(stack.cloud.api_url(), sign_in(stack.cloud))
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +48,7 @@ def test_nobody_without_a_good_token(stack, alice, operator):
     # Given every route that was deployed
     api = stack.cloud.client("apigatewayv2")
     routes = api.get_routes(ApiId=stack.output("ApiId"))["Items"]
-    assert len(routes) == 5
+    assert len(routes) == 6
     assert {route["AuthorizationType"] for route in routes} == {"JWT"}
     # When it is asked without a token, with garbage, and with a token whose user was changed afterwards
     header, claims, signature = alice.token.split(".")
@@ -126,7 +57,7 @@ def test_nobody_without_a_good_token(stack, alice, operator):
         for route in routes:
             method, path = route["RouteKey"].replace("{jobId}", "job-1").split()
             # Then it never comes to the function
-            assert User(alice.address, token).ask(method, path)[0] == 401, (token, path)
+            assert replace(alice, token=token).ask(method, path)[0] == 401, (token, path)
 
 
 def test_a_job_from_start_to_end_and_only_its_owner_and_admins_see_it(stack, alice, bob, operator):

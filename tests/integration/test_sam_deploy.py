@@ -43,6 +43,9 @@ class SamCloud:
     def websocket_url(self) -> str:
         return self.endpoint.websocket(self.outputs["WebSocketApiId"], "prod")
 
+    def api_url(self) -> str:
+        return self.endpoint.api_url(self.outputs["ApiId"], "prod")
+
 
 @pytest.fixture(scope="module")
 def sam(repository: Path) -> Path:

@@ -25,6 +25,8 @@ from spaceport.stages import Status
 
 JOB = "job-0123456789abcdef0123"
 
+TICKET_CALL = "POST /ws-ticket"
+
 Message = dict[str, Any]
 Story = Callable[[ServerConnection, str], None]  # plays one connection that has subscribed to the job
 
@@ -138,7 +140,8 @@ class HttpApi:
     """The HTTP API on 127.0.0.1, for the command's calls: it knows `jobs` and answers what it is told to.
 
     `answers` has further answers, (HTTP status, body), by method and path. Where a list is given for a
-    job or an answer, each call takes the next, and further calls the last.
+    job or an answer, each call takes the next, and further calls the last. Tickets are
+    `ticket-1`, `ticket-2`.
     """
 
     def __init__(self) -> None:
@@ -176,11 +179,17 @@ class HttpApi:
 
     @property
     def posted(self) -> list[tuple[str, Message | None]]:
-        return [(call, body) for call, body in self.requests if call.startswith("POST")]
+        """What was asked to be done; tickets do nothing."""
+        return [
+            (call, body) for call, body in self.requests if call.startswith("POST") and call != TICKET_CALL
+        ]
 
     def answer(self, method: str, path: str) -> tuple[int, Message]:
         if f"{method} {path}" in self.answers:
             return self.answers[f"{method} {path}"]
+        if f"{method} {path}" == TICKET_CALL:
+            given = [call for call, _ in self.requests].count(TICKET_CALL)
+            return 200, {"ticket": f"ticket-{given}", "expiresIn": 60}
         if method == "GET" and path.startswith("/jobs?"):
             return 200, {"jobs": [self._job(job_id) for job_id in self.jobs], "next": None}
         job_id = path.removeprefix("/jobs/")

@@ -9,7 +9,7 @@ from spaceport.errors import UserError
 from spaceport_cli.api import ApiClient, sign_in
 from spaceport_cli.clouds import AwsCloud, output
 
-PASSWORD = "a&b=c&d="  # the access token of the `stack` fixture
+PASSWORD = "a&b=c&d="  # in the secret of the `stack` fixture
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def set_password(cloud: AwsCloud, password: str, permanent: bool) -> None:
 def test_the_first_to_sign_in_gives_the_operator_the_password(cloud: AwsCloud):
     # Given the account as CloudFormation makes it
     assert sign_in(cloud)
-    # Then it has the access token as its own password from now on
+    # Then it has the secret's password as its own from now on
     user = boto3.client("cognito-idp").admin_get_user(
         UserPoolId=output(cloud, "UserPoolId"), Username="operator"
     )
@@ -108,3 +108,22 @@ def test_a_proxy_is_asked_for_what_is_elsewhere_alone(cloud: AwsCloud, http_api,
     monkeypatch.setattr(AwsCloud, "api_url", lambda self: "http://api.example/prod")
     with pytest.raises(UserError, match="proxy"):
         ApiClient(cloud).get("/jobs")
+
+
+def test_each_connection_is_asked_a_ticket_of_its_own(cloud: AwsCloud, http_api):
+    api = ApiClient(cloud)
+    addresses = [api.socket_address() for _ in range(2)]
+    assert addresses == [f"{cloud.websocket_url()}?ticket=ticket-{number}" for number in (1, 2)]
+
+
+def test_a_ticket_that_there_is_not_now_is_a_lost_connection_and_a_refused_one_is_told(cloud, http_api):
+    # Given an API that is busy, or broken
+    for status, told in ((503, {"message": "Busy"}), (500, {"code": "fault", "detail": "x"}), (429, {})):
+        http_api.answers["POST /ws-ticket"] = (status, told)
+        with pytest.raises(ConnectionError):
+            ApiClient(cloud).socket_address()
+    # When it is one that knows no tickets
+    http_api.answers["POST /ws-ticket"] = (404, {"message": "Not Found"})
+    # Then no later try would help
+    with pytest.raises(UserError, match="404"):
+        ApiClient(cloud).socket_address()

@@ -50,10 +50,10 @@ def test_run_sends_the_photos_follows_the_job_and_brings_the_results(
     (upload,) = drones.uploads()
     assert upload["Key"].startswith("uploads/operator/beach-")
     assert drones.metadata(upload) == {"preset": "preview", "holdout": 2, "jobName": "Åre"}
-    # and the very job of this upload was followed, with the stack's token
+    # and the very job of this upload was followed, with a ticket
     job_id = job_id_for("drones-uploads", upload["Key"], upload["VersionId"])
     assert [request["jobId"] for request in drones.api.requests] == [job_id]
-    assert drones.api.paths == ["/prod?token=a%26b%3Dc%26d%3D"]
+    assert drones.api.paths == ["/prod?ticket=ticket-1"]
     # and the results that exist are here, in a folder named after the job
     assert {path.name for path in Path("Beach-splat").iterdir()} == {"model.sog", "quality.json"}
     # and the honest numbers are said

@@ -6,10 +6,12 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from spaceport.errors import UserError
@@ -151,22 +153,54 @@ def test_what_the_cloud_answers_to_a_bad_subscription_is_told(say, socket_api):
     assert (refused.value.code, refused.value.hint) == ("no_such_job", "Check it.")
 
 
-def test_a_cloud_that_stays_away_is_given_up_with_the_way_back_and_without_the_token():
+def test_a_cloud_that_stays_away_is_given_up_with_the_way_back_and_without_the_ticket():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
 
     with pytest.raises(UserError) as lost:
-        followed(f"ws://127.0.0.1:{port}?token=secret")
+        followed(f"ws://127.0.0.1:{port}?ticket=secret")
 
     assert lost.value.code == "connection_lost"
     assert f"spaceport watch {JOB}" in lost.value.hint
     assert "secret" not in str(lost.value)
 
 
-def test_a_refused_token_is_not_tried_again():
-    attempts = []
+def test_each_connection_takes_an_address_of_its_own_and_waits_for_one(told, say, socket_api):
+    # Given a connection that is cut, and no ticket to be had for a moment
+    api = socket_api(say(told(1), then_close=True), say(told(2, Status.COMPLETED)))
+    addresses = iter([f"{api.url}?ticket=1", None, f"{api.url}?ticket=2"])
 
-    def refuse(connection, request):
+    def address() -> str:
+        if (made := next(addresses)) is None:
+            raise ConnectionError("busy")
+        return made
+
+    # Then it is waited for, and none is used twice
+    assert [version for version, _ in followed(address)] == [1, 2]
+    assert api.paths == ["/prod?ticket=1", "/prod?ticket=2"]
+
+
+def test_a_ticket_that_grew_old_on_the_way_is_replaced(told, say, socket_api):
+    api = socket_api(say(told(1, Status.COMPLETED)))
+    with refusing() as (url, attempts):
+        addresses = iter([url, api.url])
+        assert followed(lambda: next(addresses)) == [(1, Status.COMPLETED)]
+    assert len(attempts) == 1
+
+
+def test_a_cloud_that_refuses_its_own_tickets_is_not_asked_for_a_third():
+    with refusing() as (url, attempts), pytest.raises(UserError) as refused:
+        followed(url)
+    assert refused.value.code == "access_refused"
+    assert len(attempts) == 2
+
+
+@contextmanager
+def refusing() -> Iterator[tuple[str, list[str]]]:
+    """A WebSocket API that lets nobody in: its address, and the paths that were asked for."""
+    attempts: list[str] = []
+
+    def refuse(connection: ServerConnection, request: Request) -> Response:
         attempts.append(request.path)
         return connection.respond(403, "no")
 
@@ -174,10 +208,7 @@ def test_a_refused_token_is_not_tried_again():
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        with pytest.raises(UserError) as refused:
-            followed(f"ws://127.0.0.1:{server.socket.getsockname()[1]}/prod?token=old")
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/prod", attempts
     finally:
         server.shutdown()
         thread.join()
-    assert refused.value.code == "access_refused"
-    assert len(attempts) == 1

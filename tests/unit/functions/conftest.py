@@ -1,4 +1,4 @@
-"""The handlers, loaded as Lambda loads them, on moto's S3, DynamoDB, Step Functions and Secrets Manager."""
+"""The handlers, loaded as Lambda loads them, on moto's S3, DynamoDB and Step Functions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from moto import mock_aws
 
 from spaceport.connections import Connections
 from spaceport.jobs import Jobs
+from spaceport.tickets import Tickets
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "eu-west-1"
@@ -40,6 +41,7 @@ class Aws:
 
     jobs: Jobs
     connections: Connections
+    tickets: Tickets
     state_machine_arn: str
     uploads_bucket: str = "uploads-bucket"
     data_bucket: str = "data-bucket"
@@ -125,12 +127,18 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
             ],
             BillingMode="PAY_PER_REQUEST",
         )
+        tickets = dynamodb.create_table(
+            TableName="tickets",
+            KeySchema=[{"AttributeName": "digest", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "digest", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         machine = boto3.client("stepfunctions").create_state_machine(
             name="pipeline",
             definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
             roleArn="arn:aws:iam::123456789012:role/pipeline",
         )
-        yield Aws(Jobs(jobs), Connections(connections), machine["stateMachineArn"])
+        yield Aws(Jobs(jobs), Connections(connections), Tickets(tickets), machine["stateMachineArn"])
 
 
 @pytest.fixture
@@ -141,6 +149,7 @@ def load(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]
         for variable, value in {
             "JOBS_TABLE": "jobs",
             "CONNECTIONS_TABLE": "connections",
+            "TICKETS_TABLE": "tickets",
             "UPLOADS_BUCKET": aws.uploads_bucket,
             "DATA_BUCKET": aws.data_bucket,
             "STATE_MACHINE_ARN": aws.state_machine_arn,

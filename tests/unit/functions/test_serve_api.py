@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
+from spaceport.callers import Caller
 from spaceport.executions import Executions, execution_input
 from spaceport.job import MAX_RUNS, JobRecord, PipelineStep, StageRecord, empty_stages, job_id_for, now_iso
 from spaceport.stages import ACTIVE, Status
@@ -464,6 +465,17 @@ def test_a_group_that_only_looks_like_admins_is_none(call, put):
     for groups in ("[adminsx]", "admins-of-ben", "[[admins]]", "[]", ""):
         by = {"username": "ann", "cognito:groups": groups}
         assert call("GET", "/jobs/job-1", by=by).refusal == (404, "no_such_job")
+
+
+def test_a_ticket_is_the_callers_own_and_each_is_another(aws, call):
+    for by, caller in ((ANN, Caller("ann")), (ADMIN, Caller("operator", is_admin=True))):
+        told = [call("POST", "/ws-ticket", by=by) for _ in range(2)]
+        assert [answer.status for answer in told] == [200, 200]
+        assert {answer.body["expiresIn"] for answer in told} == {60}
+        found = [aws.tickets.redeem(answer.body["ticket"]) for answer in told]
+        assert found == [caller, caller]
+    # Nobody asks one for somebody else
+    assert call("POST", "/ws-ticket", {"owner": "ben"}).refusal == (400, "unknown_field")
 
 
 def test_an_id_token_names_its_user_too(call, put):

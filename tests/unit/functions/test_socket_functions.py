@@ -10,6 +10,7 @@ import boto3
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
+from spaceport.callers import Caller
 from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.jobs import item_of
 from spaceport.stages import SFM, TRAINING, Status
@@ -75,23 +76,49 @@ def stream_event(*rows: JobRecord) -> dict[str, Any]:
 
 
 @pytest.fixture
-def authorize(aws, load, context):
-    arn = boto3.client("secretsmanager").create_secret(Name="t", SecretString='{"token": "right"}')["ARN"]
-    handler = load("authorize_socket", ACCESS_TOKEN_SECRET_ARN=arn).handler
+def authorize(load, context):
+    handler = load("authorize_socket").handler
     return lambda query: handler({"methodArn": "arn:x", "queryStringParameters": query}, context)
 
 
-def test_the_right_token_is_the_operator(authorize):
-    answer = authorize({"token": "right"})
-    assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow"
-    assert answer["context"] == {"owner": "operator"}
+def verdict(answer: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
+    return (
+        answer["policyDocument"]["Statement"][0]["Effect"],
+        answer["principalId"],
+        answer["context"],
+    )
+
+
+NOBODY = ("Deny", "nobody", {})
+
+
+def test_a_ticket_says_who_connects_and_is_spent(aws, authorize):
+    for caller, admin in ((Caller("ann"), "false"), (Caller("operator", is_admin=True), "true")):
+        ticket = aws.tickets.issue(caller)
+        first, second = authorize({"ticket": ticket}), authorize({"ticket": ticket})
+        assert verdict(first) == ("Allow", caller.name, {"owner": caller.name, "admin": admin})
+        assert verdict(second) == NOBODY
+
+
+@pytest.mark.parametrize(("age", "found"), [(59, Caller("ann")), (61, None), (86400, None)])
+def test_a_ticket_is_good_for_a_minute(aws, age, found):
+    ticket = aws.tickets.issue(Caller("ann"), now=1000.0)
+    assert aws.tickets.redeem(ticket, now=1000.0 + age) == found
 
 
 @pytest.mark.parametrize(
-    "query", [None, {}, {"token": ""}, {"token": "wrong"}, {"token": "right "}, {"token": "ü"}]
+    "query", [None, {}, {"ticket": ""}, {"ticket": "ü"}, {"token": "t"}, {"ticket": "x" * 9999}]
 )
-def test_any_other_token_is_denied(authorize, query):
-    assert authorize(query)["policyDocument"]["Statement"][0]["Effect"] == "Deny"
+def test_without_a_ticket_of_ours_nobody_connects(aws, authorize, query):
+    aws.tickets.issue(Caller("ann"))
+    assert verdict(authorize(query)) == NOBODY
+
+
+def test_what_the_table_holds_of_a_ticket_lets_nobody_in(aws, authorize):
+    ticket = aws.tickets.issue(Caller("ann"))
+    (item,) = boto3.resource("dynamodb").Table("tickets").scan()["Items"]
+    assert ticket not in str(item)
+    assert verdict(authorize({"ticket": item["digest"]})) == NOBODY
 
 
 # ---- routes ----------------------------------------
