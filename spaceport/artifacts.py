@@ -31,6 +31,17 @@ class Artifacts:
                 return uri
         return None
 
+    def home(self, job_id: str) -> str:
+        """The `s3://` folder of all that `job_id` makes."""
+        return f"s3://{self._bucket}/jobs/{job_id}/"
+
+    def changed(self, uri: str) -> datetime | None:
+        """When the object at `uri` was written, to the second; None where there is none."""
+        bucket, key = bucket_and_key(uri)
+        # Not a HEAD, which only those may who may read it too.
+        found = self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+        return found[0]["LastModified"] if found and found[0]["Key"] == key else None
+
     def discard(self, job_id: str) -> int:
         """Delete all that `job_id` has made; returns how many objects that were.
 

@@ -99,22 +99,53 @@ class Jobs:
                 f"stages.{COMPRESSION.name}.progress": 1,
                 "updatedAt": now,
                 **{f"metrics.{name}": value for name, value in metrics.items()},
-                **{f"stages.{name}.cost": cost for name, cost in costs.items()},
+                **_costs(costs),
             },
             **_of_execution(execution_arn, ACTIVE),
         )
 
-    def fail(self, row: JobRecord, execution_arn: str, error: ErrorText, now: str) -> bool:
-        """This execution of the job failed. False where the row ended otherwise, or is another one's."""
-        fields = {"status": Status.FAILED, "error": asdict(error), "updatedAt": now}
+    def fail(
+        self,
+        row: JobRecord,
+        execution_arn: str,
+        error: ErrorText,
+        now: str,
+        *,
+        costs: Mapping[str, float | None],
+        outputs: Outputs | None,
+    ) -> bool:
+        """This execution of the job failed. False where the row ended otherwise, or is another one's.
+
+        Args:
+            costs: what each stage that was begun cost, USD.
+            outputs: the partial results.
+        """
         return self._update(
-            row.job_id, fields, **_of_execution(execution_arn, ACTIVE, or_waiting_run=row.run)
+            row.job_id,
+            _unfinished(Status.FAILED, error, now, costs, outputs),
+            **_of_execution(execution_arn, ACTIVE, or_waiting_run=row.run),
         )
 
-    def settle(self, row: JobRecord, execution_arn: str, status: Status, error: ErrorText, now: str) -> bool:
-        """This execution of the job is over, and nobody has said so yet: the row ends as `status`."""
-        fields = {"status": status, "error": asdict(error), "updatedAt": now}
-        return self._update(row.job_id, fields, **_of_execution(execution_arn, LIVE, or_waiting_run=row.run))
+    def settle(
+        self,
+        row: JobRecord,
+        execution_arn: str,
+        status: Status,
+        error: ErrorText,
+        now: str,
+        *,
+        costs: Mapping[str, float | None],
+        outputs: Outputs | None,
+    ) -> bool:
+        """This execution of the job is over, and nobody has said so yet: the row ends as `status`.
+
+        With costs and outputs as `fail`.
+        """
+        return self._update(
+            row.job_id,
+            _unfinished(status, error, now, costs, outputs),
+            **_of_execution(execution_arn, LIVE, or_waiting_run=row.run),
+        )
 
     def request_stop(self, job_id: str, discard_artifacts: bool, now: str) -> bool:
         """A running job is STOPPING from now on. False where it is not running, or stopping already."""
@@ -239,6 +270,18 @@ class Jobs:
         except ClientError as error:
             return _condition_failed(error)
         return True
+
+
+def _unfinished(
+    status: Status, error: ErrorText, now: str, costs: Mapping[str, float | None], outputs: Outputs | None
+) -> dict[str, Any]:
+    """The fields of a job that ends without its result."""
+    left = None if outputs is None else outputs.model_dump(by_alias=True)
+    return {"status": status, "error": asdict(error), "outputs": left, "updatedAt": now, **_costs(costs)}
+
+
+def _costs(costs: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {f"stages.{name}.cost": cost for name, cost in costs.items()}
 
 
 def _is_one_of(statuses: Sequence[Status]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from spaceport.stages import COMPRESSION, SFM, TRAINING
 from spaceport.tuning import resolve
 
 MODEL = "model.ply"
+# A job's folders below its home, where its input names no others.
+EXTRACTED, COLMAP, GAUSSIAN, COMPRESSED = "extracted/", "colmap/", "gaussian/", "compressed/"
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,10 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: 
     _check_images(given, facts)
     _check_zip(given, facts)
     places = {
-        "extractedS3Uri": given.extracted_s3_uri or f"{home}/extracted/",
-        "colmapOutputS3Uri": given.colmap_output_s3_uri or f"{home}/colmap/",
-        "gaussianOutputS3Uri": given.gaussian_output_s3_uri or f"{home}/gaussian/",
-        "compressedOutputS3Uri": given.compressed_output_s3_uri or f"{home}/compressed/",
+        "extractedS3Uri": given.extracted_s3_uri or f"{home}/{EXTRACTED}",
+        "colmapOutputS3Uri": given.colmap_output_s3_uri or f"{home}/{COLMAP}",
+        "gaussianOutputS3Uri": given.gaussian_output_s3_uri or f"{home}/{GAUSSIAN}",
+        "compressedOutputS3Uri": given.compressed_output_s3_uri or f"{home}/{COMPRESSED}",
     }
     for field, uri in places.items():
         _check_place(field, uri, home)

@@ -1,14 +1,17 @@
-"""What a job cost: the seconds of its machines times a dated table of list prices. Never a guess.
+"""What a job cost, however it ended: the seconds of its machines times a dated table of list prices.
 
-SageMaker bills a job's machine by the second (aws.amazon.com/sagemaker/pricing). The seconds here are a
-stage's wall time, which begins when the machine is asked for: so a stage costs at most what is told. Storage
-and transfer, which come to a small part of it, are not in it.
+Never a guess. SageMaker bills a job's machine by the second (aws.amazon.com/sagemaker/pricing). The seconds
+here are a stage's wall time, which begins when the machine is asked for and, where the stage did not finish,
+ends with the job: so a stage costs at most what is told. Storage and transfer, which come to a small part of
+it, are not in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from spaceport.job import JobRecord
 
 # USD an hour, on demand, by region and instance type, as read on AS_OF. Two public copies of AWS's price page
 # agree on 0.7364: github.com/goerlitz/nlp-classification, notebooks/10kGNAD/sagemaker/README.md, and a module
@@ -64,6 +67,21 @@ def cost_of(seconds: Mapping[str, float], instances: Mapping[str, str], executio
         name: None if (usd := hourly[name]) is None else spent / 3600 * usd for name, spent in seconds.items()
     }
     return Bill(stages, instances)
+
+
+def bill_of(row: JobRecord, execution_arn: str, now: str) -> Bill:
+    """The bill of the stages that `row` has begun."""
+    instances = {name: record.instance for name, record in row.stages.items() if record.instance}
+    return cost_of(stage_seconds(row, now), instances, execution_arn)
+
+
+def stage_seconds(row: JobRecord, now: str) -> dict[str, float]:
+    """The wall seconds of each stage that `row` has begun; the one that has not ended ends now."""
+    ended = {
+        name: record if record.ended else record.model_copy(update={"ended": now})
+        for name, record in row.stages.items()
+    }
+    return {name: record.seconds for name, record in ended.items() if record.seconds is not None}
 
 
 def free(seconds: Mapping[str, float]) -> Bill:

@@ -12,6 +12,8 @@ from spaceport.ending import ending
 from spaceport.executions import Execution
 from spaceport.job import JobRecord
 from spaceport.jobs import Jobs
+from spaceport.partial import PartialResults
+from spaceport.prices import bill_of
 from spaceport.sagemaker_tasks import SageMakerTasks
 
 
@@ -33,7 +35,9 @@ class Settlement:
         if row.task is not None:
             self.tasks.stop(row.task, row.stage)
         status, error = ending(row, execution)
-        if not self.jobs.settle(row, execution.arn, status, error, now):
+        left = PartialResults(self.artifacts).of(row)
+        costs = bill_of(row, execution.arn, now).stages
+        if not self.jobs.settle(row, execution.arn, status, error, now, costs=costs, outputs=left):
             return False
         if row.discard_artifacts:
             self.artifacts.discard(row.job_id)

@@ -18,8 +18,10 @@ from spaceport.failure import RefusedError
 from spaceport.formats import FILES, LEVELS_OF_DETAIL
 from spaceport.job import JobRecord, Outputs, now_iso
 from spaceport.jobs import Jobs
+from spaceport.partial import CAMERAS, GEOREF, POINTS, SOG
 from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
-from spaceport.prices import cost_of
+from spaceport.plan import MODEL
+from spaceport.prices import bill_of, stage_seconds
 from spaceport.quality import QUALITY_REPORT, QualityReport, headline
 from spaceport.stages import COMPRESSION
 
@@ -56,8 +58,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         discard_earlier_runs(event, datetime.fromisoformat(begun))
     now = now_iso()
     seconds, total = stage_seconds(row, now), total_seconds(row, now)
-    instances = {name: record.instance for name, record in row.stages.items() if record.instance}
-    bill = cost_of(seconds, instances, event["executionArn"])
+    bill = bill_of(row, event["executionArn"], now)
     quality = QualityReport.model_validate_json(measured).model_copy(
         update={"stages": seconds, "total_seconds": total}
     )
@@ -71,16 +72,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     viewer = delivered.link(settings.viewer_base_url, "viewer/index.html")
     outputs = Outputs(
         viewer_url=viewer if settings.viewer_base_url else None,
-        sog=f"{event['compressedS3Uri']}model.sog",
+        sog=f"{event['compressedS3Uri']}{SOG}",
         lod=f"{event['compressedS3Uri']}{LEVELS_OF_DETAIL}" if quality.delivery.lod else None,
         quality=f"{event['compressedS3Uri']}{QUALITY_REPORT}",
         report=f"{event['compressedS3Uri']}{report_times.REPORT_PAGE}" if page is not None else None,
         video=f"{event['compressedS3Uri']}{VIDEO}" if VIDEO in quality.pictures else None,
         thumbnail=f"{event['compressedS3Uri']}{THUMBNAIL}" if THUMBNAIL in quality.pictures else None,
-        **{"ply": f"{event['gaussianS3Uri']}model.ply", **other_formats(event["compressedS3Uri"], quality)},
-        georef=f"{event['colmapS3Uri']}sparse/georef.json" if quality.georef else None,
-        cameras=f"{event['colmapS3Uri']}sparse/cameras.geojson" if quality.georef else None,
-        points=f"{event['colmapS3Uri']}sparse/points.ply",
+        **{"ply": f"{event['gaussianS3Uri']}{MODEL}", **other_formats(event["compressedS3Uri"], quality)},
+        georef=f"{event['colmapS3Uri']}{GEOREF}" if quality.georef else None,
+        cameras=f"{event['colmapS3Uri']}{CAMERAS}" if quality.georef else None,
+        points=f"{event['colmapS3Uri']}{POINTS}",
     )
     published = jobs.complete(
         row.job_id, event["executionArn"], outputs, headline(quality), now, costs=bill.stages
@@ -99,14 +100,6 @@ def discard_earlier_runs(event: dict[str, Any], begun: datetime) -> None:
 def other_formats(folder: str, quality: QualityReport) -> dict[str, str]:
     """The model in formats other than SOG, by the output's name: those that this run wrote."""
     return {name.value: folder + file for name, file in FILES.items() if file in quality.delivery.files}
-
-
-def stage_seconds(row: JobRecord, now: str) -> dict[str, float]:
-    """The wall seconds of each stage that ran; the last one ends now."""
-    ended = {name: record.model_copy() for name, record in row.stages.items()}
-    if COMPRESSION.name in ended:
-        ended[COMPRESSION.name].ended = now
-    return {name: record.seconds for name, record in ended.items() if record.seconds is not None}
 
 
 def total_seconds(row: JobRecord, now: str) -> float:

@@ -11,21 +11,27 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from spaceport.artifacts import Artifacts
 from spaceport.environment import Environment
+from spaceport.errors import ErrorText
 from spaceport.failure import explain
 from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.jobs import Jobs
+from spaceport.partial import PartialResults
 from spaceport.plan import job_id_of
+from spaceport.prices import bill_of
 from spaceport.stages import SETUP, Status
 
 
 class Settings(Environment):
     jobs_table: str
+    data_bucket: str
 
 
 logger = Logger()
 settings = Settings.read()
 jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
+partial_results = PartialResults(Artifacts(boto3.client("s3"), settings.data_bucket))
 
 
 @logger.inject_lambda_context
@@ -35,9 +41,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     row = own_row(job_id, event["executionArn"], event["executionName"])
     failure = event["failure"]
     error = explain(failure["Error"], failure.get("Cause") or "", row.message if row else SETUP.message)
-    recorded = row is not None and jobs.fail(row, event["executionArn"], error, now_iso())
+    recorded = row is not None and record(row, event["executionArn"], error)
     logger.error("job failed", job_id=job_id, code=error.code, recorded=recorded)
     return {"jobId": job_id, "code": error.code, "message": error.message, "recorded": recorded}
+
+
+def record(row: JobRecord, arn: str, error: ErrorText) -> bool:
+    """End the row, with what its stages have cost and left so far."""
+    now = now_iso()
+    costs = bill_of(row, arn, now).stages
+    return jobs.fail(row, arn, error, now, costs=costs, outputs=partial_results.of(row))
 
 
 def own_row(job_id: str, arn: str, name: str) -> JobRecord | None:

@@ -13,6 +13,7 @@ from spaceport.stages import ACTIVE, LIVE, TERMINAL, Status
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:pipeline:job-1-1"
 WHY = ErrorText("stopped", "The job was stopped.")
+NOTHING: dict[str, Any] = {"costs": {}, "outputs": None}  # what a job that had not begun has left
 
 
 @pytest.fixture
@@ -62,8 +63,8 @@ def test_only_what_waits_in_the_queue_is_stopped_at_once(aws, put, status):
 def test_a_job_that_is_stopping_takes_no_result_no_failure_and_no_progress(aws, put):
     row = put(status=Status.STOPPING, execution_arn=ARN)
     assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso(), costs={})
-    assert not aws.jobs.fail(row, ARN, WHY, now_iso())
-    assert aws.jobs.settle(row, ARN, Status.STOPPED, WHY, now_iso())
+    assert not aws.jobs.fail(row, ARN, WHY, now_iso(), **NOTHING)
+    assert aws.jobs.settle(row, ARN, Status.STOPPED, WHY, now_iso(), **NOTHING)
     assert status_of(aws) is Status.STOPPED
 
 
@@ -76,18 +77,18 @@ def test_an_execution_writes_its_own_row_only_and_only_while_it_lives(aws, put, 
     # Given another execution, then it changes nothing
     other = ARN + "0"
     assert not aws.jobs.complete("job-1", other, Outputs(), {}, now_iso(), costs={})
-    assert not aws.jobs.fail(row, other, WHY, now_iso())
-    assert not aws.jobs.settle(row, other, Status.FAILED, WHY, now_iso())
+    assert not aws.jobs.fail(row, other, WHY, now_iso(), **NOTHING)
+    assert not aws.jobs.settle(row, other, Status.FAILED, WHY, now_iso(), **NOTHING)
     assert status_of(aws) is status
     # And its own can end it
-    assert aws.jobs.settle(row, ARN, Status.FAILED, WHY, now_iso()) is (status in LIVE)
+    assert aws.jobs.settle(row, ARN, Status.FAILED, WHY, now_iso(), **NOTHING) is (status in LIVE)
 
 
 @pytest.mark.parametrize("status", list(Status))
 def test_a_row_that_no_execution_claimed_can_be_ended_but_not_completed(aws, put, status):
     row = put(status=status)
     assert not aws.jobs.complete("job-1", ARN, Outputs(), {}, now_iso(), costs={})
-    assert aws.jobs.fail(row, ARN, WHY, now_iso()) is (status in ACTIVE)
+    assert aws.jobs.fail(row, ARN, WHY, now_iso(), **NOTHING) is (status in ACTIVE)
 
 
 def test_a_run_that_waits_is_not_touched_by_what_saw_the_run_before_it_wait(aws, put):
@@ -98,8 +99,8 @@ def test_a_run_that_waits_is_not_touched_by_what_saw_the_run_before_it_wait(aws,
     assert aws.jobs.reopen(stopped, stopped.reopened(PipelineStep.SFM, {}, now_iso()))
     # When the first run's execution comes late, or its end
     assert not aws.jobs.begin(seen, ARN, now_iso())
-    assert not aws.jobs.fail(seen, ARN, WHY, now_iso())
-    assert not aws.jobs.settle(seen, ARN, Status.FAILED, WHY, now_iso())
+    assert not aws.jobs.fail(seen, ARN, WHY, now_iso(), **NOTHING)
+    assert not aws.jobs.settle(seen, ARN, Status.FAILED, WHY, now_iso(), **NOTHING)
     # Then the second run waits on
     row = aws.jobs.get("job-1")
     assert (row.status, row.run, row.execution_arn) == (Status.QUEUED, 2, None)

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from spaceport.delivered import Delivered
 from spaceport.errors import ErrorText
 from spaceport.executions import execution_input
 from spaceport.failure import JobOverError, RefusedError
-from spaceport.job import JobRecord, empty_stages, now_iso, task_name
+from spaceport.job import JobRecord, Outputs, empty_stages, now_iso, task_name
 from spaceport.pictures import HELD_OUT, THUMBNAIL, VIDEO
 from spaceport.plan import Plan
 from spaceport.prices import ON_DEMAND
@@ -274,11 +275,17 @@ UNSAID = object()
 
 
 def fail(
-    load, context, cause: str | None, name: str = "job-1-1", job_id: str | None = "job-1", given: Any = UNSAID
+    load,
+    context,
+    cause: str | None,
+    name: str = "job-1-1",
+    job_id: str | None = "job-1",
+    given: Any = UNSAID,
+    arn: str = ARN,
 ) -> dict[str, Any]:
     event = {
         "input": ({"jobId": job_id} if job_id else {}) if given is UNSAID else given,
-        "executionArn": ARN,
+        "executionArn": arn,
         "executionName": name,
         "failure": {"Error": "States.TaskFailed"} | ({"Cause": cause} if cause is not None else {}),
     }
@@ -302,7 +309,7 @@ def test_a_failure_without_a_cause_has_words_too(aws, load, context, queued):
 
 
 def test_a_job_that_has_ended_stays_as_it_ended(aws, load, context, queued):
-    assert aws.jobs.fail(queued, ARN, ErrorText("first", "first"), now_iso())
+    assert aws.jobs.fail(queued, ARN, ErrorText("first", "first"), now_iso(), costs={}, outputs=None)
     assert not fail(load, context, "second")["recorded"]
     row = aws.jobs.get("job-1")
     assert row is not None
@@ -315,6 +322,100 @@ def test_an_execution_that_is_not_the_jobs_own_can_not_fail_it(aws, load, contex
     row = aws.jobs.get("job-1")
     assert row is not None
     assert row.status is Status.QUEUED
+
+
+def begin_stage(stage: str, started: str, model: str | None = None) -> None:
+    """What the state machine's entry of `stage` writes of it, and of the one before."""
+    table = boto3.resource("dynamodb").Table("jobs")
+    if before := {"3dgs": "sfm", "compression": "3dgs"}.get(stage):
+        table.update_item(
+            Key={"jobId": "job-1"},
+            UpdateExpression="SET stages.#stage.ended = :now",
+            ExpressionAttributeNames={"#stage": before},
+            ExpressionAttributeValues={":now": started},
+        )
+    table.update_item(
+        Key={"jobId": "job-1"},
+        UpdateExpression="SET stage = :name, modelS3Uri = :model, stages.#stage = :record",
+        ExpressionAttributeNames={"#stage": stage},
+        ExpressionAttributeValues={
+            ":name": stage,
+            ":model": model,
+            ":record": {"started": started, "instance": "ml.g4dn.xlarge", "progress": 0},
+        },
+    )
+
+
+def ago(minutes: float) -> str:
+    return now_iso(datetime.now(UTC) - timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize("by", ["RecordFailure", "SettleExecution"])
+def test_a_job_that_does_not_finish_tells_what_it_has_cost_and_left(aws, load, context, queued, by):
+    # Given a job whose SfM took half an hour and left its results, and whose training runs for an hour
+    arn, hourly = ARN.replace("eu-west-1", "us-east-1"), ON_DEMAND["us-east-1"]["ml.g4dn.xlarge"]
+    assert aws.jobs.begin(queued, arn, now_iso())
+    begin_stage("sfm", ago(90))
+    begin_stage("3dgs", ago(60))
+    leave(aws, "colmap/sparse/points.ply", "colmap/sparse/georef.json", "colmap/sparse/cameras.geojson.bak")
+    # When it fails, or is stopped
+    if by == "RecordFailure":
+        assert fail(load, context, "boom", arn=arn)["recorded"]
+    else:
+        assert settle(load, context, "ABORTED", arn=arn)
+    # Then its row has both stages' costs, none of what never began, and what is there
+    row = aws.jobs.get("job-1")
+    assert row.stages["sfm"].cost == pytest.approx(hourly / 2, rel=0.01)
+    assert row.stages["3dgs"].cost == pytest.approx(hourly, rel=0.01)
+    assert row.stages["compression"].cost is None
+    assert row.stages["3dgs"].ended is None  # it is to be done again
+    points, georef = (f"{job_folder(aws)}colmap/sparse/{name}" for name in ("points.ply", "georef.json"))
+    assert row.outputs == Outputs(points=points, georef=georef)
+    # And so does what clients are told
+    told = row.status_view()
+    assert (told["outputs"]["points"], told["outputs"]["report"]) == (points, None)
+    assert told["stages"]["3dgs"]["cost"] == row.stages["3dgs"].cost
+
+
+def test_a_job_whose_compression_failed_has_its_trained_model_and_no_report_of_before(
+    aws, load, context, queued
+):
+    # Given a run that got as far as compression, in a folder with an earlier run's report
+    model = f"{job_folder(aws)}training/job-1-3dgs-1-0/output/model/"
+    leave(aws, "compressed/report.html", "compressed/model.sog", "colmap/sparse/points.ply")
+    leave(aws, "training/job-1-3dgs-1-0/output/model/model.ply")
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    begin_stage("sfm", ago(30))
+    begin_stage("3dgs", ago(20))
+    begin_stage("compression", ago(-1), model)
+    # When its job fails
+    assert fail(load, context, "boom")["recorded"]
+    # Then it has what its own stages left
+    expected = Outputs(points=f"{job_folder(aws)}colmap/sparse/points.ply", ply=f"{model}model.ply")
+    assert aws.jobs.get("job-1").outputs == expected
+
+
+def test_a_job_that_could_not_be_published_has_its_report(aws, load, context, queued):
+    # Given a run whose every stage finished, and that could not be published
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    begin_stage("compression", ago(1))
+    leave(aws, "compressed/report.html", "compressed/quality.json", "compressed/viewer/index.html")
+    assert fail(load, context, "boom")["recorded"]
+    # Then the row names the report that is there, and no viewer, which browsers would not be shown
+    folder = f"{job_folder(aws)}compressed/"
+    expected = Outputs(report=f"{folder}report.html", quality=f"{folder}quality.json")
+    assert aws.jobs.get("job-1").outputs == expected
+
+
+def test_a_failure_is_told_whatever_s3_says(aws, load, context, queued):
+    # Given a job whose bucket is not there
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    begin_stage("sfm", ago(1))
+    boto3.client("s3").delete_bucket(Bucket=aws.data_bucket)
+    # When it fails, Then its row says so
+    assert fail(load, context, "boom")["recorded"]
+    row = aws.jobs.get("job-1")
+    assert (row.status, row.outputs) == (Status.FAILED, None)
 
 
 def test_a_failure_before_there_is_a_row_gets_one(aws, load, context):

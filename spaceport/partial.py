@@ -1,0 +1,82 @@
+"""What a job that did not finish has made all the same: its finished stages' results, where they are there.
+
+A file counts where it really lies in the bucket, and only if it is this run's: what is older than its stage's
+beginning is an earlier run's. The viewer is no partial result: nobody has made it servable.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from spaceport.artifacts import Artifacts
+from spaceport.formats import FILES, LEVELS_OF_DETAIL
+from spaceport.job import JobRecord, Outputs
+from spaceport.pictures import THUMBNAIL, VIDEO
+from spaceport.plan import COLMAP, COMPRESSED, MODEL
+from spaceport.quality import QUALITY_REPORT
+from spaceport.report_times import REPORT_PAGE
+from spaceport.stages import COMPRESSION, SFM, TRAINING
+
+POINTS, GEOREF, CAMERAS = "sparse/points.ply", "sparse/georef.json", "sparse/cameras.geojson"
+SOG = "model.sog"
+# By the output's name, in the stage's folder.
+_OF_SFM: Mapping[str, str] = {"points": POINTS, "georef": GEOREF, "cameras": CAMERAS}
+_OF_COMPRESSION: Mapping[str, str] = {
+    "sog": SOG,
+    "lod": LEVELS_OF_DETAIL,
+    "quality": QUALITY_REPORT,
+    "report": REPORT_PAGE,
+    "video": VIDEO,
+    "thumbnail": THUMBNAIL,
+    **{kind.value: file for kind, file in FILES.items()},
+}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PartialResults:
+    """Finds what failed and stopped jobs have left."""
+
+    artifacts: Artifacts
+
+    def of(self, row: JobRecord) -> Outputs | None:
+        """The results that `row`'s run has left; None where it has left none, or none is to stay.
+
+        As for a retry, they are looked for in the folders that a plan has by itself.
+        """
+        if row.discard_artifacts:
+            return None
+        try:
+            found = {
+                name: uri for stage, name, uri in self._candidates(row) if self._is_there(row, stage, uri)
+            }
+        except (BotoCoreError, ClientError):
+            # That the job ends, and why, is worth more than what it left: it must not wait for S3.
+            logger.exception("what %s has left could not be looked up", row.job_id)
+            return None
+        return Outputs.model_validate(found) if found else None
+
+    def _candidates(self, row: JobRecord) -> Iterator[tuple[str, str, str]]:
+        """(stage, output, where it would be); a later one of an output is worth more."""
+        home = self.artifacts.home(row.job_id)
+        yield from ((SFM.name, name, f"{home}{COLMAP}{file}") for name, file in _OF_SFM.items())
+        if row.model_s3_uri is not None:
+            yield TRAINING.name, "ply", f"{row.model_s3_uri}{MODEL}"
+        for name, file in _OF_COMPRESSION.items():
+            yield COMPRESSION.name, name, f"{home}{COMPRESSED}{file}"
+
+    def _is_there(self, row: JobRecord, stage: str, uri: str) -> bool:
+        record = row.stages.get(stage)
+        if record is None or record.started is None:
+            return False
+        changed = self.artifacts.changed(uri)
+        # S3 tells whole seconds.
+        return changed is not None and changed >= datetime.fromisoformat(record.started).replace(
+            microsecond=0
+        )
