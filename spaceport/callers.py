@@ -23,9 +23,13 @@ class Caller:
         """The owner whose jobs the caller sees; None: all owners'."""
         return None if self.is_admin else self.name
 
+    def sees(self, row: JobRecord) -> bool:
+        """Whether the row is the caller's own, or anybody's where the caller is an admin."""
+        return self.is_admin or row.owner == self.name
+
     def own(self, row: JobRecord | None, job_id: str) -> JobRecord:
         """`row`, the row of `job_id`. Raises UserError `no_such_job`: another owner's is as if not there."""
-        if row is None or not (self.is_admin or row.owner == self.name):
+        if row is None or not self.sees(row):
             raise UserError(
                 "no_such_job", f"There is no job {job_id[:60]!r} of yours.", "Check the job's id."
             )

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
 
 from spaceport.errors import UserError
 from spaceport.job import JobRecord, is_job_id
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
+
+
+MAX_FRAME_BYTES = 32 * 2**10  # API Gateway's own limit: it closes a connection that sends a larger one
+SENDERS = 32  # posts at once; a thread that waits costs next to nothing
+# A post takes some 10 ms. Who takes none for 3 s is dead, on a busy local cloud too, and is not asked twice;
+# what goes wrong otherwise is tried again by the stream.
+POSTING = Config(
+    max_pool_connections=SENDERS,
+    connect_timeout=1,
+    read_timeout=3,
+    retries={"total_max_attempts": 1, "mode": "standard"},
+)
+# What a message is cut by where it is too large: GET /jobs/{id} tells these in full.
+_LEFT_OUT_FIRST = ("warnings", "metrics")
+_CUT_TEXT = 200  # characters of each text then; at most 6 bytes each, of five texts and 14 URIs of 1 KB
 
 
 class Sockets:
@@ -20,13 +39,23 @@ class Sockets:
         self._management = management
 
     def post(self, connection_id: str, message: dict[str, Any]) -> bool:
-        """Send `message`. False where the connection is gone; other errors are faults and go on."""
-        data = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+        """Send `message`. False where the connection is gone; other errors are faults and go on.
+
+        One that takes no message in time is closed: a client that still lives comes back, and its
+        subscription's snapshot brings what it missed.
+        """
         try:
-            self._management.post_to_connection(ConnectionId=connection_id, Data=data)
+            self._management.post_to_connection(ConnectionId=connection_id, Data=frame(message))
         except self._management.exceptions.GoneException:
             return False
+        except ReadTimeoutError:
+            self._close(connection_id)
+            return False
         return True
+
+    def _close(self, connection_id: str) -> None:
+        with suppress(self._management.exceptions.GoneException, ReadTimeoutError):
+            self._management.delete_connection(ConnectionId=connection_id)
 
 
 @dataclass(frozen=True)
@@ -61,6 +90,30 @@ def parse_subscription(body: str) -> Subscription:
 def status_message(row: JobRecord) -> dict[str, Any]:
     """What followers get for each change: the status contract, marked `status`."""
     return {"type": "status", **row.status_view()}
+
+
+def frame(message: dict[str, Any]) -> bytes:
+    """`message` as it is sent, in `MAX_FRAME_BYTES`; what there is no room for is left out."""
+    data = _encoded(message)
+    for field in _LEFT_OUT_FIRST:
+        if len(data) <= MAX_FRAME_BYTES:
+            return data
+        if field in message:
+            message = {**message, field: type(message[field])()}
+            data = _encoded(message)
+    return data if len(data) <= MAX_FRAME_BYTES else _encoded(_with_short_texts(message))
+
+
+def _with_short_texts(message: dict[str, Any]) -> dict[str, Any]:
+    """`message` with its texts cut, those of its error too; addresses of outputs are no texts."""
+    short: dict[str, Any] = {
+        name: value[:_CUT_TEXT] if isinstance(value, str) else value for name, value in message.items()
+    }
+    return {**short, "error": _with_short_texts(short["error"])} if short.get("error") else short
+
+
+def _encoded(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def error_message(error: UserError) -> dict[str, Any]:

@@ -7,19 +7,20 @@ record.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import Enum, auto
 from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from spaceport.connections import Connections
 from spaceport.environment import Environment
 from spaceport.job import JobRecord
 from spaceport.jobs import record_from_image
-from spaceport.sockets import Sockets, status_message
+from spaceport.sockets import POSTING, SENDERS, Sockets, status_message
 from spaceport.updates import worth_sending
 
 
@@ -28,19 +29,20 @@ class Settings(Environment):
     websocket_endpoint: str
 
 
-SENDERS = 16  # posts at once: a slow client must not hold up the others
 logger = Logger()
 settings = Settings.read()
 connections = Connections(boto3.resource("dynamodb").Table(settings.connections_table))
 sockets = Sockets(
-    boto3.client(
-        "apigatewaymanagementapi",
-        endpoint_url=settings.websocket_endpoint,
-        config=Config(
-            max_pool_connections=SENDERS, connect_timeout=2, read_timeout=5, retries={"max_attempts": 2}
-        ),
-    )
+    boto3.client("apigatewaymanagementapi", endpoint_url=settings.websocket_endpoint, config=POSTING)
 )
+
+
+class Outcome(Enum):
+    """What became of a connection's messages."""
+
+    SENT = auto()
+    GONE = auto()
+    FAILED = auto()
 
 
 @logger.inject_lambda_context
@@ -51,27 +53,35 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         row = record_from_image(record["dynamodb"]["NewImage"])
         sequence.setdefault(row.job_id, record["dynamodb"]["SequenceNumber"])
         rows.append(row)
-    failed: set[str] = set()
-    for row in worth_sending(rows):
-        if row.job_id not in failed and not sent_to_followers(row):
-            failed.add(row.job_id)
+    failed = send_to_followers(worth_sending(rows))
     return {"batchItemFailures": [{"itemIdentifier": sequence[job_id]} for job_id in failed]}
 
 
-def sent_to_followers(row: JobRecord) -> bool:
-    """Whether every connection that still exists got the row."""
-    followers = connections.followers(row.job_id)
-    message = status_message(row)
+def send_to_followers(rows: Sequence[JobRecord]) -> list[str]:
+    """Send each job's rows, oldest first, to whoever follows and may see it; the jobs that not all got.
+
+    Posts to all connections of all jobs go at once, so that one which takes its time delays no other.
+    """
+    rows_of: dict[str, list[JobRecord]] = {}
+    for row in rows:
+        rows_of.setdefault(row.job_id, []).append(row)
+    posts: list[tuple[str, str, Future[Outcome]]] = []
     with ThreadPoolExecutor(SENDERS) as pool:
-        outcomes = list(pool.map(lambda connection: delivered(connection, message), followers))
-    return all(outcomes)
+        for job_id, of_job in rows_of.items():
+            messages = [status_message(row) for row in of_job]
+            for follower in connections.followers(job_id):
+                if follower.caller.sees(of_job[-1]):
+                    sending = pool.submit(send, follower.connection_id, messages)
+                    posts.append((job_id, follower.connection_id, sending))
+    for connection_id in {connection for _, connection, sent in posts if sent.result() is Outcome.GONE}:
+        connections.forget(connection_id)
+    return list(dict.fromkeys(job_id for job_id, _, sent in posts if sent.result() is Outcome.FAILED))
 
 
-def delivered(connection_id: str, message: dict[str, Any]) -> bool:
+def send(connection_id: str, messages: list[dict[str, Any]]) -> Outcome:
     try:
-        if not sockets.post(connection_id, message):
-            connections.forget(connection_id)
+        is_there = all(sockets.post(connection_id, message) for message in messages)
     except Exception:  # whatever one connection's post ends with, the others must get theirs
         logger.exception("post failed", connection_id=connection_id)
-        return False
-    return True
+        return Outcome.FAILED
+    return Outcome.SENT if is_there else Outcome.GONE

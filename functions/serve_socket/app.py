@@ -1,7 +1,8 @@
 """The WebSocket API's routes: $connect, subscribe, unsubscribe, ping, $disconnect and $default.
 
 A subscription is stored before the snapshot is read, so no update between the two is lost; versions let
-the client drop what it has seen. The authorizer's context tells who is connected.
+the client drop what it has seen. The authorizer's context tells who is connected. Another owner's job is as
+if it were not there: it may be followed, as one that has no row yet, and nothing ever comes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.connections import Connections
+from spaceport.callers import connected_caller
+from spaceport.connections import Connections, Follower
 from spaceport.environment import Environment
 from spaceport.errors import UserError
-from spaceport.job import OPERATOR
 from spaceport.jobs import Jobs
-from spaceport.sockets import Sockets, Subscription, error_message, parse_subscription, status_message
+from spaceport.sockets import (
+    POSTING,
+    Sockets,
+    Subscription,
+    error_message,
+    parse_subscription,
+    status_message,
+)
 
 
 class Settings(Environment):
@@ -31,7 +39,9 @@ settings = Settings.read()
 dynamodb = boto3.resource("dynamodb")
 jobs = Jobs(dynamodb.Table(settings.jobs_table))
 connections = Connections(dynamodb.Table(settings.connections_table))
-sockets = Sockets(boto3.client("apigatewaymanagementapi", endpoint_url=settings.websocket_endpoint))
+sockets = Sockets(
+    boto3.client("apigatewaymanagementapi", endpoint_url=settings.websocket_endpoint, config=POSTING)
+)
 
 
 @logger.inject_lambda_context
@@ -41,9 +51,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if route == "$disconnect":
         connections.forget(connection_id)
     elif route != "$connect":
-        owner = request.get("authorizer", {}).get("owner", "")
+        follower = Follower(connection_id, connected_caller(request["authorizer"]))
         try:
-            messages = answer(route, event.get("body") or "{}", connection_id, owner)
+            messages = answer(route, event.get("body") or "{}", follower)
         except UserError as refused:
             messages = [error_message(refused)]
         if not all(sockets.post(connection_id, message) for message in messages):
@@ -51,31 +61,30 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"statusCode": 200}
 
 
-def answer(route: str, body: str, connection_id: str, owner: str) -> list[dict[str, Any]]:
+def answer(route: str, body: str, follower: Follower) -> list[dict[str, Any]]:
     """The messages that a client's message is answered with. Raises UserError where it can't be served."""
     match route:
         case "ping":
             return [{"type": "pong"}]
         case "subscribe":
-            return subscribe(parse_subscription(body), connection_id, owner)
+            return subscribe(parse_subscription(body), follower)
         case "unsubscribe":
-            connections.unsubscribe(parse_subscription(body).job_id, connection_id)
+            connections.unsubscribe(parse_subscription(body).job_id, follower.connection_id)
             return [{"type": "unsubscribed"}]
     raise UserError("bad_action", "This action is not known.", "Actions are: subscribe, unsubscribe, ping.")
 
 
-def subscribe(wanted: Subscription, connection_id: str, owner: str) -> list[dict[str, Any]]:
+def subscribe(wanted: Subscription, follower: Follower) -> list[dict[str, Any]]:
     """Follow a job: an acknowledgement, then its row as it is now, if that is newer than the client's.
 
     The row may come later: then the acknowledgement's version is null.
     """
     job_id = wanted.job_id
+    connections.subscribe(job_id, follower)
     row = jobs.get(job_id)
-    if owner != OPERATOR and (row is None or row.owner != owner):
-        raise UserError("no_such_job", f"There is no job {job_id} of yours.", "Check the job's id.")
-    connections.subscribe(job_id, connection_id)
-    row = jobs.get(job_id)
-    messages = [{"type": "subscribed", "jobId": job_id, "version": row.version if row else None}]
-    if row is not None and row.version > wanted.since_version:
+    if row is None or not follower.caller.sees(row):
+        return [{"type": "subscribed", "jobId": job_id, "version": None}]
+    messages = [{"type": "subscribed", "jobId": job_id, "version": row.version}]
+    if row.version > wanted.since_version:
         messages.append(status_message(row))
     return messages

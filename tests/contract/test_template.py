@@ -122,6 +122,7 @@ IAM_OF_CALL = {
     "stop_processing_job": "sagemaker:StopProcessingJob",
     "create_log_group": "logs:CreateLogGroup",
     "post_to_connection": "execute-api:ManageConnections",
+    "delete_connection": "execute-api:ManageConnections",
 }
 # Methods of our adapters → the boto3 calls they make.
 ADAPTERS = {
@@ -162,11 +163,11 @@ ADAPTERS = {
     ("executions", "start"): ["start_execution"],
     ("executions", "stop"): ["stop_execution"],
     ("executions", "of"): ["describe_execution"],
-    ("connections", "subscribe"): ["put_item"],
+    ("connections", "subscribe"): ["query", "put_item"],
     ("connections", "followers"): ["query"],
     ("connections", "unsubscribe"): ["delete_item"],
     ("connections", "forget"): ["query", "delete_item"],
-    ("sockets", "post"): ["post_to_connection"],
+    ("sockets", "post"): ["post_to_connection", "delete_connection"],
     ("tickets", "issue"): ["put_item"],
     ("tickets", "redeem"): ["delete_item"],
     ("delivered", "read"): ["get_object"],

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
 from typing import Any
 
 import boto3
@@ -11,10 +15,13 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from spaceport.callers import Caller
-from spaceport.job import JobRecord, empty_stages, now_iso
+from spaceport.connections import MAX_SUBSCRIPTIONS, Follower
+from spaceport.job import JobError, JobRecord, Outputs, empty_stages, now_iso
 from spaceport.jobs import item_of
-from spaceport.stages import SFM, TRAINING, Status
+from spaceport.sockets import MAX_FRAME_BYTES, POSTING, frame, status_message
+from spaceport.stages import COMPRESSION, SFM, TRAINING, Status
 
+ADMIN, ANN, BEN = Caller("operator", is_admin=True), Caller("ann"), Caller("ben")
 ENDPOINT = {"WEBSOCKET_ENDPOINT": "https://api.execute-api.eu-west-1.amazonaws.com/prod"}
 
 
@@ -48,12 +55,20 @@ def record(**changes: Any) -> JobRecord:
 
 
 def socket_event(
-    route: str, body: Any = None, connection: str = "c1", owner: str = "operator"
+    route: str, body: Any = None, connection: str = "c1", caller: Caller = ADMIN
 ) -> dict[str, Any]:
     return {
-        "requestContext": {"connectionId": connection, "routeKey": route, "authorizer": {"owner": owner}},
+        "requestContext": {
+            "connectionId": connection,
+            "routeKey": route,
+            "authorizer": {**caller.context(), "principalId": caller.name},
+        },
         "body": json.dumps(body) if body is not None else None,
     }
+
+
+def followers(aws: Any, job_id: str = "job-1") -> list[str]:
+    return [follower.connection_id for follower in aws.connections.followers(job_id)]
 
 
 def stream_event(*rows: JobRecord) -> dict[str, Any]:
@@ -136,7 +151,7 @@ def test_subscribe_acknowledges_and_sends_the_row_as_it_is(aws, serve, wire):
     serve(socket_event("subscribe", {"jobId": "job-1"}))
     assert [message["type"] for _, message in wire.posted] == ["subscribed", "status"]
     assert wire.posted[1][1]["status"] == "RUNNING"
-    assert aws.connections.followers("job-1") == ["c1"]
+    assert followers(aws) == ["c1"]
 
 
 @pytest.mark.parametrize(
@@ -154,13 +169,13 @@ def test_a_version_that_is_none_is_refused_and_nothing_followed(aws, serve, wire
     aws.jobs.create(record(version=7))
     serve(socket_event("subscribe", {"jobId": "job-1", "sinceVersion": since}))
     assert [message["error"]["code"] for _, message in wire.posted] == ["bad_since_version"]
-    assert aws.connections.followers("job-1") == []
+    assert followers(aws) == []
 
 
 def test_a_connection_that_is_gone_when_it_is_answered_is_forgotten(aws, serve, wire):
     wire.gone.add("c1")
     serve(socket_event("subscribe", {"jobId": "job-1"}))
-    assert aws.connections.followers("job-1") == []
+    assert followers(aws) == []
 
 
 def test_a_job_may_be_followed_before_it_has_a_row(aws, serve, wire):
@@ -168,14 +183,36 @@ def test_a_job_may_be_followed_before_it_has_a_row(aws, serve, wire):
     assert [message for _, message in wire.posted] == [
         {"type": "subscribed", "jobId": "job-1", "version": None}
     ]
-    assert aws.connections.followers("job-1") == ["c1"]
+    assert followers(aws) == ["c1"]
 
 
-def test_somebody_elses_job_is_not_shown(aws, serve, wire):
+def test_somebody_elses_job_is_as_if_it_were_not_there(aws, serve, wire):
     aws.jobs.create(record(owner="ann"))
-    serve(socket_event("subscribe", {"jobId": "job-1"}, owner="ben"))
-    assert [message["type"] for _, message in wire.posted] == ["error"]
-    assert aws.connections.followers("job-1") == []
+    for job_id in ("job-1", "job-2"):
+        serve(socket_event("subscribe", {"jobId": job_id}, caller=BEN))
+    assert [message for _, message in wire.posted] == [
+        {"type": "subscribed", "jobId": job_id, "version": None} for job_id in ("job-1", "job-2")
+    ]
+    # While its owner and an admin see it
+    for caller in (ANN, ADMIN):
+        serve(socket_event("subscribe", {"jobId": "job-1"}, caller=caller))
+        assert wire.posted[-1][1]["type"] == "status"
+
+
+def test_a_connection_follows_so_many_jobs_and_no_more(aws, serve, wire):
+    for number in range(MAX_SUBSCRIPTIONS):
+        aws.connections.subscribe(f"job-{number}", Follower("c1", ADMIN))
+    # When it asks for one more, for one that it follows, and another connection does
+    for job_id, connection in (("job-more", "c1"), ("job-7", "c1"), ("job-more", "c2")):
+        serve(socket_event("subscribe", {"jobId": job_id}, connection))
+    # Then only the first is refused
+    assert [message["type"] for _, message in wire.posted] == ["error", "subscribed", "subscribed"]
+    assert wire.posted[0][1]["error"]["code"] == "too_many_subscriptions"
+    assert followers(aws, "job-more") == ["c2"]
+    # And there is room again after one less
+    serve(socket_event("unsubscribe", {"jobId": "job-7"}))
+    serve(socket_event("subscribe", {"jobId": "job-more"}))
+    assert followers(aws, "job-more") == ["c1", "c2"]
 
 
 def test_bad_messages_are_answered_not_dropped(serve, wire):
@@ -197,7 +234,7 @@ def test_ping_is_answered_and_disconnect_forgets(aws, serve, wire):
     serve(socket_event("ping"))
     assert wire.posted[-1][1] == {"type": "pong"}
     serve(socket_event("$disconnect"))
-    assert aws.connections.followers("job-1") == aws.connections.followers("job-2") == []
+    assert followers(aws) == followers(aws, "job-2") == []
 
 
 # ---- broadcast ----------------------------------------
@@ -211,7 +248,7 @@ def broadcast(load, context, wire):
 
 
 def test_followers_get_every_stage_and_only_the_newest_progress(aws, broadcast, wire):
-    aws.connections.subscribe("job-1", "c1")
+    aws.connections.subscribe("job-1", Follower("c1", ADMIN))
     rows = [
         record(version=v, stage=s.name, status=Status.RUNNING) for v, s in ((2, SFM), (3, SFM), (4, TRAINING))
     ]
@@ -221,18 +258,147 @@ def test_followers_get_every_stage_and_only_the_newest_progress(aws, broadcast, 
 
 def test_a_gone_connection_is_forgotten_and_the_others_get_theirs(aws, broadcast, wire):
     for connection in ("c1", "c2", "c3"):
-        aws.connections.subscribe("job-1", connection)
-        aws.connections.subscribe("job-2", connection)
+        aws.connections.subscribe("job-1", Follower(connection, ADMIN))
+        aws.connections.subscribe("job-2", Follower(connection, ADMIN))
     wire.gone.add("c2")
     assert broadcast(record(version=2)) == {"batchItemFailures": []}
     assert {connection for connection, _ in wire.posted} == {"c1", "c3"}
-    assert aws.connections.followers("job-1") == aws.connections.followers("job-2") == ["c1", "c3"]
+    assert followers(aws) == followers(aws, "job-2") == ["c1", "c3"]
 
 
 def test_a_post_that_fails_makes_only_that_jobs_records_come_again(aws, broadcast, wire):
-    aws.connections.subscribe("job-1", "c1")
-    aws.connections.subscribe("job-2", "c2")
+    aws.connections.subscribe("job-1", Follower("c1", ADMIN))
+    aws.connections.subscribe("job-2", Follower("c2", ADMIN))
     wire.broken.add("c1")
     failures = broadcast(record(version=2), record(job_id="job-2", version=2))
     assert failures == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     assert [connection for connection, _ in wire.posted] == ["c2"]
+
+
+def test_only_who_may_see_a_job_hears_of_it(aws, broadcast, wire):
+    # Given connections that followed the job before it had a row, and one of an older version's table
+    for connection, caller in (("ann", ANN), ("ben", BEN), ("operator", ADMIN)):
+        aws.connections.subscribe("job-1", Follower(connection, caller))
+    boto3.resource("dynamodb").Table("connections").put_item(
+        Item={"jobId": "job-1", "connectionId": "old", "expiresAt": 1}
+    )
+    assert broadcast(record(owner="ann", version=2)) == {"batchItemFailures": []}
+    assert sorted(connection for connection, _ in wire.posted) == ["ann", "operator"]
+
+
+def test_a_client_gets_a_jobs_changes_in_their_order(aws, broadcast, wire):
+    for connection in range(40):
+        aws.connections.subscribe("job-1", Follower(f"c{connection}", ADMIN))
+    stages = (SFM, TRAINING, COMPRESSION)
+    broadcast(*(record(version=2 + number, stage=stage.name) for number, stage in enumerate(stages)))
+    seen: dict[str, list[int]] = {}
+    for connection, message in wire.posted:
+        seen.setdefault(connection, []).append(message["version"])
+    assert len(seen) == 40
+    assert all(versions == [2, 3, 4] for versions in seen.values())
+
+
+class SilentGateway:
+    """An API Gateway on 127.0.0.1 that leaves posts to the connections `dead` without an answer."""
+
+    def __init__(self, dead: set[str]) -> None:
+        self.heard_at: dict[str, float] = {}
+        self.closed: list[str] = []
+        self.over = Event()
+        gateway = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                connection = self.path.rsplit("/", 1)[-1]
+                if connection in dead:
+                    gateway.over.wait(20)
+                    return
+                gateway.heard_at[connection] = time.monotonic()
+                self._answer()
+
+            def do_DELETE(self) -> None:
+                gateway.closed.append(self.path.rsplit("/", 1)[-1])
+                self._answer()
+
+            def _answer(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                return None
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def close(self) -> None:
+        self.over.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def gateway() -> Iterator[SilentGateway]:
+    gateway = SilentGateway(dead={"dead-1", "dead-2"})
+    yield gateway
+    gateway.close()
+
+
+def test_clients_that_take_nothing_delay_nobody_and_are_let_go(aws, load, context, gateway):
+    # Given two dead clients of one job, and living ones of it and of another
+    module = load("broadcast_status", WEBSOCKET_ENDPOINT=gateway.url)
+    for connection in ("dead-1", "dead-2", "alive-1"):
+        aws.connections.subscribe("job-1", Follower(connection, ADMIN))
+    aws.connections.subscribe("job-2", Follower("alive-2", ADMIN))
+    # When both jobs change
+    began = time.monotonic()
+    told = module.handler(stream_event(record(version=2), record(job_id="job-2", version=2)), context)
+    # Then the living heard it at once, and the dead cost one time-out in all
+    assert {connection: at - began < 1 for connection, at in gateway.heard_at.items()} == {
+        "alive-1": True,
+        "alive-2": True,
+    }
+    assert time.monotonic() - began < 2 * POSTING.read_timeout
+    # And they are closed and forgotten, and the batch is done
+    assert sorted(gateway.closed) == ["dead-1", "dead-2"]
+    assert followers(aws) == ["alive-1"]
+    assert told == {"batchItemFailures": []}
+
+
+# ---- frames ----------------------------------------
+
+LONG = "\x01" * 5000  # six bytes each in JSON
+
+
+@pytest.mark.parametrize(
+    ("row", "kept"),
+    [
+        (record(), {"warnings", "metrics", "detail"}),
+        (record(warnings=["no GPS"], metrics={"psnr": 21.5}), {"warnings", "metrics", "detail"}),
+        (record(warnings=[LONG] * 9, metrics={"psnr": 21.5}), {"metrics", "detail"}),
+        (record(metrics={f"m{n}": 0.1 for n in range(9999)}), {"warnings", "detail"}),
+        (record(job_name=LONG, detail=LONG, error=JobError(code="x", message=LONG, hint=LONG)), set()),
+        (
+            record(
+                detail=LONG,
+                outputs=Outputs.model_validate(dict.fromkeys(Outputs.model_fields, "s3://b/" + "k" * 1100)),
+            ),
+            {"outputs"},
+        ),
+    ],
+)
+def test_a_frame_is_never_too_large_and_leaves_out_what_it_must(row, kept):
+    whole = status_message(row)
+    sent = json.loads(frame(whole))
+    assert len(frame(whole)) <= MAX_FRAME_BYTES
+    assert {name for name in kept if sent[name] != whole[name]} == set()
+    assert {name: sent[name] for name in ("type", "jobId", "version", "status", "stages", "outputs")} == {
+        name: whole[name] for name in ("type", "jobId", "version", "status", "stages", "outputs")
+    }
