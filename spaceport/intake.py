@@ -1,7 +1,8 @@
 """Taking a zip in: from an object in the uploads bucket to the row of its job, QUEUED or REJECTED.
 
-Reads only the zip's directory and `spaceport.json`, by ranged GETs. A dropped zip comes here by its event,
-and one that `POST /start-job` names by the request, whichever is first: the job is the same, and has one row.
+Reads only the zip's directory, its `spaceport.json` and some photos' first bytes, by ranged GETs. A dropped
+zip comes here by its event, and one that `POST /start-job` names by the request, whichever is first: the job
+is the same, and has one row.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import IO, TYPE_CHECKING, cast
 from botocore.exceptions import ClientError
 from pydantic import TypeAdapter, ValidationError
 
-from spaceport import archive
+from spaceport import archive, sampling
 from spaceport.errors import UserError
 from spaceport.job import (
     REQUEST_METADATA,
@@ -82,6 +83,7 @@ class Intake:
             file = S3Object(self._s3, bucket, key, version)
             contents = archive.inspect(cast("IO[bytes]", file), archive_name(key))
             request = combined(read_sidecar(file, contents.sidecar), metadata, asked)
+            warnings = [*contents.warnings, *sampling.look_at(file, contents, archive_name(key))]
         except UserError as refused:
             error = JobError(code=refused.code, message=refused.message, hint=refused.hint)
             return queued.model_copy(update={"status": Status.REJECTED, "error": error})
@@ -89,7 +91,7 @@ class Intake:
             update={
                 "job_name": request.job_name or queued.job_name,
                 "email": request.email,
-                "warnings": [warning.message for warning in contents.warnings],
+                "warnings": [warning.message for warning in warnings],
                 "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
             }
         )

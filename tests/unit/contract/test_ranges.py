@@ -19,6 +19,7 @@ from zip_writer import end_record, photo, photos, written
 
 from spaceport.archive import inspect
 from spaceport.ranges import BLOCK_BYTES, TAIL_BYTES, S3Object
+from spaceport.sampling import MAX_LOOKED_AT
 
 
 @dataclass
@@ -143,6 +144,7 @@ def test_a_zip_of_3_gb_is_judged_by_its_few_last_bytes_in_little_memory(serving,
     status, megabytes = told.split()
     assert status == "QUEUED"
     assert sent.bytes < 12 * 2**20
+    assert len(sent.ranges) <= 2 + MAX_LOOKED_AT  # its end, its directory, and photos
     assert int(megabytes) < 128
 
 

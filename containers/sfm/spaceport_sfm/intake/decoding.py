@@ -15,10 +15,10 @@ from enum import StrEnum
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from spaceport.photo_headers import MIN_SIDE_PX
 from spaceport_sfm.intake.jpeg_code import check_scans, is_sound, with_end
 from spaceport_sfm.photo import UnusablePhotoError
 
-MIN_SIDE_PX = 256  # below, SIFT finds too few features to place a photo
 MAX_ASPECT = 4.0  # stitched panoramas are no pinhole views; at the extreme a scaled side rounds to zero
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # Pillow's own limit: 179 megapixels
 
