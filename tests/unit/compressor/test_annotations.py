@@ -43,6 +43,14 @@ def test_a_point_that_no_photo_shows_is_seen_from_one_all_the_same():
     assert np.array(view["position"]) @ WORLD_TO_VIEWER == pytest.approx((30, 40, 26))
 
 
+def test_a_point_at_the_only_cameras_place_is_looked_down_on():
+    there = camera_looking_at((10, 20, 0), POINT.place)
+
+    view = annotation(POINT, (there,), fov=64.0)["camera"]["initial"]
+
+    assert np.array(view["position"]) @ WORLD_TO_VIEWER == pytest.approx((10, 20, 1.5))
+
+
 def test_residuals_role_and_coordinates_are_told():
     text = annotation(POINT, (ABOVE,), fov=64.0)["text"]
     assert text == (

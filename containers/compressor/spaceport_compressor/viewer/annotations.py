@@ -44,8 +44,14 @@ def annotation(point: ControlPointNumbers, cameras: Sequence[Camera], fov: float
 
 
 def _towards_photo(place: Floats, cameras: Sequence[Camera]) -> Floats:
-    """(3,) from `place` to that camera above it that saw it most nearly at OBLIQUE, else to any such."""
-    above = [camera for camera in cameras if camera.position[2] > place[2]] or list(cameras)
+    """(3,) from `place` to that camera above it that saw it most nearly at OBLIQUE, else to any such.
+
+    A metre up where the only camera is the place: a view needs some distance.
+    """
+    apart = [camera for camera in cameras if not np.array_equal(camera.position, place)]
+    if not apart:
+        return np.array([0.0, 0.0, 1.0])
+    above = [camera for camera in apart if camera.position[2] > place[2]] or apart
     seeing = [camera for camera in above if camera.sees(place[None])[0]] or above
 
     def off_oblique(camera: Camera) -> float:
