@@ -48,7 +48,7 @@ def _towards_photo(place: Floats, cameras: Sequence[Camera]) -> Floats:
 
     A metre up where the only camera is the place: a view needs some distance.
     """
-    apart = [camera for camera in cameras if not np.array_equal(camera.position, place)]
+    apart = [camera for camera in cameras if not np.allclose(camera.position, place)]
     if not apart:
         return np.array([0.0, 0.0, 1.0])
     above = [camera for camera in apart if camera.position[2] > place[2]] or apart
