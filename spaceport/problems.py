@@ -20,6 +20,7 @@ _STATUS = {
     "rejected": HTTPStatus.CONFLICT,
     "no_artifacts": HTTPStatus.CONFLICT,
     "too_many_runs": HTTPStatus.CONFLICT,
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "fault": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 NO_ROUTE = UserError("no_such_route", "There is nothing at this address.", "Check the job's id in it.")

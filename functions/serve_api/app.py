@@ -16,6 +16,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from spaceport.answers import Limits, Retried, Started, Ticket
 from spaceport.bodies import ListQuery, NoBody, RetryBody, StartBody, StopBody, parse_body, parse_fields
 from spaceport.callers import Caller, caller_of
 from spaceport.environment import Environment
@@ -29,7 +30,7 @@ from spaceport.reruns import retried
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.starting import Starting, changed
 from spaceport.stopping import Stopping
-from spaceport.tickets import TICKET_LIFE_S, Tickets
+from spaceport.tickets import Tickets
 
 
 class Settings(Environment):
@@ -59,7 +60,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def start_job() -> tuple[dict[str, Any], int]:
     row, created = starting.start(parse_body(StartBody, sent()), caller(), now_iso())
     logger.info("start", job_id=row.job_id, status=row.status, is_new=created)
-    return {"jobId": row.job_id, "status": row.status.value, "created": created}, HTTPStatus.ACCEPTED
+    told = Started(job_id=row.job_id, status=row.status, created=created)
+    return told.told(), HTTPStatus.ACCEPTED
 
 
 @app.post("/stop-job")
@@ -92,14 +94,19 @@ def retry_job(job_id: str) -> tuple[dict[str, Any], int]:
     if not jobs.reopen(row, again):
         raise changed(row)
     logger.info("retry", job_id=again.job_id, run=again.run)
-    told = {"jobId": again.job_id, "run": again.run, "pipelineStep": again.request["pipelineStep"]}
-    return told, HTTPStatus.ACCEPTED
+    told = Retried(job_id=again.job_id, run=again.run, pipeline_step=again.request["pipelineStep"])
+    return told.told(), HTTPStatus.ACCEPTED
 
 
 @app.post("/ws-ticket")
 def give_ticket() -> dict[str, Any]:
     parse_body(NoBody, sent())
-    return {"ticket": tickets.issue(caller()), "expiresIn": TICKET_LIFE_S}
+    return Ticket(ticket=tickets.issue(caller())).told()
+
+
+@app.get("/limits")
+def get_limits() -> dict[str, Any]:
+    return Limits().told()
 
 
 @app.exception_handler(UserError)  # type: ignore[untyped-decorator]

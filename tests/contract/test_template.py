@@ -283,7 +283,7 @@ def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
         if event["Type"] in {"HttpApi", "Api"}
     ]
     assert {route["Path"] for route in routes} == {
-        "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry", "/ws-ticket",
+        "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry", "/ws-ticket", "/limits",
     }  # fmt: skip
     for route in routes:
         assert set(route) == {"ApiId", "Method", "Path"}

@@ -48,7 +48,7 @@ def test_nobody_without_a_good_token(stack, alice, operator):
     # Given every route that was deployed
     api = stack.cloud.client("apigatewayv2")
     routes = api.get_routes(ApiId=stack.output("ApiId"))["Items"]
-    assert len(routes) == 6
+    assert len(routes) == 7
     assert {route["AuthorizationType"] for route in routes} == {"JWT"}
     # When it is asked without a token, with garbage, and with a token whose user was changed afterwards
     header, claims, signature = alice.token.split(".")

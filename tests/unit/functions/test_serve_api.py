@@ -12,7 +12,10 @@ from typing import Any
 import boto3
 import pytest
 
+from spaceport.answers import Limits
+from spaceport.archive import Limits as ZipLimits
 from spaceport.callers import Caller
+from spaceport.connections import MAX_SUBSCRIPTIONS
 from spaceport.executions import Executions, execution_input
 from spaceport.job import MAX_RUNS, JobRecord, PipelineStep, StageRecord, empty_stages, job_id_for, now_iso
 from spaceport.stages import ACTIVE, Status
@@ -204,19 +207,19 @@ def test_a_zip_that_s3_does_not_tell_of_is_not_found(aws, call, status):
 
 def test_a_body_that_does_not_fit_is_refused_by_every_route(call, put):
     put()
-    for path in ("/start-job", "/stop-job", "/jobs/job-1/retry"):
-        for text, code in (
-            ("{", "bad_body"),
-            ("[]", "bad_body"),
-            ("null", "bad_body"),
-            ("[" * 50_000, "bad_body"),
-            (json.dumps({"a": "x" * 70_000}), "too_large"),
+    for path in ("/start-job", "/stop-job", "/jobs/job-1/retry", "/ws-ticket"):
+        for text, refusal in (
+            ("{", (400, "bad_body")),
+            ("[]", (400, "bad_body")),
+            ("null", (400, "bad_body")),
+            ("[" * 50_000, (400, "bad_body")),
+            (json.dumps({"a": "x" * 70_000}), (413, "too_large")),
             (
                 '{"sfmImageUri": "evil/image", "s3Url": "s3://uploads/a.zip", "jobId": "job-1"}',
-                "unknown_field",
+                (400, "unknown_field"),
             ),
         ):
-            assert call("POST", path, text=text).refusal == (400, code)
+            assert call("POST", path, text=text).refusal == refusal
 
 
 def test_bytes_that_are_no_text_are_refused(call):
@@ -476,6 +479,14 @@ def test_a_ticket_is_the_callers_own_and_each_is_another(aws, call):
         assert found == [caller, caller]
     # Nobody asks one for somebody else
     assert call("POST", "/ws-ticket", {"owner": "ben"}).refusal == (400, "unknown_field")
+
+
+def test_the_limits_are_those_that_zips_and_connections_are_judged_by(call):
+    told = call("GET", "/limits")
+    assert (told.status, told.body) == (200, Limits().told())
+    assert told.body["zip"]["maxPhotos"] == ZipLimits().max_photos
+    assert told.body["maxSubscriptions"] == MAX_SUBSCRIPTIONS
+    assert "preview" in told.body["presets"]
 
 
 def test_an_id_token_names_its_user_too(call, put):

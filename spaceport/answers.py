@@ -1,0 +1,123 @@
+"""What the HTTP API answers: the shapes that its document (`spaceport.openapi`) promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spaceport.archive import Limits as ZipLimits
+from spaceport.bodies import MAX_BODY_BYTES
+from spaceport.connections import MAX_SUBSCRIPTIONS
+from spaceport.job import MAX_RUNS, JobError, JobId, Outputs, PipelineStep
+from spaceport.stages import Status
+from spaceport.tickets import TICKET_LIFE_S
+from spaceport.tuning import Preset
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def told(self) -> dict[str, Any]:
+        """The JSON object that a handler answers with."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class StageStatus(_Answer):
+    """One stage: ISO 8601 times, wall seconds, progress 0..1, cost in USD where the price is known."""
+
+    started: str | None
+    ended: str | None
+    progress: float
+    instance: str | None
+    cost: float | None
+    seconds: float | None
+
+
+class JobStatus(_Answer):
+    """The status contract, as `JobRecord.status_view` makes it. Progress is 0..1, over all stages."""
+
+    job_id: JobId = Field(alias="jobId")
+    job_name: str = Field(alias="jobName")
+    status: Status
+    stage: str
+    progress: float
+    message: str
+    detail: str
+    version: int = Field(description="rises with each change")
+    queue_position: int | None = Field(alias="queuePosition")
+    created_at: str = Field(alias="createdAt")
+    updated_at: str = Field(alias="updatedAt")
+    started_at: str | None = Field(alias="startedAt")
+    stages: dict[str, StageStatus]
+    metrics: dict[str, float]
+    warnings: list[str]
+    error: JobError | None
+    outputs: Outputs | None
+
+
+class JobPage(_Answer):
+    """Jobs, newest first; `next` is the next page's `before`, null on the last."""
+
+    jobs: list[JobStatus]
+    next: str | None
+
+
+class Started(_Answer):
+    """The zip's job; `created` tells whether this call made it, or a new run of it."""
+
+    job_id: JobId = Field(alias="jobId")
+    status: Status
+    created: bool
+
+
+class Retried(_Answer):
+    """The new run, and the step that it begins with."""
+
+    job_id: JobId = Field(alias="jobId")
+    run: int
+    pipeline_step: PipelineStep = Field(alias="pipelineStep")
+
+
+class Ticket(_Answer):
+    """What a WebSocket connection is let in by, once, for `expiresIn` seconds."""
+
+    ticket: str
+    expires_in: int = Field(TICKET_LIFE_S, alias="expiresIn")
+
+
+class ZipPolicy(_Answer):
+    """What a zip may hold (`spaceport.archive`)."""
+
+    min_photos: int = Field(ZipLimits().min_photos, alias="minPhotos")
+    max_photos: int = Field(ZipLimits().max_photos, alias="maxPhotos")
+    max_entries: int = Field(ZipLimits().max_entries, alias="maxEntries")
+    max_unpacked_bytes: int = Field(ZipLimits().max_unpacked_bytes, alias="maxUnpackedBytes")
+
+
+class Limits(_Answer):
+    """What this stack takes: for programs that would rather know than be refused."""
+
+    zip: ZipPolicy = ZipPolicy()
+    presets: list[Preset] = list(Preset)
+    max_runs: int = Field(MAX_RUNS, alias="maxRuns", description="of one job, retries included")
+    max_body_bytes: int = Field(MAX_BODY_BYTES, alias="maxBodyBytes")
+    max_subscriptions: int = Field(MAX_SUBSCRIPTIONS, alias="maxSubscriptions", description="a connection")
+    ticket_seconds: int = Field(TICKET_LIFE_S, alias="ticketSeconds")
+
+
+class Problem(_Answer):
+    """A refusal (RFC 9457); `code` is for programs, `detail` and `hint` are for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str
+
+
+class GatewayMessage(BaseModel):
+    """What API Gateway itself answers, which knows no codes of ours."""
+
+    message: str | None

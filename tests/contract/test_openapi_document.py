@@ -1,0 +1,71 @@
+"""The API's document is that of the handler's routes, and of the models that check and promise."""
+
+from __future__ import annotations
+
+import ast
+import json
+from http import HTTPStatus
+from pathlib import Path
+
+from spaceport import answers
+from spaceport.job import JobError, JobRecord, Outputs, empty_stages, now_iso
+from spaceport.openapi import OPERATIONS, document
+from spaceport.problems import _STATUS
+
+ROOT = Path(__file__).resolve().parents[2]
+HANDLER = ast.parse((ROOT / "functions" / "serve_api" / "app.py").read_text())
+
+
+def test_the_document_is_current():
+    written = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    assert written == document(), "write it anew: python -m spaceport.openapi > docs/openapi.json"
+
+
+def routes() -> dict[tuple[str, str], ast.FunctionDef]:
+    """(method, path as OpenAPI writes it) → the handler's function."""
+    found = {}
+    for function in (node for node in HANDLER.body if isinstance(node, ast.FunctionDef)):
+        for decorator in function.decorator_list:
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in {"app.get", "app.post"}:
+                path = ast.literal_eval(decorator.args[0]).replace("<job_id>", "{jobId}")
+                found[decorator.func.attr, path] = function
+    return found
+
+
+def test_it_has_every_route_of_the_handler_under_its_name():
+    named = {(operation.method, operation.path): operation.name for operation in OPERATIONS}
+    assert named == {route: function.name for route, function in routes().items()}
+
+
+def test_it_promises_the_models_that_bodies_and_queries_are_checked_by():
+    for operation in OPERATIONS:
+        function = routes()[operation.method, operation.path]
+        checked = {
+            (node.func.id, ast.unparse(node.args[0]))
+            for node in ast.walk(function)
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"parse_body", "parse_fields"}
+        }
+        promised = {
+            (by, model.__name__)
+            for by, model in (("parse_body", operation.body), ("parse_fields", operation.query))
+            if model
+        }
+        assert checked == promised, operation.path
+
+
+def test_a_status_is_what_the_document_says_in_every_field():
+    row = JobRecord(
+        job_id="job-1",
+        created_at=now_iso(),
+        updated_at=now_iso(),
+        stages=empty_stages(),
+        error=JobError(code="x", message="y"),
+        outputs=Outputs(),
+    )
+    view = row.status_view()
+    assert answers.JobStatus.model_validate(view).told() == view
+
+
+def test_every_status_that_a_refusal_has_is_told_of_by_some_operation():
+    told = {status for operation in OPERATIONS for status in operation.refusals}
+    assert set(_STATUS.values()) - {HTTPStatus.INTERNAL_SERVER_ERROR} <= told
