@@ -1,8 +1,12 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from threadpoolctl import ThreadpoolController
 
-from spaceport_compressor.sog import kmeans
+from spaceport_compressor.sog import kmeans, nearest
 from spaceport_compressor.sog.kmeans import build_palette
 from spaceport_compressor.sog.nearest import CpuSearch
 
@@ -105,6 +109,29 @@ def test_the_search_finds_what_a_plain_one_finds(dimensions):
     distances = cdist(vectors[members], entries, "sqeuclidean")
     assert errors == pytest.approx(distances.min(axis=1), rel=1e-4, abs=1e-6)
     assert distances[np.arange(133), labels] == pytest.approx(distances.min(axis=1), rel=1e-4, abs=1e-6)
+
+
+def test_searches_at_once_keep_blas_to_one_thread_and_leave_it_as_it_was(monkeypatch):
+    # Given BLAS, which is asked for its threads when a core begins its blocks and when it ends
+    blas = ThreadpoolController().select(user_api="blas")
+    before, found = blas.info(), set()
+    fill_least = nearest._fill_least
+
+    def watched(*arguments):
+        found.update(library["num_threads"] for library in blas.info())
+        fill_least(*arguments)
+        time.sleep(0.02)
+        found.update(library["num_threads"] for library in blas.info())
+
+    monkeypatch.setattr(nearest, "_fill_least", watched)
+    rng = np.random.default_rng(3)
+    vectors, entries = (rng.normal(size=(count, 9)).astype(np.float32) for count in (4000, 40))
+    # When searches of several sizes are made at once, as for the files of levels of detail
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda count: CpuSearch(vectors[:count]).nearest(entries), (2000, 4000, 600)))
+    # Then none has more than its core's own thread, and afterwards there are as many as before
+    assert found == {1}
+    assert blas.info() == before
 
 
 def test_the_gpus_search_gives_the_same_palette(monkeypatch):

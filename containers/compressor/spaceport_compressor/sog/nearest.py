@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,9 @@ Errors = NDArray[np.float32]
 
 BLOCK = 512  # rows: with 1,000 entries 2 MB of products, which stay in a core's cache
 BLOCKS_PER_CORE = 4  # or more: cores that others use, too, then finish together
+# One search at a time, each on all cores: BLAS's limit below is the whole process's, and of files that are
+# packed at once, as levels of detail are, the first to end would lift it for the others, the last leave it.
+_searching = Lock()
 
 
 class Rows(Protocol):
@@ -84,7 +88,7 @@ def least_products(rows: Vectors, columns: Vectors) -> tuple[Indices, Errors]:
     blocks = -(-len(rows) // BLOCK)
     # Every core has a block of its own: threads of BLAS's own only wait for each other, and where the machine
     # is busy that took nine times as long.
-    with _blas().limit(limits=1):
+    with _searching, _blas().limit(limits=1):
         run_over(blocks, _fill_least, rows, columns, labels, least, ranges_per_core=BLOCKS_PER_CORE)
     return labels, least
 
