@@ -1,6 +1,6 @@
 """The directions in which a flight saw the model, and the harmonics there."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from spaceport_compressor.sog import viewing
 from spaceport_compressor.sog.axes import nearest_axes
 from spaceport_compressor.sog.viewing import CONSTANT, harmonics, viewing_from
 from spaceport_render.camera import Camera
-from spaceport_render.gaussians import Gaussians
+from spaceport_render.gaussians import AntialiasedGaussians, Gaussians
 from spaceport_render.render import render
 
 
@@ -71,6 +71,19 @@ def test_pictures_in_bands_tell_the_same(make_gaussians, monkeypatch):
         assert np.isclose(before, after, rtol=1e-3).mean() > 0.6
         assert after.sum() == pytest.approx(before.sum(), rel=0.1)
     assert bands.metric == pytest.approx(whole.metric, rel=0.1, abs=0.02 * whole.metric.max())
+
+
+def test_what_is_drawn_antialiased_is_looked_at_so(make_gaussians):
+    # Given Gaussians that are smaller than a pixel, which the 2D filter makes fainter
+    model = make_gaussians(400)
+    model = replace(model, log_scales=np.full_like(model.log_scales, np.log(0.1)))
+    antialiased = AntialiasedGaussians(*(getattr(model, field.name) for field in fields(model)))
+    # When a flight looks at them
+    usual, filtered = (
+        viewing_from(each, [looking_down(0, 0)]).sensitivity.colors for each in (model, antialiased)
+    )
+    # Then what they are coloured matters by the square of what is left of them
+    assert 0 < filtered.sum() < 0.1 * usual.sum()
 
 
 def test_the_metric_forgives_what_a_constant_makes_good(make_gaussians):

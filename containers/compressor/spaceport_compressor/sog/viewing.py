@@ -123,7 +123,7 @@ def viewing_from(gaussians: Gaussians, cameras: Sequence[Camera], seed: int = 0)
     squares = np.zeros((coefficients, coefficients))
     values = 0
     for small in chain.from_iterable(_bands(_small(camera), count) for camera in cameras):
-        drawn, gradients = _pulled(splats, small, gaussians.sh_degree, rng)
+        drawn, gradients = _pulled(splats, small, gaussians, rng)
         shows = _add_up(found, splats, gradients, drawn)
         del gradients  # half as much memory as the model's harmonics
         values += 3 * small.width * small.height
@@ -152,16 +152,21 @@ def _bands(camera: Camera, count: int) -> list[Camera]:
 
 
 def _pulled(
-    splats: Splats, camera: Camera, degree: int, rng: np.random.Generator
+    splats: Splats, camera: Camera, model: Gaussians, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], SplatGradients]:
-    """The Gaussians drawn, by index, and the gradients under a random pull at every value of the picture."""
+    """The Gaussians drawn, by index, and the gradients under a random pull at every value of the picture.
+
+    Args:
+        splats: of `model`, with their axes told as the file tells them.
+    """
     viewpoint = Viewpoint.of(camera.world_to_camera, camera.intrinsics, camera.width, camera.height)
     black = np.zeros(3, np.float32)
-    drawing = draw(splats, viewpoint, degree, black)
+    drawing = draw(splats, viewpoint, model.sh_degree, black, antialiased=model.antialiased)
     pull = rng.integers(0, 2, drawing.image.shape, dtype=np.int8).astype(np.float32) * 2 - 1
     # The gradients by the harmonics are the base colour's times their values: not worked out for nothing.
     plain = replace(splats, sh_rest=np.zeros((len(splats.means), 0, 3), np.float32))
-    gradients = differentiate(drawing, plain, viewpoint, 0, black, pull, np.zeros_like(drawing.alpha))
+    by_alpha, mode = np.zeros_like(drawing.alpha), model.antialiased
+    gradients = differentiate(drawing, plain, viewpoint, 0, black, pull, by_alpha, antialiased=mode)
     return drawing.drawn, gradients
 
 
