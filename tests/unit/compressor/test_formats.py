@@ -268,6 +268,14 @@ class TestTilesOfManyLevels:
         tiles = tiles_of(cut_into_tiles([model, model.select(np.arange(20)), model.select(np.arange(10))]))
         assert [(tile.level, len(tile.members)) for tile in tiles] == [(2, 10), (1, 20), (0, 50)]
 
+    @pytest.mark.parametrize("count", [1, 20])
+    def test_gaussians_in_one_place_or_on_a_line_are_replaced_by_finer_ones(self, make_gaussians, count):
+        for along in ([0, 0, 0], [0, 0, 3]):
+            fine, coarse = make_gaussians(2 * count), make_gaussians(count)
+            for level in (fine, coarse):
+                level.means[:] = np.linspace([7, 7, 7], np.add(7, along), len(level))
+            assert cut_into_tiles([fine, coarse]).error > 0
+
     def test_a_level_with_nothing_in_a_half_of_space_hides_no_finer_one(self, make_gaussians):
         # Given a coarse level whose two Gaussians lie apart, a middle one with both in the west
         fine, middle, coarse = make_gaussians(8), make_gaussians(2), make_gaussians(2)

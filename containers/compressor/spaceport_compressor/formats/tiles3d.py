@@ -113,7 +113,9 @@ def cut_into_tiles(levels: Sequence[Gaussians]) -> Tile:
         finer = [tile(half) for half in _halves(levels, {k: part[k] for k in part if k < level})]
         own = levels[level].select(part[level])
         low, high = bounds(own)
-        error = ERROR_OF_SPACING * _spacing(own.means) if finer else 0.0
+        # What lies in one place is as coarse as it is large: with no error finer ones would never be shown.
+        spacing = _spacing(own.means) or float(np.linalg.norm(high - low))
+        error = ERROR_OF_SPACING * spacing if finer else 0.0
         return Tile(
             file,
             level,
@@ -151,9 +153,11 @@ def _halves(levels: Sequence[Gaussians], part: Mapping[int, Indices]) -> list[di
 
 
 def _spacing(means: NDArray[np.float32]) -> float:
-    """How far apart neighbours of the centres (N, 3) are on average, metres, where they lie on a surface."""
-    sides = np.sort(np.ptp(np.percentile(means, MIDDLE, axis=0), axis=0))
-    return float(np.sqrt(sides[1] * sides[2] / len(means)))
+    """How far apart neighbours of the centres (N, 3) are on average, metres, where they lie on a surface or
+    on a line; 0 where all lie in one place.
+    """
+    _, width, length = np.sort(np.ptp(np.percentile(means, MIDDLE, axis=0), axis=0))
+    return float(max(np.sqrt(width * length / len(means)), length / len(means)))
 
 
 def bounds(gaussians: Gaussians) -> tuple[Corner, Corner]:
