@@ -173,7 +173,9 @@ def check_results_folder(source: Source, out: Path) -> None:
         check_beside(source.scene, out)
     contents = {entry.name for entry in contents_of_results_folder(out)}
     if FINISHED in contents:
-        if any((out / FINISHED / name).exists() for name in contents):
+        finished = out / FINISHED
+        is_ours = any((place / QUALITY_REPORT).is_file() for place in (finished, out))
+        if not is_ours or any((finished / name).exists() for name in contents):
             raise out_not_empty(out, finished=False)
     elif not contents <= {WORK}:
         raise out_not_empty(out, finished=QUALITY_REPORT in contents)

@@ -193,6 +193,15 @@ def test_what_else_came_into_the_folder_is_not_written_over_by_the_rest(model, r
     assert "files that are not" in capsys.readouterr().err
 
 
+def test_a_folder_of_the_users_that_is_called_finished_stays(model, run, tmp_path, capsys):
+    theirs = tmp_path / "web/finished/thesis.tex"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    assert run(model, tmp_path / "web") == 1
+    assert theirs.read_text() == "mine"
+    assert "files that are not" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("quality.json", "the results of a finished run"), ("thesis.tex", "files that are not")],
