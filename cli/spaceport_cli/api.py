@@ -1,7 +1,7 @@
 """The HTTP API as the command calls it: signed in as the stack's operator.
 
 The operator's password is a secret of the stack, so whoever may read that secret and has the right to sign
-users in needs nothing else. The account gets its password with the first sign-in.
+users in needs nothing else. On AWS the account gets that password with the first sign-in.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport.errors import UserError
 from spaceport.job import OPERATOR
+from spaceport.operator_account import make_ready
 from spaceport_cli.clouds import Cloud, operator_password, output
 from spaceport_cli.proxies import proxy_for
 
@@ -128,12 +129,13 @@ class _Operator:
 
     def sign_in(self) -> str:
         """An access token. Raises botocore's ClientError where it is refused."""
-        token = self._token()
-        if token is None:
-            # As CloudFormation made the account it has a password that nobody knows.
-            self._cognito.admin_set_user_password(
-                UserPoolId=self._pool, Username=OPERATOR, Password=self._password, Permanent=True
-            )
+        try:
+            token = self._token()
+        except self._cognito.exceptions.NotAuthorizedException:
+            if not self._make_ready():
+                raise
+            token = self._token()
+        if token is None and self._make_ready():  # the password is right, but a temporary one
             token = self._token()
         if token is None:
             raise UserError(
@@ -144,22 +146,18 @@ class _Operator:
         return token
 
     def _token(self) -> str | None:
-        """An access token, or None where the account has no password of its own yet."""
-        try:
-            answer = self._cognito.admin_initiate_auth(
-                UserPoolId=self._pool,
-                ClientId=self._client,
-                AuthFlow="ADMIN_USER_PASSWORD_AUTH",
-                AuthParameters={"USERNAME": OPERATOR, "PASSWORD": self._password},
-            )
-        except self._cognito.exceptions.NotAuthorizedException:
-            user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=OPERATOR)
-            if user["UserStatus"] != "FORCE_CHANGE_PASSWORD":
-                raise
-            return None
-        # A challenge where the password is only a temporary one.
+        """An access token, or None where Cognito asks for more than the password."""
+        answer = self._cognito.admin_initiate_auth(
+            UserPoolId=self._pool,
+            ClientId=self._client,
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": OPERATOR, "PASSWORD": self._password},
+        )
         token: str | None = answer.get("AuthenticationResult", {}).get("AccessToken")
         return token
+
+    def _make_ready(self) -> bool:
+        return make_ready(self._cognito, self._pool, self._password)
 
 
 def _refusal(answer: urllib3.BaseHTTPResponse) -> UserError:

@@ -7,7 +7,6 @@ nothing else of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from spaceport.errors import UserError
+from spaceport.operator_account import password_in
 from spaceport_cli.cache import cache_folder
 from spaceport_cli.exits import UsageError
 from spaceport_cli.in_use import in_use
@@ -169,8 +169,7 @@ def operator_password(cloud: Cloud) -> str:
         ) from error
     except BotoCoreError as error:
         raise ConnectionError(str(error)) from error
-    password: str = json.loads(secret["SecretString"])["token"]
-    return password
+    return password_in(secret["SecretString"])
 
 
 @contextmanager

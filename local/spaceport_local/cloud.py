@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport.errors import UserError
+from spaceport.operator_account import make_ready, password_in
 from spaceport_local.checkup import Check, Checkup
 from spaceport_local.deploy import Deployment, Report
 from spaceport_local.endpoint import Endpoint
@@ -19,6 +20,7 @@ from spaceport_local.folders import TEMPLATE, DataFolder, default_data_folder, f
 from spaceport_local.launcher import Launcher
 
 PORT_VARIABLE = "SPACEPORT_PORT"
+USER_POOL_OUTPUT, PASSWORD_OUTPUT = "UserPoolId", "AccessTokenSecretArn"
 WEBSOCKET_OUTPUT, API_OUTPUT, STAGE = "WebSocketApiId", "ApiId", "prod"
 
 
@@ -56,6 +58,8 @@ class LocalCloud:
     def up(self, report: Report = lambda line: None) -> None:
         """Start the engine if none runs, and deploy the template if it or the code changed.
 
+        After it the operator can sign in, with the password in the stack's secret.
+
         Raises:
             UserError: what the user can mend, from the engine (`port_in_use`) or the deployment.
         """
@@ -63,7 +67,9 @@ class LocalCloud:
             running = self._launcher.running()
             endpoint = running or self._launcher.start()
             report(f"local cloud {'runs' if running else 'started'} at {endpoint.url}")
-            Deployment(endpoint, self._project / TEMPLATE).run(report)
+            deployment = Deployment(endpoint, self._project / TEMPLATE)
+            deployment.run(report)
+            _make_operator_ready(endpoint, deployment.outputs())
 
     def down(self) -> bool:
         """Stop the engine and every job of it; whether one ran. Its data stay."""
@@ -115,6 +121,14 @@ class LocalCloud:
         if endpoint is None:
             raise UserError("not_running", "The local cloud does not run.", "Start it with `spaceport up`.")
         return endpoint
+
+
+def _make_operator_ready(endpoint: Endpoint, outputs: Mapping[str, str]) -> None:
+    """Let the operator sign in, where the stack has users: a template of somebody's own may have none."""
+    if USER_POOL_OUTPUT not in outputs:
+        return
+    secret = endpoint.client("secretsmanager").get_secret_value(SecretId=outputs[PASSWORD_OUTPUT])
+    make_ready(endpoint.client("cognito-idp"), outputs[USER_POOL_OUTPUT], password_in(secret["SecretString"]))
 
 
 def _port_setting() -> int | None:

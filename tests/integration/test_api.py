@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from spaceport.job import Outputs
+from spaceport.operator_account import password_in
 from spaceport_cli.api import ApiClient
 from spaceport_cli.results import fetch
 from spaceport_local.cloud import LocalCloud
@@ -58,6 +59,49 @@ def test_nobody_without_a_good_token(stack, alice, operator):
             method, path = route["RouteKey"].replace("{jobId}", "job-1").split()
             # Then it never comes to the function
             assert replace(alice, token=token).ask(method, path)[0] == 401, (token, path)
+
+
+def test_the_operator_is_ready_once_the_cloud_is_up(stack):
+    # Given a cloud that nobody has used yet
+    cognito, secrets = stack.cloud.client("cognito-idp"), stack.cloud.client("secretsmanager")
+    secret = secrets.get_secret_value(SecretId=stack.output("AccessTokenSecretArn"))["SecretString"]
+    user = cognito.admin_get_user(UserPoolId=stack.output("UserPoolId"), Username="operator")
+    assert user["UserStatus"] == "CONFIRMED"
+    # Then the stack's secret is the password, for programs and for pages, which send no password (SRP)
+    answers = [
+        cognito.initiate_auth(
+            ClientId=stack.output("UserPoolClientId"),
+            AuthFlow=flow,
+            AuthParameters={"USERNAME": "operator", **parameters},
+        )
+        for flow, parameters in (
+            ("USER_PASSWORD_AUTH", {"PASSWORD": password_in(secret)}),
+            ("USER_SRP_AUTH", {"SRP_A": "7" * 768}),
+        )
+    ]
+    assert "AccessToken" in answers[0]["AuthenticationResult"]
+    assert answers[1]["ChallengeName"] == "PASSWORD_VERIFIER"
+
+
+def test_a_password_that_somebody_chose_outlives_the_next_start(stack):
+    cognito = stack.cloud.client("cognito-idp")
+    who = {"UserPoolId": stack.output("UserPoolId"), "Username": "operator"}
+    secret = stack.cloud.client("secretsmanager").get_secret_value(
+        SecretId=stack.output("AccessTokenSecretArn")
+    )["SecretString"]
+    cognito.admin_set_user_password(**who, Password="Somebody-chose-this-1", Permanent=True)
+    try:
+        # When the cloud is brought up again
+        stack.cloud.up()
+        # Then it is still theirs
+        answer = cognito.initiate_auth(
+            ClientId=stack.output("UserPoolClientId"),
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": "operator", "PASSWORD": "Somebody-chose-this-1"},
+        )
+        assert "AccessToken" in answer["AuthenticationResult"]
+    finally:
+        cognito.admin_set_user_password(**who, Password=password_in(secret), Permanent=True)
 
 
 def test_a_job_from_start_to_end_and_only_its_owner_and_admins_see_it(stack, alice, bob, operator):
