@@ -10,11 +10,13 @@ SAM := build/sam/bin/sam
 PYTHON_READY := $(VENV)/.ready
 NPM_READY := node_modules/.ready
 SAM_READY := build/sam/.ready
+FUZZ_READY := build/fuzz/.ready
 # Beside the compiled kernels: a folder that is cleared of those is cleared of this, too.
 KERNELS_READY := containers/render/spaceport_render/__pycache__/.ready
 PRESET ?= preview
+FUZZ_SECONDS ?= 600
 
-.PHONY: help setup demo test lint lock down clean
+.PHONY: help setup demo test fuzz lint lock down clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -29,6 +31,9 @@ demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a
 
 test: setup lint $(SAM_READY)  ## every test that this machine can run
 	$(BIN)/python -m pytest
+
+fuzz: $(FUZZ_READY)  ## look for zips that break the archive policy, for FUZZ_SECONDS=600
+	cd build/fuzz && bin/python ../../bench/fuzz_archive.py --seconds $(FUZZ_SECONDS)
 
 lint: setup $(SAM_READY)  ## style, types, template, state machine
 	$(BIN)/ruff check .
@@ -63,6 +68,13 @@ $(SAM_READY): Makefile
 	@echo "Installing the SAM CLI into build/sam/, once: it checks the template."
 	$(PYTHON) -m venv build/sam
 	build/sam/bin/python -m pip install --quiet --no-compile aws-sam-cli==1.170.0
+	@touch $@
+
+# An environment of its own: atheris has wheels of each of its versions for few of Python's.
+$(FUZZ_READY): Makefile
+	@echo "Installing the fuzzer into build/fuzz/, once."
+	$(PYTHON) -m venv build/fuzz
+	build/fuzz/bin/python -m pip install --quiet 'atheris>=2.3,<4' pydantic pillow pillow-heif
 	@touch $@
 
 $(FLIGHT): | $(PYTHON_READY)
