@@ -49,7 +49,8 @@ class Results:
 def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
     """Download the results that the job has into `folder`, made if it is not there.
 
-    A result that the row does not name, or that is gone from the bucket, is left out, and none is left there.
+    A result that the row does not name, or that is gone from the bucket, is left out. Where `folder` holds an
+    earlier job's results, none of them is left there; without their `quality.json` nothing is taken away.
 
     Raises:
         UserError: `download_failed`; `bad_quality`, when `quality.json` is not what the contract says.
@@ -57,16 +58,18 @@ def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
     files: list[str] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        has_earlier = (folder / QUALITY_REPORT).is_file()
         for output, name in _FILES.items():
             uri: str | None = getattr(outputs, output)
             inside = PurePosixPath(name).parent
             if inside.name:
-                _forget(folder / name)
+                if has_earlier:
+                    _forget(folder / name)
                 if uri is not None and _download_around(s3, uri, folder / inside):
                     files.append(f"{inside}/")
             elif uri is not None and _download(s3, uri, folder / name):
                 files.append(name)
-            else:  # an earlier job's of this name would be taken for this one's
+            elif has_earlier:  # one of this name would be taken for this job's
                 (folder / name).unlink(missing_ok=True)
     except (BotoCoreError, ClientError, OSError) as error:
         raise UserError(

@@ -77,7 +77,7 @@ def test_results_are_of_one_job_also_where_an_earlier_one_left_its_own(stack, to
     drones.api.play(say(finished(told, drones.put_results(quality))))
     folder = Path("flight")
     folder.mkdir()
-    for name in ("model.sog", "georef.json", "notes.txt"):
+    for name in ("model.sog", "quality.json", "georef.json", "notes.txt"):
         (folder / name).write_text("of another job")
 
     assert main(["run", str(photos), *STACK, "--out", "flight"]) == ExitCode.DONE
@@ -128,7 +128,7 @@ def test_levels_of_detail_come_with_the_model_and_replace_an_earlier_jobs(
     outputs, prefix = drones.put_results(quality), "jobs/x/compressed/"
     for name in ("lod/lod-meta.json", "lod/0_0/meta.json", "lod/0_0/sh0.webp"):
         drones.s3.put_object(Bucket="drones-data", Key=prefix + name, Body=name.encode())
-    for name in ("lod/lod-meta.json", "lod/7_0/meta.json", "tiles/mine.txt"):
+    for name in ("quality.json", "lod/lod-meta.json", "lod/7_0/meta.json", "tiles/mine.txt"):
         Path("flight", name).parent.mkdir(parents=True, exist_ok=True)
         Path("flight", name).write_text("earlier")
     place = f"s3://drones-data/{prefix}lod/lod-meta.json"
@@ -143,6 +143,23 @@ def test_levels_of_detail_come_with_the_model_and_replace_an_earlier_jobs(
     assert Path("flight/lod/0_0/sh0.webp").read_text() == "lod/0_0/sh0.webp"
     assert Path("flight/tiles/mine.txt").read_text() == "earlier"
     assert "model.sog, quality.json, lod/" in capsys.readouterr().out
+
+
+def test_a_folder_without_an_earlier_jobs_results_keeps_what_is_the_users(stack, told, say, photos, quality):
+    # Given a folder of the user's, with files and a tileset whose names are those of results
+    drones = stack()
+    drones.api.play(say(finished(told, drones.put_results(quality))))
+    theirs = ("georef.json", "points.ply", "tiles/tileset.json", "tiles/terrain.glb")
+    for name in theirs:
+        Path("mine", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("mine", name).write_text("the user's")
+
+    # When the results of a job without these are saved there
+    assert main(["run", str(photos), *STACK, "--out", "mine"]) == ExitCode.DONE
+
+    # Then nothing was taken away
+    assert Path("mine/model.sog").read_bytes() == b"splat"
+    assert {Path("mine", name).read_text() for name in theirs} == {"the user's"}
 
 
 def test_a_model_without_held_out_photos_says_so(stack, told, say, photos, quality, capsys):
