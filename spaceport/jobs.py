@@ -173,7 +173,7 @@ class Jobs:
 
     def discard_artifacts(self, job_id: str, now: str) -> bool:
         """Have a job's artifacts deleted that was stopped without asking for it. False where it was not."""
-        fields = {"discardArtifacts": True, "updatedAt": now}
+        fields = {"discardArtifacts": True, "outputs": None, "updatedAt": now}
         return self._update(job_id, fields, **_is_one_of((Status.STOPPING, Status.STOPPED)))
 
     def artifacts_discarded(self, job_id: str, now: str) -> bool:

@@ -160,9 +160,10 @@ def test_a_stopped_job_awaits_the_deletion_until_it_is_done_for_good(aws, put):
 
 @pytest.mark.parametrize("status", list(Status))
 def test_only_what_was_stopped_can_be_discarded(aws, put, status):
-    put(status=status)
+    put(status=status, outputs=Outputs(points="s3://data/points.ply"))
     stops = status in {Status.STOPPING, Status.STOPPED}
     assert aws.jobs.discard_artifacts("job-1", now_iso()) is stops
+    assert (aws.jobs.get("job-1").outputs is None) is stops  # it names nothing that is to go
     assert aws.jobs.awaiting_discard() == (["job-1"] if status is Status.STOPPED else [])
 
 
