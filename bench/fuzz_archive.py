@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "made")]
 with atheris.instrument_imports(include=["spaceport", "zipfile"]):
     from located_photos import exif, picture
     from odd_zips import REFUSED, TAKEN
+    from pieces import InMemory
     from zip_writer import DEFLATED, Entry, written
 
     from spaceport.archive import Contents, inspect, is_junk, is_safe_name
@@ -37,18 +38,6 @@ with atheris.instrument_imports(include=["spaceport", "zipfile"]):
 MAX_INPUT_BYTES = 8192  # a zip of a hundred files fits: what is longer shows nothing new, only slower
 SLOWEST_S = 5
 MOST_MEMORY_MB = 1024
-
-
-class InMemory:
-    """An archive of which pieces can be had."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def piece(self, begin: int, length: int) -> bytes:
-        assert begin >= 0
-        assert 0 <= length < 2**20
-        return self._content[begin : begin + length]
 
 
 def try_one(content: bytes) -> None:

@@ -105,10 +105,10 @@ def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Cont
     """Judge the zip in `file`; `archive` is what its owner calls it.
 
     Raises:
-        UserError: `not_a_zip`, `truncated_zip`, `empty_zip`, `encrypted`, `unsafe_name`, `link`, `zip_bomb`,
-            `too_many_files`, `unusual_compression`, `too_many_photos`; where fewer than three photos are
-            left, `nested_archive`, `unsupported_photos`, `duplicates` or `too_few_photos`, by what would help
-            most. Each names the archive and the file that is at fault.
+        UserError: `not_a_zip`, `truncated_zip`, `no_zip64`, `empty_zip`, `encrypted`, `unsafe_name`, `link`,
+            `zip_bomb`, `too_many_files`, `unusual_compression`, `too_many_photos`; where fewer than three
+            photos are left, `nested_archive`, `unsupported_photos`, `duplicates` or `too_few_photos`, by what
+            would help most. Each names the archive and the file that is at fault.
     """
     limits = limits or Limits()
     directory = _read_directory(file, archive)
@@ -420,7 +420,8 @@ def _found(photos: Sequence[str]) -> str:
 
 
 def _listed(noun: str, names: Sequence[str]) -> str:
-    """
+    """How many there are, and which.
+
     >>> _listed("photo", ["a.jpg", "b.jpg"])
     '2 photos (a.jpg, b.jpg) that are'
     """

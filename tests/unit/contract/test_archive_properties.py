@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pieces import InMemory
 from zip_writer import DEFLATED, STORED, Entry, photos, written
 
 from spaceport.archive import Contents, inspect, is_junk, is_photo, is_safe_name
@@ -149,12 +150,8 @@ def test_the_first_bytes_of_a_photo_are_its_own(some: list[Entry], length: int):
     outcome = judged(content)
     assert isinstance(outcome, Contents)
 
-    class Archive:
-        def piece(self, begin: int, length: int) -> bytes:
-            return content[begin : begin + length]
-
     for photo in outcome.photos:
-        assert beginning(Archive(), photo, length) == files[photo.name][:length]
+        assert beginning(InMemory(content), photo, length) == files[photo.name][:length]
         assert photo.crc == zlib.crc32(files[photo.name])
 
 

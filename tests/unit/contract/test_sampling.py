@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from itertools import count
 
 import pytest
 from located_photos import PLACE, exif, picture
+from pieces import InMemory
 from PIL import Image
 from zip_writer import DEFLATED, Entry, written
 
 from spaceport.archive import ArchiveWarning, inspect
 from spaceport.errors import UserError
 from spaceport.sampling import MAX_LOOKED_AT, look_at
-
-
-@dataclass
-class Counted:
-    """An archive that counts the pieces taken of it."""
-
-    content: bytes
-    taken: int = 0
-
-    def piece(self, begin: int, length: int) -> bytes:
-        self.taken += 1
-        return self.content[begin : begin + length]
 
 
 def flight(*photos: bytes, control: bool = False) -> bytes:
@@ -35,7 +23,7 @@ def flight(*photos: bytes, control: bool = False) -> bytes:
 
 
 def told(content: bytes) -> tuple[ArchiveWarning, ...]:
-    return look_at(Counted(content), inspect(io.BytesIO(content), "flight.zip"), "flight.zip")
+    return look_at(InMemory(content), inspect(io.BytesIO(content), "flight.zip"), "flight.zip")
 
 
 greys = count()
@@ -105,7 +93,7 @@ def test_stitched_pictures_are_told_and_those_that_sfm_would_not_open_are_refuse
 
 def test_of_a_large_flight_some_photos_are_looked_at_and_none_is_refused_for_the_others():
     # Given 200 thumbnails, of which the policy looks at some
-    archive = Counted(flight(*(picture("JPEG", (160 + n, 120), exif(place=PLACE)) for n in range(200))))
+    archive = InMemory(flight(*(picture("JPEG", (160 + n, 120), exif(place=PLACE)) for n in range(200))))
     # When they are judged, Then that is told, and not that all were too small
     warnings = look_at(archive, inspect(io.BytesIO(archive.content), "flight.zip"), "flight.zip")
     assert archive.taken == MAX_LOOKED_AT

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
+from pieces import InMemory
 from zip_writer import DEFLATED, Entry, photos, written
 
 from spaceport.archive import inspect
 from spaceport.errors import UserError
 from spaceport.job import JobRequest
 from spaceport.sidecar import combined, read_sidecar
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """An archive of which pieces can be had."""
-
-    content: bytes
-
-    def piece(self, begin: int, length: int) -> bytes:
-        return self.content[begin : begin + length]
 
 
 def said_by(content: bytes) -> JobRequest:
