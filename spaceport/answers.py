@@ -46,6 +46,7 @@ class JobStatus(_Answer):
     detail: str
     version: int = Field(description="rises with each change")
     queue_position: int | None = Field(alias="queuePosition")
+    next_try_at: str | None = Field(alias="nextTryAt")
     created_at: str = Field(alias="createdAt")
     updated_at: str = Field(alias="updatedAt")
     started_at: str | None = Field(alias="startedAt")

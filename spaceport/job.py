@@ -210,6 +210,12 @@ class JobRecord(BaseModel):
     stage: str = SETUP.name
     stage_index: int = Field(SETUP.index, alias="stageIndex")
     task: str | None = Field(None, description="current SageMaker job's name less its attempt")
+    first_attempt: int = Field(
+        0, alias="firstAttempt", description="where the attempts of the stage's current entry begin"
+    )
+    next_try_at: str | None = Field(
+        None, alias="nextTryAt", description="when a job that waits for a machine asks for one again"
+    )
     execution_arn: str | None = Field(None, alias="executionArn")
     model_s3_uri: str | None = Field(
         None, alias="modelS3Uri", description="where training put its model: a retry may begin after it"
@@ -254,6 +260,7 @@ class JobRecord(BaseModel):
             "detail": self.detail,
             "version": self.version,
             "queuePosition": None,
+            "nextTryAt": self.next_try_at if self.status is Status.WAITING_CAPACITY else None,
             "createdAt": self.created_at,
             "updatedAt": self.updated_at,
             "startedAt": self.started_at,
@@ -305,6 +312,8 @@ class JobRecord(BaseModel):
                 "message": SETUP.message,
                 "detail": "",
                 "task": None,
+                "first_attempt": 0,
+                "next_try_at": None,
                 "execution_arn": execution_arn,
                 "model_s3_uri": self.model_s3_uri if step is PipelineStep.COMPRESSION else None,
                 "discard_artifacts": False,

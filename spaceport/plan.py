@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from spaceport.attempts import Attempt, Machine, TrainingMachine
 from spaceport.errors import UserError
 from spaceport.job import JobInput, PipelineStep, is_job_id, task_name
 from spaceport.quality import SFM_REPORT
@@ -26,13 +27,22 @@ EXTRACTED, COLMAP, GAUSSIAN, COMPRESSED = "extracted/", "colmap/", "gaussian/", 
 
 @dataclass(frozen=True)
 class TemplateFacts:
-    """What only the template decides."""
+    """What only the template decides.
+
+    Attributes:
+        sfm_instance_types: the stage's machines, the one to try first first: a list with commas, where
+            nothing between two commas is nothing.
+    """
 
     uploads_bucket: str
     data_bucket: str
     sfm_image_uri: str
     gaussian_image_uri: str
     compressor_image_uri: str
+    sfm_instance_types: str
+    training_instance_types: str
+    compression_instance_types: str
+    spot_training: bool
 
 
 class _Plan(BaseModel):
@@ -87,6 +97,7 @@ class Plan(_Plan):
     training: TrainingPlan
     compression: CompressionPlan
     at: Position
+    attempt: Attempt
 
     @property
     def needed(self) -> list[str]:
@@ -160,6 +171,7 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: 
         _check_place(field, uri, home)
     extracted, colmap, gaussian, compressed = (_as_prefix(uri) for uri in places.values())
     tuning = resolve(given.tuning())
+    training = TrainingMachine.first_of(facts.training_instance_types)
     return Plan(
         job_id=job_id,
         run=given.run,
@@ -183,6 +195,11 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: 
             environment={**tuning.to_environment(), "SPACEPORT_JOB_NAME": given.name},
         ),
         at=Position(step=given.pipeline_step, model_s3_uri=_as_prefix(model_s3_uri or gaussian)),
+        attempt=Attempt(
+            sfm=Machine.first_of(facts.sfm_instance_types),
+            training=training.on_spot() if facts.spot_training else training,
+            compression=Machine.first_of(facts.compression_instance_types),
+        ),
     )
 
 

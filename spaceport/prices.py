@@ -3,7 +3,7 @@
 Never a guess. SageMaker bills a job's machine by the second (aws.amazon.com/sagemaker/pricing). The seconds
 here are a stage's wall time, which begins when the machine is asked for and, where the stage did not finish,
 ends with the job: so a stage costs at most what is told. Storage and transfer, which come to a small part of
-it, are not in it.
+it, are not in it. What a spot instance costs changes by the hour, so it is not known.
 """
 
 from __future__ import annotations

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from spaceport.attempts import TRIES_OF_AN_ENTRY
 from spaceport.stages import TRAINING
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-# One more than `MaxAttempts` of the states that create jobs (a contract test compares them).
-ATTEMPTS = 6
 # What SageMaker answers where nothing runs: "Requested resource not found." and "The request was rejected
 # because the training job is in status Stopped." are both ValidationExceptions; its API documents
 # ResourceNotFound. A malformed name would be one too, but ours are made of a checked id.
@@ -28,12 +27,16 @@ class SageMakerTasks:
     def __init__(self, sagemaker: SageMakerClient) -> None:
         self._sagemaker = sagemaker
 
-    def stop(self, task: str, stage: str) -> bool:
-        """Stop every attempt of `task`, a job of `stage`; False where none runs (any more).
+    def stop(self, task: str, stage: str, first: int) -> bool:
+        """Stop every attempt of `task`, a job of `stage`, from the `first` of its stage's current entry on.
 
-        To be called once the execution is stopped: until then it may begin another attempt.
+        Those of earlier entries are over: the stage is entered again only after its job has failed. To be
+        called once the execution is stopped: until then it may begin another attempt.
+
+        Returns: False where none runs (any more).
         """
-        stopped = [self._stopped(f"{task}-{attempt}", stage) for attempt in range(ATTEMPTS)]
+        attempts = range(first, first + TRIES_OF_AN_ENTRY)
+        stopped = [self._stopped(f"{task}-{attempt}", stage) for attempt in attempts]
         return any(stopped)
 
     def _stopped(self, name: str, stage: str) -> bool:

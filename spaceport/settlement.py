@@ -33,7 +33,7 @@ class Settlement:
         and a deletion that fails is the reconciler's to repeat.
         """
         if row.task is not None:
-            self.tasks.stop(row.task, row.stage)
+            self.tasks.stop(row.task, row.stage, row.first_attempt)
         status, error = ending(row, execution)
         left = PartialResults(self.artifacts).of(row)
         costs = bill_of(row, execution.arn, now).stages

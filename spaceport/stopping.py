@@ -56,7 +56,7 @@ class Stopping:
         if row.execution_arn is not None:
             self._executions.stop(row.execution_arn, CAUSE)
         if row.task is not None:
-            self._sagemaker_tasks.stop(row.task, row.stage)
+            self._sagemaker_tasks.stop(row.task, row.stage, row.first_attempt)
 
     def _stop_again(self, row: JobRecord, discard_artifacts: bool, now: str) -> bool:
         """Do what an earlier stop did not. False where the job is no longer what `row` says."""

@@ -29,6 +29,7 @@ class JobStatus(BaseModel):
     detail: str = ""
     version: int
     queue_position: int | None = Field(None, alias="queuePosition")
+    next_try_at: str | None = Field(None, alias="nextTryAt")
     created_at: str = Field(alias="createdAt")
     updated_at: str = Field(alias="updatedAt")
     started_at: str | None = Field(None, alias="startedAt")

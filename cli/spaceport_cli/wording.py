@@ -73,6 +73,9 @@ def headline(status: JobStatus) -> str:
     """What the job is at, as one phrase."""
     if status.status is Status.QUEUED and status.queue_position:
         return f"Waiting in the queue, place {status.queue_position}"
+    if status.status is Status.WAITING_CAPACITY and status.next_try_at:
+        at = datetime.fromisoformat(status.next_try_at).astimezone()
+        return f"Waiting for a free machine, next try at {at:%H:%M}"
     if status.status is Status.STOPPING:
         return "Stopping"
     return printable(status.message)

@@ -25,6 +25,10 @@ class Settings(Environment):
     sfm_image_uri: str
     gaussian_image_uri: str
     compressor_image_uri: str
+    sfm_instance_types: str
+    training_instance_types: str
+    compression_instance_types: str
+    spot_training: bool
 
 
 logger = Logger()

@@ -16,11 +16,11 @@ import yaml
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 from pydantic import BaseModel
 
+from spaceport.attempts import MACHINES, SPOT_LIMITS, TRIES_OF_AN_ENTRY, Attempt, Remedy
 from spaceport.callers import ADMINS
 from spaceport.job import OPERATOR, JobInput
 from spaceport.plan import Plan
-from spaceport.sagemaker_tasks import ATTEMPTS
-from spaceport.stages import ACTIVE, JOB_STAGES, STAGES, TRAINING
+from spaceport.stages import ACTIVE, JOB_STAGES, STAGES, TRAINING, Status
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
@@ -341,17 +341,41 @@ def test_each_stage_is_entered_by_one_conditional_write_with_its_own_words(stage
     assert {values[name]["S"] for name in allowed} == {status.value for status in ACTIVE}
 
 
+STAGES_JOBS = [stage.state for stage in JOB_STAGES]
+
+
 def test_every_task_has_a_timeout_and_every_failure_reaches_fail():
     for name, state in STATES.items():
         if state["Type"] != "Task":
             continue
         assert "TimeoutSeconds" in state, name
         assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
-        after = state["Catch"][-1]["Next"]
-        assert after == ("FailedUnrecorded" if name == "RecordFailure" else "RecordFailure"), name
+        after = {"RecordFailure": "FailedUnrecorded", **dict.fromkeys(STAGES_JOBS, "ClassifyFailure")}
+        assert state["Catch"][-1]["Next"] == after.get(name, "RecordFailure"), name
     assert STATES["RecordFailure"]["Next"] == "Failed"
     assert STATES["Failed"]["Type"] == STATES["FailedUnrecorded"]["Type"] == "Fail"
-    assert "TimeoutSeconds" in ASL
+
+
+def test_a_failed_stage_is_tried_again_or_waits_only_where_the_verdict_says_so():
+    rules = {rule["StringEquals"]: rule["Next"] for rule in STATES["ChooseRemedy"]["Choices"]}
+    assert rules == {Remedy.AGAIN: "ChooseStep", Remedy.WAIT: "EnterWaiting"}
+    assert STATES["ChooseRemedy"]["Default"] == "RecordFailure"
+    assert STATES["WaitForMachine"]["Next"] == "ChooseStep"
+    # And all of the next attempt is taken over
+    taken = {name.removesuffix(".$") for name in STATES["ClassifyFailure"]["ResultSelector"]}
+    assert taken == {field.alias for field in Attempt.model_fields.values()}
+
+
+def test_waiting_is_entered_as_a_stage_is_by_one_conditional_write():
+    update, entry = STATES["EnterWaiting"]["Parameters"], STATES["EnterSfM"]["Parameters"]
+    assert entry["ConditionExpression"] == f"{update['ConditionExpression']} AND #stageIndex <= :index"
+    assert update["ExpressionAttributeValues"][":waiting"] == {"S": Status.WAITING_CAPACITY}
+    assert "ADD #version :one" in update["UpdateExpression"]
+
+
+def test_the_whole_machine_outlives_the_patience_of_all_its_stages():
+    longest = TEMPLATE["Parameters"]["CapacityPatienceHours"]["MaxValue"] * 3600
+    assert ASL["TimeoutSeconds"] > sum(longest + STATES[name]["TimeoutSeconds"] for name in STAGES_JOBS)
 
 
 def steps_after(name: str) -> set[str]:
@@ -380,23 +404,29 @@ def test_from_a_failure_no_way_leads_to_success():
         catch["Next"]
         for state in STATES.values()
         for catch in state.get("Catch", [])
-        if catch["ErrorEquals"] == ["States.ALL"]
+        if catch["ErrorEquals"] == ["States.ALL"] and catch["Next"] != "ClassifyFailure"
     }
     ends = {name for name in reachable_from(failures) if not steps_after(name)}
     assert {STATES[name]["Type"] for name in ends} == {"Fail"}
 
 
 def test_sagemaker_job_names_are_new_for_every_attempt():
-    for stage in JOB_STAGES:
+    for stage, machine in zip(JOB_STAGES, MACHINES.values(), strict=True):
         parameters = STATES[stage.state]["Parameters"]
         (name,) = [value for key, value in parameters.items() if key.endswith("JobName.$")]
-        assert "$$.State.RetryCount" in name
+        assert f"States.MathAdd($.attempt.{machine}.firstAttempt, $$.State.RetryCount)" in name
+        # And its entry tells the row, for a stop, where they begin; and both, which machine it is
+        (enter,) = [state for state in STATES.values() if state.get("Next") == stage.state]
+        values, kind = enter["Parameters"]["ExpressionAttributeValues"], f"$.attempt.{machine}.instanceType"
+        assert f"$.attempt.{machine}.firstAttempt" in values[":first"]["N.$"]
+        assert kind in values[":instance"]["S.$"]
+        assert f'"InstanceType.$": "{kind}"' in json.dumps(parameters)
 
 
 def test_a_stop_knows_every_attempt_and_the_kind_of_each_stages_job():
     for stage in JOB_STAGES:
         state = STATES[stage.state]
-        assert sum(retry["MaxAttempts"] for retry in state["Retry"]) + 1 == ATTEMPTS
+        assert sum(retry["MaxAttempts"] for retry in state["Retry"]) + 1 == TRIES_OF_AN_ENTRY
         is_training = "createTrainingJob" in state["Resource"]
         assert is_training == (stage is TRAINING)
 
@@ -419,6 +449,11 @@ def test_a_throttled_call_is_tried_again_under_every_name_that_step_functions_ha
         assert names[state["Resource"].split(":")[5]] <= retried or "States.ALL" in retried, name
 
 
+def test_training_has_time_for_its_spot_instance():
+    spot = SPOT_LIMITS["MaxWaitTimeInSeconds"]
+    assert SPOT_LIMITS["MaxRuntimeInSeconds"] <= spot < STATES["RunTraining"]["TimeoutSeconds"]
+
+
 def test_jobs_run_without_a_network():
     for stage in JOB_STAGES:
         parameters = STATES[stage.state]["Parameters"]
@@ -430,7 +465,10 @@ def test_the_states_read_only_what_the_plan_has():
     paths = set(re.findall(r"(?<!\$)\$\.(\w+(?:\.\w+)*)", json.dumps(STATES)))
     schema = Plan.model_json_schema(by_alias=True)
     # What the states themselves add, and what services answer.
-    added = {"failure", "refused", "over", "row", "recording", "plan", "Payload", "Item", "ModelArtifacts"}
+    added = {
+        *("failure", "refused", "over", "row", "recording", "unclassified", "plan"),
+        *("Payload", "Item", "ModelArtifacts"),
+    }
     for path in paths:
         if path.split(".")[0] in added:
             continue

@@ -1,6 +1,7 @@
 """The local cloud's engine with faults of AWS's own, which nobody can provoke: `faulty_engine.py FAULTS ...`.
 
-FAULTS is a JSON file, read for every task: {execution's name: {state: [error, how many attempts fail]}}.
+FAULTS is a JSON file, read for every task: {execution's name: {state: [error, how many attempts fail,
+cause]}}; the cause may be left out.
 The other arguments are the engine's. Waits between retries last a tenth of what the state machine says.
 """
 
@@ -34,10 +35,11 @@ def inject(faults: Path) -> None:
 
     def invoke_or_fail(resource: str, request: Any) -> Any:
         execution, state = _at.get()
-        error, times = json.loads(faults.read_text()).get(execution, {}).get(state, ("", 0))
+        error, times, *cause = json.loads(faults.read_text()).get(execution, {}).get(state, ("", 0))
         if failed[execution, state] < times:
             failed[execution, state] += 1
-            raise stepfunctions._ExecutionError(error, f"{error} was injected by the test.")
+            told = cause[0] if cause else f"{error} was injected by the test."
+            raise stepfunctions._ExecutionError(error, told)
         return invoke(resource, request)
 
     stepfunctions._execute_task = execute_knowing_where

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
+from spaceport.attempts import SPOT_LIMITS
 from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.jobs import item_of, record_from_image
 from spaceport.stages import Status
@@ -37,6 +38,11 @@ THROTTLED = {
     "lambda": "Lambda.TooManyRequestsException",
     "dynamodb": "DynamoDB.ProvisionedThroughputExceededException",
     "sagemaker": "SageMaker.ThrottlingException",
+}
+# What the functions are given for these cases: a second type for training, spot instances, and short waits.
+SETTINGS = {
+    "PrepareJob": {"TRAINING_INSTANCE_TYPES": "ml.g4dn.xlarge,ml.g5.xlarge", "SPOT_TRAINING": "true"},
+    "ClassifyFailure": {"CAPACITY_WAIT_MINUTES": "1"},
 }
 AT_ONCE = 6  # cases that run at the same time, on two cores
 
@@ -137,6 +143,9 @@ def chosen(state: dict[str, Any], given: Any, execution_arn: str) -> str:
 
 # ---- the cases ----------------------------------------
 
+Fault = tuple[str, int] | tuple[str, int, str]  # error, how many attempts fail, cause
+FAILURES = json.loads((ROOT / "tests" / "unit" / "contract" / "failures.json").read_text())
+
 
 @dataclass(frozen=True)
 class Case:
@@ -162,7 +171,7 @@ class Case:
     execution: str
     given: Any = field(default_factory=dict)
     orders: dict[str, str] = field(default_factory=dict)
-    faults: dict[str, tuple[str, int]] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)
     row: dict[str, Any] | None = None
     artifacts: tuple[str, ...] = ()
     in_sfm: Callable[[Engine, str], None] | None = None
@@ -173,12 +182,19 @@ def failing(name: str, about: str, code: str, **how: Any) -> Case:
     return Case(name, about, Status.FAILED, code, "FAILED", **how)
 
 
-def once(*states: str) -> dict[str, tuple[str, int]]:
+def once(*states: str) -> dict[str, Fault]:
     """One throttled attempt in each of these states."""
     return {state: (THROTTLED[ASL["States"][state]["Resource"].split(":")[5]], 1) for state in states}
 
 
-def denied(state: str) -> dict[str, tuple[str, int]]:
+def aws_fails(state: str, failure: str, times: int = 1) -> dict[str, Fault]:
+    """One of AWS's failures, by its name in `failures.json`, of the first attempts in this state."""
+    (found,) = [known for known in FAILURES if known["name"] == failure]
+    cause = found["cause"] if isinstance(found["cause"], str) else json.dumps(found["cause"])
+    return {state: (found["error"], times, cause)}
+
+
+def denied(state: str) -> dict[str, Fault]:
     return {state: ("DynamoDB.AccessDeniedException", 1)}
 
 
@@ -195,6 +211,11 @@ def change_row(**fields: Any) -> Callable[[Engine, str], None]:
 
 def stop_execution(engine: Engine, job_id: str) -> None:
     engine.step_functions.stop_execution(executionArn=engine.arn(job_id))
+
+
+def stop_while_it_waits(engine: Engine, job_id: str) -> None:
+    until(lambda: (row := engine.row(job_id)) and row.status is Status.WAITING_CAPACITY, seconds=30)
+    stop_execution(engine, job_id)
 
 
 STARTS = {"3dgs": from_step("3dgs"), "sog": from_step("compression")}
@@ -275,12 +296,64 @@ CASES = (
         for stage, state in TASKS.items()
     ),
     failing(
-        "no-capacity", "SageMaker's quota is used up", "no_capacity",
-        faults={"RunSfM": ("SageMaker.ResourceLimitExceededException", 1)},
+        "stopped-outside", "somebody stops the training job", "stopped_outside",
+        faults=aws_fails("RunTraining", "stopped-training"), **from_step("3dgs"),
     ),
     failing(
-        "throttled-on", "RunSfM is throttled for good", "busy",
+        "over-time", "the training job runs longer than it may", "timeout",
+        faults=aws_fails("RunTraining", "over-time-training"), **from_step("3dgs"),
+    ),
+    # No machine.
+    failing(
+        "no-quota", "the account may have no such machine", "no_capacity",
+        faults=aws_fails("RunSfM", "no-quota"),
+    ),
+    Case(
+        "quota", "SageMaker's quota is used up twice", Status.COMPLETED, None, "SUCCEEDED",
+        faults={**aws_fails("RunSfM", "quota", 2), **once("EnterWaiting", "ClassifyFailure")},
+    ),
+    Case(
+        "fallback", "no capacity for training's first type, spot or not", Status.COMPLETED, None, "SUCCEEDED",
+        faults=aws_fails("RunTraining", "no-capacity", 2), **from_step("3dgs"),
+    ),
+    Case(
+        "no-capacity", "no capacity for compression", Status.COMPLETED, None, "SUCCEEDED",
+        faults=aws_fails("RunCompression", "no-capacity-processing"), **from_step("compression"),
+    ),
+    Case(
+        "throttled-long", "RunSfM is throttled for long", Status.COMPLETED, None, "SUCCEEDED",
         faults={"RunSfM": (THROTTLED["sagemaker"], 9)},
+    ),
+    Case(
+        "stopped-waiting", "the execution is stopped while it waits", Status.STOPPED, "stopped", "ABORTED",
+        in_sfm=stop_while_it_waits, faults=aws_fails("RunSfM", "quota"),
+    ),
+    Case(
+        "wait-refused", "the wait is refused, but the job is this one's", Status.COMPLETED, None, "SUCCEEDED",
+        faults={
+            **aws_fails("RunSfM", "quota"), "EnterWaiting": ("DynamoDB.ConditionalCheckFailedException", 1),
+        },
+    ),
+    failing(
+        "denied-waiting", "EnterWaiting is denied", "fault",
+        faults={**aws_fails("RunSfM", "quota"), **denied("EnterWaiting")},
+    ),
+    failing(
+        "unclassified", "the failure can't be classified", "no_capacity",
+        faults={**aws_fails("RunSfM", "quota"), "ClassifyFailure": ("Lambda.Unknown", 1)},
+    ),
+    Case(
+        "spot", "training waited too long for a spot instance", Status.COMPLETED, None, "SUCCEEDED",
+        faults=aws_fails("RunTraining", "over-wait"), **from_step("3dgs"),
+    ),
+    # AWS's own faults.
+    Case(
+        "aws-fault", "AWS fails SfM twice by itself", Status.COMPLETED, None, "SUCCEEDED",
+        faults=aws_fails("RunSfM", "aws-fault", 2),
+    ),
+    failing(
+        "aws-fault-on", "AWS fails SfM again and again", "aws_fault",
+        faults=aws_fails("RunSfM", "aws-fault", 9),
     ),
     # The end.
     failing(
@@ -350,6 +423,16 @@ class Engine:
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in fields),
             ExpressionAttributeNames={f"#{name}": name for name in fields},
             ExpressionAttributeValues={f":{name}": serialize(value) for name, value in fields.items()},
+        )
+
+    def set(self, function: str, variables: dict[str, str]) -> None:
+        """Change the environment of one of the stack's functions."""
+        stack = self.cloud.client("cloudformation").describe_stack_resources(StackName="spaceport")
+        names = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in stack["StackResources"]}
+        functions = self.cloud.client("lambda")
+        now = functions.get_function_configuration(FunctionName=names[function])["Environment"]["Variables"]
+        functions.update_function_configuration(
+            FunctionName=names[function], Environment={"Variables": now | variables}
         )
 
     def prepare(self, case: Case) -> None:
@@ -449,6 +532,8 @@ def played(engine: Engine) -> dict[str, Outcome]:
     engine.cloud.client("s3").put_object(Bucket=uploads, Key="photos", Body=b"photos")
     for case in CASES:
         engine.prepare(case)
+    for function, variables in SETTINGS.items():
+        engine.set(function, variables)
     definition = engine.step_functions.describe_state_machine(stateMachineArn=engine.machine)["definition"]
     outcomes: dict[str, Outcome] = {}
     # Those with short time-outs come last, when every function is warm.
@@ -468,6 +553,31 @@ def test_a_branch_ends_in_the_right_status(played, case: Case):
     error = outcome.row.error
     seen = (outcome.row.status, error.code if error else None, outcome.execution)
     assert seen == (case.status, case.code, case.execution), (error, path_of(outcome.visits))
+
+
+def test_a_stage_runs_where_there_is_a_machine_under_a_name_of_its_own(engine, played):
+    # Given a job whose training got no machine of its first type
+    row = played["fallback"].row
+    # Then it ran on the second, and its SageMaker job's name is none that the first try may have had
+    assert row.stages["3dgs"].instance == "ml.g5.xlarge"
+    assert row.first_attempt == 0  # of the stage that it is in: compression was entered once
+    describe = engine.cloud.client("sagemaker").describe_training_job
+    job = describe(TrainingJobName="fallback-3dgs-1-12")
+    assert (job["ResourceConfig"]["InstanceType"], job["EnableManagedSpotTraining"]) == (
+        "ml.g5.xlarge",
+        False,
+    )
+    # And one that did get one ran on a spot instance
+    spot = describe(TrainingJobName="begin-3dgs-3dgs-1-0")
+    assert spot["EnableManagedSpotTraining"]
+    assert played["begin-3dgs"].row.stages["3dgs"].instance == "ml.g4dn.xlarge spot"
+    assert spot["StoppingCondition"]["MaxWaitTimeInSeconds"] == SPOT_LIMITS["MaxWaitTimeInSeconds"]
+
+
+def test_a_job_that_waited_says_so_no_more(played):
+    row = played["quota"].row
+    assert row.next_try_at is None
+    assert row.stages["sfm"].seconds < 60  # of its work: the waits, 12 s of ours, don't count
 
 
 def test_every_transition_of_the_definition_is_taken(played):

@@ -154,13 +154,13 @@ def test_stop_of_a_task_stops_whichever_attempt_runs(bench, stage) -> None:
     task, tasks = f"{kind}-of-a-job-{stage}-1", SageMakerTasks(bench.sagemaker)
     bench.start(make("sleep=600") | {f"{kind.title()}JobName": f"{task}-2"})
     # When the task is stopped
-    stopped = tasks.stop(task, stage)
+    stopped = tasks.stop(task, stage, 0)
     # Then that attempt ends; there is nothing left to stop, and never was in an unknown task
     assert stopped
     bench.wait(f"{task}-2")
     assert bench.status(f"{task}-2") == "Stopped"
-    assert not tasks.stop(task, stage)
-    assert not tasks.stop("nothing-sfm-1", stage)
+    assert not tasks.stop(task, stage, 0)
+    assert not tasks.stop("nothing-sfm-1", stage, 0)
 
 
 def test_time_limit_stops_the_job(bench) -> None:

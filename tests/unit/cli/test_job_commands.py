@@ -381,7 +381,7 @@ def test_the_example_input_is_what_the_pipeline_takes_with_every_usual_field(rep
 
     assert list(made) == list(json.loads((repository / "events" / "start_execution.json").read_text()))
     images = [uri for name, uri in OUTPUTS.items() if name.endswith("ImageUri")]
-    facts = TemplateFacts("drones-uploads", "drones-data", *images)
+    facts = TemplateFacts("drones-uploads", "drones-data", *images, *["ml.m5.large"] * 3, False)
     plan = make_plan(JobInput.model_validate(made), "example-1", facts)
     assert plan.zip_s3_uri == "s3://drones-uploads/a.zip"
     assert plan.extracted_s3_uri == "s3://drones-data/jobs/example-1/extracted/"

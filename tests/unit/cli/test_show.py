@@ -140,9 +140,14 @@ def test_waiting_and_stopping_are_said(told):
     lines = PlainLines(out)
 
     lines.update(JobStatus.from_message({**told(status=Status.QUEUED, stage="setup"), "queuePosition": 2}))
-    lines.update(JobStatus.from_message(told(version=2, status=Status.STOPPING)))
+    waiting = told(version=2, status=Status.WAITING_CAPACITY, stage="3dgs", detail="No free ml.g5.xlarge")
+    lines.update(JobStatus.from_message({**waiting, "nextTryAt": "2026-11-23T12:34:56.000Z"}))
+    lines.update(JobStatus.from_message(told(version=3, status=Status.STOPPING)))
 
     assert "Waiting in the queue, place 2" in out.getvalue()
+    assert "Waiting for a free machine, next try at " in out.getvalue()
+    assert ":34" in out.getvalue()
+    assert "No free ml.g5.xlarge" in out.getvalue()
     assert "Stopping" in out.getvalue()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from spaceport.errors import UserError
@@ -21,7 +23,10 @@ from spaceport.plan import TemplateFacts, job_id_of, make_plan, parse_input
 from spaceport.stages import COMPRESSION, DONE, SFM, STAGES, TRAINING, Status
 from spaceport.updates import worth_sending
 
-FACTS = TemplateFacts("uploads", "data", "img/sfm", "img/gaussian", "img/compressor")
+FACTS = TemplateFacts(
+    *("uploads", "data", "img/sfm", "img/gaussian", "img/compressor"),
+    *("ml.sfm,ml.larger", "ml.training", "ml.compression", False),
+)
 
 
 def row(**changes) -> JobRecord:
@@ -204,3 +209,23 @@ def test_a_new_run_forgets_how_the_last_one_ended_and_what_it_redoes():
 )
 def test_a_row_belongs_to_one_execution(claimed_by, arn, name, belongs):
     assert row(run=2, execution_arn=claimed_by).belongs_to(arn, name) is belongs
+
+
+def test_a_plan_begins_with_each_stages_first_machine():
+    attempt = make_plan(JobInput(s3_url="s3://uploads/x/photos.zip"), "j1", FACTS).attempt
+    assert (attempt.sfm.instance_type, attempt.sfm.instance_types) == ("ml.sfm", ("ml.sfm", "ml.larger"))
+    types = (attempt.training.instance_type, attempt.compression.instance_type)
+    assert types == ("ml.training", "ml.compression")
+    assert not attempt.training.spot
+
+
+def test_a_stack_with_spot_training_trains_on_spot_instances():
+    facts = replace(FACTS, spot_training=True)
+    training = make_plan(JobInput(s3_url="s3://uploads/x/photos.zip"), "j1", facts).attempt.training
+    assert (training.spot, training.stopping_condition["MaxWaitTimeInSeconds"]) == (True, 86_400)
+
+
+def test_only_a_job_that_waits_for_a_machine_tells_when_it_asks_again():
+    at = "2026-11-23T12:34:56.000Z"
+    assert row(status=Status.WAITING_CAPACITY, next_try_at=at).status_view()["nextTryAt"] == at
+    assert row(status=Status.STOPPED, next_try_at=at).status_view()["nextTryAt"] is None

@@ -33,6 +33,12 @@ IMAGES = {
     "GAUSSIAN_IMAGE_URI": "spaceport/gaussian:latest",
     "COMPRESSOR_IMAGE_URI": "spaceport/compressor:latest",
 }
+MACHINES = {
+    "SFM_INSTANCE_TYPES": "ml.c6i.4xlarge,",
+    "TRAINING_INSTANCE_TYPES": "ml.g4dn.xlarge,ml.g5.xlarge",
+    "COMPRESSION_INSTANCE_TYPES": "ml.c6i.4xlarge,",
+    "SPOT_TRAINING": "true",
+}
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:pipeline:job-1-1"
 
 
@@ -67,7 +73,7 @@ def uploaded(aws) -> None:
 
 
 def prepare(load, context, given: dict[str, Any], name: str = "job-1-1", arn: str = ARN) -> dict[str, Any]:
-    handler = load("prepare_job", **IMAGES).handler
+    handler = load("prepare_job", **IMAGES, **MACHINES).handler
     return handler({"input": given, "executionArn": arn, "executionName": name}, context)
 
 
@@ -266,6 +272,59 @@ def test_progress_of_the_current_task_reaches_the_row_and_nothing_else_does(aws,
     assert row is not None
     assert (row.stages["sfm"].progress, row.detail, row.metrics) == (0.5, "matching", {"photos": 18})
     assert row.version == 3
+
+
+# ---- ClassifyFailure ----------------------------------------
+
+
+def classify(
+    load, context, plan: dict[str, Any], error: str, **cause: Any
+) -> tuple[dict[str, Any], list[str]]:
+    """The next attempt, and which SageMaker jobs were told to stop."""
+    module, asked = load("classify_failure", CAPACITY_WAIT_MINUTES="10", CAPACITY_PATIENCE_HOURS="12"), []
+
+    def answer(params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:  # moto has no Stop calls
+        asked.append(json.loads(params["body"])["TrainingJobName"])
+        return SimpleNamespace(status_code=200), {}
+
+    module.sagemaker_tasks._sagemaker.meta.events.register("before-call.sagemaker.StopTrainingJob", answer)
+    tasks = {"sfm": plan["sfm"]["task"], "3dgs": plan["training"]["task"], "compression": ""}
+    failure = {"Error": error} | ({"Cause": json.dumps(cause)} if cause else {})
+    event = {"jobId": "job-1", "step": "3dgs", "tasks": tasks, "attempt": plan["attempt"], "failure": failure}
+    return module.handler(event, context), asked
+
+
+def test_a_stage_without_a_machine_is_tried_on_another_type_and_then_waits(load, context, queued):
+    # Given a job whose training may run on two types of machine, and gets neither, as spot or on demand
+    plan = prepare(load, context, {"jobId": "job-1", "s3Url": ZIP})
+    words = {"TrainingJobStatus": "Failed", "FailureReason": "CapacityError: Unable to provision."}
+    assert plan["attempt"]["training"]["spot"]
+    plan["attempt"], _ = classify(load, context, plan, "States.TaskFailed", **words)
+    assert (plan["attempt"]["seconds"], plan["attempt"]["training"]["spot"]) == (0, False)
+    plan["attempt"], _ = classify(load, context, plan, "States.TaskFailed", **words)
+    again = dict(plan["attempt"])
+    plan["attempt"], asked = classify(load, context, plan, "States.TaskFailed", **words)
+    # Then it is tried on demand, on the second type, and then told when to try the first again
+    assert (again["seconds"], again["training"]["instanceType"]) == (0, "ml.g5.xlarge")
+    waits = plan["attempt"]
+    assert (waits["remedy"], waits["training"]["instanceType"]) == ("wait", "ml.g4dn.xlarge")
+    assert waits["seconds"] > 0
+    assert plan["attempt"]["nextTryAt"] > ago(-5)
+    # And the plan with it is one that the states can read, and nothing is stopped that never ran
+    assert Plan.model_validate(plan).attempt.training.first_attempt == 18
+    assert asked == []
+
+
+@pytest.mark.parametrize("error", ["States.Timeout", "SageMaker.ResourceInUseException"])
+def test_a_sagemaker_job_that_nobody_waits_for_any_more_is_stopped(load, context, queued, error):
+    # Given a job whose training has run for too long, or under a name that is taken
+    plan = prepare(load, context, {"jobId": "job-1", "s3Url": ZIP})
+    plan["attempt"]["training"]["firstAttempt"] = 6
+    # When the state machine gave it up
+    attempt, asked = classify(load, context, plan, error)
+    # Then every try of that entry is stopped, and the job fails
+    assert asked == [f"job-1-3dgs-1-{number}" for number in range(6, 12)]
+    assert attempt["remedy"] == "fail"
 
 
 # ---- RecordFailure ----------------------------------------
@@ -485,13 +544,13 @@ def test_a_job_that_was_stopping_is_stopped_and_what_it_made_deleted(aws, load, 
 
 @pytest.mark.parametrize(("stage", "kind"), [("sfm", "Processing"), ("3dgs", "Training")])
 def test_a_sagemaker_job_that_the_stop_left_running_is_stopped(aws, load, context, queued, stage, kind):
-    # Given a job whose stage's second attempt runs on
+    # Given a job whose stage was entered twice, and whose second attempt since runs on
     task = task_name("job-1", stage, 1)
     assert aws.jobs.begin(queued, ARN, now_iso())
     boto3.resource("dynamodb").Table("jobs").update_item(
         Key={"jobId": "job-1"},
-        UpdateExpression="SET task = :t, stage = :s",
-        ExpressionAttributeValues={":t": task, ":s": stage},
+        UpdateExpression="SET task = :t, stage = :s, firstAttempt = :first",
+        ExpressionAttributeValues={":t": task, ":s": stage, ":first": 6},
     )
     asked = []
 
@@ -505,7 +564,7 @@ def test_a_sagemaker_job_that_the_stop_left_running_is_stopped(aws, load, contex
     detail = {"executionArn": ARN, "name": "job-1-1", "status": "ABORTED", "input": '{"jobId": "job-1"}'}
     assert module.handler({"detail": detail}, context)["settled"]
     # Then whichever attempt runs is stopped
-    assert f"{task}-1" in asked
+    assert asked == [f"{task}-{attempt}" for attempt in range(6, 12)]
 
 
 # ---- PublishResult ----------------------------------------
