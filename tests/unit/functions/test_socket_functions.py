@@ -13,6 +13,8 @@ from typing import Any
 import boto3
 import pytest
 from boto3.dynamodb.types import TypeSerializer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spaceport.callers import Caller
 from spaceport.connections import MAX_SUBSCRIPTIONS, Follower
@@ -402,3 +404,26 @@ def test_a_frame_is_never_too_large_and_leaves_out_what_it_must(row, kept):
     assert {name: sent[name] for name in ("type", "jobId", "version", "status", "stages", "outputs")} == {
         name: whole[name] for name in ("type", "jobId", "version", "status", "stages", "outputs")
     }
+
+
+# As long as rows never are: a few characters, many times over
+texts = st.builds(lambda unit, times: unit * times, st.text(min_size=1, max_size=3), st.integers(0, 20_000))
+
+
+@given(
+    name=texts,
+    detail=texts,
+    warnings=st.lists(texts, max_size=5),
+    metrics=st.dictionaries(st.text(max_size=9), st.floats(allow_nan=False), max_size=50),
+    error=st.none() | st.builds(JobError, code=st.just("x"), message=texts, hint=texts),
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_a_row_holds_its_frame_fits_and_tells_the_versions_status(
+    name, detail, warnings, metrics, error
+):
+    row = record(job_name=name, detail=detail, warnings=warnings, metrics=metrics, error=error, version=7)
+    data = frame(status_message(row))
+    assert len(data) <= MAX_FRAME_BYTES
+    sent = json.loads(data)
+    assert (sent["version"], sent["status"], sent["stage"]) == (7, row.status, row.stage)
+    assert sent["error"] is None or sent["error"]["code"] == "x"
