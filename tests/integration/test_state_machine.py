@@ -218,6 +218,13 @@ def stop_while_it_waits(engine: Engine, job_id: str) -> None:
     stop_execution(engine, job_id)
 
 
+def stop_outside(engine: Engine, job_id: str) -> None:
+    """Somebody stops the SageMaker job itself, in its console or by its API."""
+    sagemaker, name = engine.cloud.client("sagemaker"), f"{job_id}-sfm-1-0"
+    until(lambda: sagemaker.list_processing_jobs(NameContains=name)["ProcessingJobSummaries"], seconds=30)
+    sagemaker.stop_processing_job(ProcessingJobName=name)
+
+
 STARTS = {"3dgs": from_step("3dgs"), "sog": from_step("compression")}
 ENTRIES = {"sfm": "EnterSfM", "3dgs": "EnterTraining", "sog": "EnterCompression"}
 OTHERS = "arn:aws:states:us-east-1:000000000000:execution:another:one"
@@ -295,8 +302,9 @@ CASES = (
         )
         for stage, state in TASKS.items()
     ),
+    failing("stopped-outside", "somebody stops the SfM job", "stopped_outside", in_sfm=stop_outside),
     failing(
-        "stopped-outside", "somebody stops the training job", "stopped_outside",
+        "stopped-in-training", "somebody stops the training job", "stopped_outside",
         faults=aws_fails("RunTraining", "stopped-training"), **from_step("3dgs"),
     ),
     failing(
