@@ -38,6 +38,11 @@ class MlTree:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> MlTree:
         return cls(Path(environ.get("SPACEPORT_ML_ROOT", "/opt/ml")))
 
+    @property
+    def is_there(self) -> bool:
+        """Whether a job has been laid out here: else a program without arguments was called by hand."""
+        return self.root.is_dir()
+
     def processing_input(self, name: str) -> Path:
         return self.root / "processing" / "input" / name
 

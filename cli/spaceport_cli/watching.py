@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import re
+import shlex
 from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def see_through(
             status = watch_to_end(cloud, job_id, presenter, EXISTING, after_version)
         except KeyboardInterrupt:
             shown.close()  # else the bar is drawn again under what is told now
-            return tell_interrupted(job_id, args.stack, stays_up=False)
+            return tell_interrupted(job_id, args, stays_up=False)
         results = fetch_results(cloud, status, args.out)
     return conclude(status, results, quiet=args.json)
 
@@ -122,9 +123,10 @@ def conclude(status: JobStatus, results: Results | None, quiet: bool) -> ExitCod
     return code
 
 
-def tell_interrupted(job_id: str, stack: str | None, stays_up: bool) -> ExitCode:
-    """Tell that only the watching ended."""
-    option = f" --stack {stack}" if stack else ""
+def tell_interrupted(job_id: str, args: argparse.Namespace, stays_up: bool) -> ExitCode:
+    """Tell that only the watching ended, and how it goes on with the same options."""
+    given = {"--stack": args.stack, "--out": args.out}
+    options = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value)
     more = " The local cloud stays up for it; `spaceport down` stops both." if stays_up else ""
-    tell(f"Stopped watching; the job goes on.{more}", f"Come back with `spaceport watch {job_id}{option}`.")
+    tell(f"Stopped watching; the job goes on.{more}", f"Come back with `spaceport watch {job_id}{options}`.")
     return ExitCode.INTERRUPTED

@@ -1,5 +1,6 @@
 """Which settings a program's help lists: those that its code reads, and no other stage's."""
 
+import os
 import re
 import subprocess
 import sys
@@ -36,3 +37,13 @@ def test_the_help_lists_a_programs_own():
     ).stdout
     assert "crop_margin" in told
     assert "sfm_mapper" not in told
+
+
+@pytest.mark.parametrize("module", ["spaceport_sfm", "spaceport_gaussian", "spaceport_compressor"])
+def test_a_program_called_by_hand_without_arguments_tells_its_usage(module, tmp_path):
+    nowhere = {**os.environ, "SPACEPORT_ML_ROOT": str(tmp_path / "nothing")}
+    called = subprocess.run(
+        [sys.executable, "-m", module], env=nowhere, capture_output=True, text=True, check=False
+    )
+    assert called.returncode == 2
+    assert called.stderr.startswith("usage: ")

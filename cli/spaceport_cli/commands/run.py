@@ -84,9 +84,9 @@ def _run(args: argparse.Namespace, photos: PhotoZip, request: JobRequest) -> Exi
             status = watch_to_end(loan.cloud, job.job_id, presenter, after_version=job.after_version)
         except KeyboardInterrupt:
             shown.close()  # as when watching
-            return tell_interrupted(job.job_id, args.stack, stays_up=loan.keep())
+            return tell_interrupted(job.job_id, args, stays_up=loan.keep())
         except BrokenPipeError:  # nobody reads on, as after `| head`: no reason to take the job's cloud down
-            tell_interrupted(job.job_id, args.stack, stays_up=loan.keep())
+            tell_interrupted(job.job_id, args, stays_up=loan.keep())
             raise
         results = fetch_results(loan.cloud, status, args.out)
     code = conclude(status, results, quiet=args.json)

@@ -67,4 +67,5 @@ def _viewer_package() -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(command.main(sys.argv[1:]) if len(sys.argv) > 1 else main())
+    is_job = not sys.argv[1:] and MlTree.from_environment().is_there
+    sys.exit(main() if is_job else command.main(sys.argv[1:]))

@@ -66,5 +66,5 @@ def read_tuning(tree: MlTree) -> Tuning:
 
 
 if __name__ == "__main__":
-    is_job = sys.argv[1:] in ([], SAGEMAKERS_ARGUMENT)
+    is_job = sys.argv[1:] in ([], SAGEMAKERS_ARGUMENT) and MlTree.from_environment().is_there
     sys.exit(main() if is_job else command.main(sys.argv[1:]))

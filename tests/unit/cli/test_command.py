@@ -355,12 +355,12 @@ def test_no_bar_is_drawn_under_what_an_interrupted_person_is_told(stack, interru
 def test_interrupting_leaves_the_job_and_says_how_to_come_back(stack, interrupt, photos, capsys):
     stack(interrupt)
 
-    assert main(["run", str(photos), *STACK]) == ExitCode.INTERRUPTED
+    assert main(["run", str(photos), *STACK, "--out", "my results"]) == ExitCode.INTERRUPTED
 
     err = capsys.readouterr().err
     assert "the job goes on" in err
     assert "spaceport watch job-" in err
-    assert "--stack drones" in err
+    assert "--stack drones --out 'my results'" in err
 
 
 def test_watch_and_open_find_the_latest_job(stack, told, say, photos, quality, capsys):

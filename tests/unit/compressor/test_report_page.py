@@ -537,7 +537,7 @@ class TestWhatIsDelivered:
     def test_what_was_cleaned_away_is_told_the_most_first(self):
         removed = RemovedGaussians(above=5, outside=1200)
         assert removed_words(removed) == (
-            "Cleaned away before: 1,205 Gaussians (1,200 beyond the flown area, 5 floaters in the air)."
+            "Cleaned away before: 1,205 Gaussians (1,200 beyond the flown area, 5 hanging in the air)."
         )
         assert removed_words(RemovedGaussians()) == removed_words(None) == ""
 

@@ -12,7 +12,7 @@ from spaceport_compressor.report_page.numbers import size
 # What each file or folder is for.
 PURPOSES = {
     "model.sog": "the model for the web: what the viewer shows",
-    "lod": "the same in levels of detail: a viewer reads only what it needs",
+    "lod": "the same in levels of detail: the viewer shows these, and reads only what it needs",
     "model.ply": "uncompressed, for editors such as SuperSplat, and for other converters",
     "model.spz": "compressed, for apps on phones and for engines",
     "model.glb": "glTF with Gaussian splats (KHR_gaussian_splatting)",
@@ -24,7 +24,7 @@ REMOVED = {
     "invisible": "fainter than anything draws",
     "duplicates": "twice in the same place",
     "fog": "fog around the cameras",
-    "above": "floaters in the air",
+    "above": "hanging in the air",
     "below": "far below the ground",
     "isolated": "strays with nothing around them",
     "outside": "beyond the flown area",
@@ -56,6 +56,7 @@ class CandidateWords:
 
 def files(delivery: DeliveryNumbers) -> Sequence[FileWords]:
     """Those that are delivered, that for the web first."""
+    purposes = PURPOSES | ({"model.sog": "the whole model in one file, for the web"} if delivery.lod else {})
     sizes = {"model.sog": delivery.sog_bytes}
     if delivery.lod:
         sizes["lod/"] = delivery.lod.bytes
@@ -63,7 +64,7 @@ def files(delivery: DeliveryNumbers) -> Sequence[FileWords]:
         folder, inside, _ = name.partition("/")
         sizes[folder + inside] = sizes.get(folder + inside, 0) + count  # a folder is one delivery
     return [
-        FileWords(name, size(count), _smaller(delivery.ply_bytes / count), PURPOSES.get(name.rstrip("/"), ""))
+        FileWords(name, size(count), _smaller(delivery.ply_bytes / count), purposes.get(name.rstrip("/"), ""))
         for name, count in sizes.items()
     ]
 
