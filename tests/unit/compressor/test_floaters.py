@@ -8,7 +8,7 @@ import pytest
 from spaceport.errors import UserError
 from spaceport_compressor.cleaning.clean import MOST_CROPPED, Rules, clean
 from spaceport_compressor.cleaning.crop import outside
-from spaceport_compressor.cleaning.flight import LOOKS, NEWS, Flight, least_shown
+from spaceport_compressor.cleaning.flight import LOOKS, NEWS, SIDES, Flight, least_shown, sides
 from spaceport_compressor.cleaning.fog import fog
 from spaceport_compressor.cleaning.terrain import terrain_at
 from spaceport_render.camera import Camera
@@ -52,6 +52,27 @@ def over(east, north, up=FLYING):
     world_to_camera = np.diag([1.0, -1.0, -1.0, 1.0])
     world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ (east, north, up)
     return Camera(f"{east} {north}", 240, 160, 200.0, 200.0, 120.0, 80.0, world_to_camera)
+
+
+def aside(azimuth):
+    """A camera that looks at the meadow's middle from 60° off straight down."""
+    around, down = np.radians(azimuth), np.radians(60)
+    position = FLYING * np.array([np.tan(down) * np.cos(around), np.tan(down) * np.sin(around), 1.0])
+    forward = -position / np.linalg.norm(position)
+    right = np.cross(forward, [0, 0, 1]) / np.linalg.norm(np.cross(forward, [0, 0, 1]))
+    world_to_camera = np.eye(4)
+    world_to_camera[:3, :3] = [right, np.cross(forward, right), forward]
+    world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ position
+    return Camera(f"aside {azimuth}", 240, 160, 200.0, 200.0, 120.0, 80.0, world_to_camera)
+
+
+def looks_of(cameras, places):
+    """How many of `cameras` have each of `places` in their picture, from each side."""
+    looks = np.zeros((len(places), SIDES), int)
+    for camera in cameras:
+        seen = np.flatnonzero(camera.sees(places))
+        looks[seen, sides(camera.position - places[seen])] += 1
+    return looks
 
 
 @pytest.fixture(scope="module")
@@ -180,12 +201,17 @@ class TestVeryManyPhotos:
     def test_as_many_are_looked_at_as_tell_more(self, meadow, often):
         telling = often.telling(meadow.means)
         assert len(telling) < len(often.cameras) / 3
-        # and each place as often as wanted that so many photos show
-        looks, photos = (
-            sum(camera.sees(meadow.means).astype(int) for camera in cameras)
-            for cameras in (telling, often.cameras)
-        )
+        # and each place as often as wanted from where so many photos show it
+        looks, photos = (looks_of(cameras, meadow.means) for cameras in (telling, often.cameras))
         assert (looks[photos >= LOOKS] >= LOOKS).mean() > 1 - NEWS
+
+    def test_the_few_photos_from_aside_are_among_them(self, meadow, often):
+        # Given photos from aside, which alone see walls, among hundreds from above
+        from_aside = [aside(azimuth) for azimuth in (10, 100, 190, 280)]
+        mixed = Flight((*often.cameras, *from_aside), often.points)
+        # When those that tell more are chosen, Then these are
+        names = {camera.name for camera in mixed.telling(meadow.means)}
+        assert {camera.name for camera in from_aside} <= names
 
     def test_what_is_real_stays(self, meadow, often):
         assert clean(together(meadow, *REAL.values()), often, NO_CROP).removed.total == 0
