@@ -55,7 +55,7 @@ def over(east, north, up=FLYING):
 
 
 def aside(azimuth):
-    """A camera that looks at the meadow's middle from 60° off straight down."""
+    """A camera that looks at the meadow's middle from 60° off straight down, through a long lens."""
     around, down = np.radians(azimuth), np.radians(60)
     position = FLYING * np.array([np.tan(down) * np.cos(around), np.tan(down) * np.sin(around), 1.0])
     forward = -position / np.linalg.norm(position)
@@ -63,7 +63,7 @@ def aside(azimuth):
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = [right, np.cross(forward, right), forward]
     world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ position
-    return Camera(f"aside {azimuth}", 240, 160, 200.0, 200.0, 120.0, 80.0, world_to_camera)
+    return Camera(f"aside {azimuth}", 60, 40, 200.0, 200.0, 30.0, 20.0, world_to_camera)
 
 
 def looks_of(cameras, places):
