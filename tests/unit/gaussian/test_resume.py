@@ -16,6 +16,8 @@ from dense_folder import write_dense
 
 from spaceport.job_program import MlTree
 from spaceport.progress import parse_line
+from spaceport.stage_settings import settings_of
+from spaceport.stages import TRAINING
 from spaceport.tuning import Tuning
 from spaceport_gaussian.job import restore, start
 from spaceport_gaussian.material import Material, prepare
@@ -45,25 +47,16 @@ CHANGES = {
     "transparency_weight": [0.1],
     "mse_weight": [0.5],
 }
-OF_SFM = {"sfm_max_size", "sfm_pairs", "sfm_mapper", "drop_blurred", "sparse_text", "dense_seeds"}
-OF_COMPRESSION = {
-    "remove_invisible",
-    "merge_duplicates",
-    "remove_floaters",
-    "crop",
-    "crop_margin",
-    "lod_above",
-    "formats",
-}
-NO_POLICY = {"preset", "video", "target_psnr", "plateau_patience", *TUNING.model_fields_set}
+NO_POLICY = {"preset", "dense_seeds", "video", "target_psnr", "plateau_patience", *TUNING.model_fields_set}
 
 
 def cases() -> list[dict[str, object]]:
     """One changed setting each, and then all switches at once."""
     found: list[dict[str, object]] = [{}]
-    for name, field in Tuning.model_fields.items():
-        if name in OF_SFM | OF_COMPRESSION | NO_POLICY:
+    for name in settings_of(TRAINING):
+        if name in NO_POLICY:
             continue
+        field = Tuning.model_fields[name]
         if name in CHANGES:
             values = CHANGES[name]
         elif isinstance(field.default, bool):
