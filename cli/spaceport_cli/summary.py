@@ -38,11 +38,11 @@ def _measured(quality: QualityReport) -> Iterator[tuple[str, str]]:
         f"{size(delivery.sog_bytes)}, {counted(delivery.gaussians, 'Gaussian')}"
         f" of {delivery.bytes_per_gaussian:.1f} bytes (the PLY: {size(delivery.ply_bytes)})",
     )
-    loss = round(delivery.lost_db or 0.0, 2) + 0.0  # a rounded nothing has no sign
+    lost = round(delivery.lost_db or 0.0, 2)
     yield (
         "loss",
         f"decoded file against the model it packs {delivery.decode_psnr_db:.1f} dB;"
-        f" {loss:.2f} dB of PSNR lost against the photos",
+        f" {f'{lost:.2f} dB of PSNR' if lost > 0 else 'nothing'} lost against the photos",
     )
 
 

@@ -42,3 +42,11 @@ def test_ground_control_replaces_gps_as_what_the_place_rests_on(summed, quality,
     text = summed(quality.model_copy(update={"georef": georef}))
     assert "0.01 m horizontal, 0.02 m vertical (RMS against ground control)" in text
     assert (", 0.05 m and 0.08 m against 1 check point," in text) == checked
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"), [(0.03, "0.03 dB of PSNR lost"), (-0.012, "nothing lost"), (0.001, "nothing lost")]
+)
+def test_what_packing_gained_is_not_called_lost(summed, quality, lost, words):
+    delivery = quality.delivery.model_copy(update={"psnr_loss_db": lost})
+    assert f" dB; {words} against the photos" in summed(quality.model_copy(update={"delivery": delivery}))
