@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 
+def is_older(written: datetime, begun: datetime) -> bool:
+    """Whether an object `written` then, as S3 says, is older than what has `begun`: an earlier run left it.
+
+    S3 tells whole seconds: one of the same second counts as the later run's.
+    """
+    return written < begun.replace(microsecond=0)
+
+
 class Artifacts:
     """The artifacts of all jobs of one stack."""
 
@@ -61,14 +69,13 @@ class Artifacts:
             RuntimeError: S3 kept some of them.
         """
         _, prefix = bucket_and_key(folder)
-        since = begun.replace(microsecond=0)  # S3 tells whole seconds
         return sum(
             self._delete(
                 [
                     found["Key"]
                     for found in page
                     if found["Key"].removeprefix(prefix).startswith(tuple(names))
-                    and found["LastModified"] < since
+                    and is_older(found["LastModified"], begun)
                 ]
             )
             for page in self._pages(prefix)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spaceport.artifacts import Artifacts
+from spaceport.artifacts import Artifacts, is_older
 from spaceport.formats import FILES, LEVELS_OF_DETAIL
 from spaceport.job import JobRecord, Outputs
 from spaceport.pictures import THUMBNAIL, VIDEO
@@ -76,7 +76,4 @@ class PartialResults:
         if record is None or record.started is None:
             return False
         changed = self.artifacts.changed(uri)
-        # S3 tells whole seconds.
-        return changed is not None and changed >= datetime.fromisoformat(record.started).replace(
-            microsecond=0
-        )
+        return changed is not None and not is_older(changed, datetime.fromisoformat(record.started))

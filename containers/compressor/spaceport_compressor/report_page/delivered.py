@@ -60,9 +60,8 @@ def files(delivery: DeliveryNumbers) -> Sequence[FileWords]:
     sizes = {"model.sog": delivery.sog_bytes}
     if delivery.lod:
         sizes["lod/"] = delivery.lod.bytes
-    for name, count in delivery.files.items():
-        folder, inside, _ = name.partition("/")
-        sizes[folder + inside] = sizes.get(folder + inside, 0) + count  # a folder is one delivery
+    # A folder is told by its own name, not by that of the file in it to open.
+    sizes |= {"".join(name.partition("/")[:2]): count for name, count in delivery.files.items()}
     return [
         FileWords(name, size(count), _smaller(delivery.ply_bytes / count), purposes.get(name.rstrip("/"), ""))
         for name, count in sizes.items()
