@@ -10,6 +10,9 @@ from spaceport.diagnosis import Reason, diagnose
 from spaceport.errors import ErrorText, UserError
 
 _RETRY = "Go on with it from its last finished stage by `spaceport retry`."
+_FAULT = ErrorText(
+    "fault", "{step} failed: {detail}", "This is a fault of ours; the job's log has the details."
+)
 # Why a step failed, by the step's own sentence: code, message, hint.
 _WORDS: Mapping[Reason, ErrorText] = {
     Reason.STOPPED_OUTSIDE: ErrorText(
@@ -40,9 +43,7 @@ _WORDS: Mapping[Reason, ErrorText] = {
         "busy", "{step} could not begin: AWS had too much to do.", f"Try again later. {_RETRY}"
     ),
     Reason.AWS_FAULT: ErrorText("aws_fault", "{step} failed by a fault of AWS's own: {detail}", _RETRY),
-    Reason.NAME_TAKEN: ErrorText(
-        "fault", "{step} failed: {detail}", "This is a fault of ours; the job's log has the details."
-    ),
+    Reason.NAME_TAKEN: _FAULT,
     Reason.KILLED: ErrorText(
         "killed",
         "{step} was killed before it could finish, most likely because the machine ran out of memory.",
@@ -51,9 +52,7 @@ _WORDS: Mapping[Reason, ErrorText] = {
     Reason.ENGINE_RESTARTED: ErrorText(
         "interrupted", "{step} was interrupted: the cloud was stopped while it ran.", _RETRY
     ),
-    Reason.FAULT: ErrorText(
-        "fault", "{step} failed: {detail}", "This is a fault of ours; the job's log has the details."
-    ),
+    Reason.FAULT: _FAULT,
 }
 
 
