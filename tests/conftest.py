@@ -11,12 +11,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
+MANY_BYTES = 10_000  # pytest lays out ten a line, and its time grows with the square of the lines
 GPU_REASON = "gpu"  # every skip for want of a CUDA device begins with this word
 
 
 def pytest_configure() -> None:
     """Take Ctrl-C back: what a shell starts with `&` ignores SIGINT, and so would all programs under test."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Where two files differ: pytest's own comparison of many bytes takes longer than a test may."""
+    if op != "==" or not (isinstance(left, bytes) and isinstance(right, bytes)) or len(left) < MANY_BYTES:
+        return None
+    first = len(os.path.commonprefix([left, right]))
+    return [f"{len(left)} bytes == {len(right)} bytes", f"They differ from byte {first} on."]
 
 
 @pytest.fixture(scope="session")
