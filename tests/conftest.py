@@ -24,7 +24,8 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     """Where two files differ: pytest's own comparison of many bytes takes longer than a test may."""
     if op != "==" or not (isinstance(left, bytes) and isinstance(right, bytes)) or len(left) < MANY_BYTES:
         return None
-    first = len(os.path.commonprefix([left, right]))
+    pairs = enumerate(zip(left, right, strict=False))
+    first = next((at for at, (one, other) in pairs if one != other), min(len(left), len(right)))
     return [f"{len(left)} bytes == {len(right)} bytes", f"They differ from byte {first} on."]
 
 

@@ -65,7 +65,7 @@ def command(photos: Path, out: Path, *more: str) -> list[str]:
 
 
 def model_digests(out: Path) -> dict[str, str]:
-    """Of each file of the model and its training input: pytest would compare the bytes themselves for hours."""
+    """Of each file of the model and its training input: comparing the bytes in words takes hours."""
     files = [out / "colmap" / "sparse" / name for name in MODEL]
     files += sorted((out / "colmap" / "dense").rglob("*.*"))
     return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
