@@ -14,6 +14,9 @@ START_AGAIN_AFTER = timedelta(minutes=5)  # the stream starts a queued job at on
 LOST_AFTER = timedelta(minutes=1)  # DescribeExecution may know nothing of what has just begun
 # SageMaker gives a stopped job 120 s to end and then uploads what it left.
 ARTIFACTS_COMPLETE_AFTER = timedelta(minutes=10)
+# Programs say something every few seconds. Before that SageMaker starts a machine, which takes minutes; for
+# a spot machine it may take hours, and is worth a look then.
+SILENT_AFTER = timedelta(hours=2)
 
 
 class Remedy(Enum):
@@ -35,6 +38,11 @@ def remedy(row: JobRecord, execution: Execution, now: datetime) -> Remedy:
     if row.status is Status.STOPPING and _unchanged(row, now) > STOP_AGAIN_AFTER:
         return Remedy.STOP
     return Remedy.NOTHING
+
+
+def is_silent(row: JobRecord, now: datetime) -> bool:
+    """Whether a job that should be at work has said nothing for so long that it may only cost money."""
+    return row.status in (Status.RUNNING, Status.STOPPING) and _unchanged(row, now) > SILENT_AFTER
 
 
 def all_artifacts_are_there(stopped: JobRecord, now: datetime) -> bool:

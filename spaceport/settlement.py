@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spaceport import metering
 from spaceport.artifacts import Artifacts
 from spaceport.ending import ending
 from spaceport.executions import Execution
@@ -36,9 +37,10 @@ class Settlement:
             self.tasks.stop(row.task, row.stage, row.first_attempt)
         status, error = ending(row, execution)
         left = PartialResults(self.artifacts).of(row)
-        costs = bill_of(row, execution.arn, now).stages
-        if not self.jobs.settle(row, execution.arn, status, error, now, costs=costs, outputs=left):
+        bill = bill_of(row, execution.arn, now)
+        if not self.jobs.settle(row, execution.arn, status, error, now, costs=bill.stages, outputs=left):
             return False
+        metering.job_ended(row, status, bill, error.code)
         if row.discard_artifacts:
             self.artifacts.discard(row.job_id)
         return True

@@ -24,7 +24,7 @@ settings = Settings.read()
 tickets = Tickets(boto3.resource("dynamodb").Table(settings.tickets_table))
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ticket = (event.get("queryStringParameters") or {}).get("ticket") or ""
     caller = tickets.redeem(ticket)

@@ -16,6 +16,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from spaceport import metering
 from spaceport.connections import Connections
 from spaceport.environment import Environment
 from spaceport.job import JobRecord
@@ -45,7 +46,7 @@ class Outcome(Enum):
     FAILED = auto()
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     sequence: dict[str, str] = {}  # the first record of each job in this batch: where a retry begins
     rows = []
@@ -54,6 +55,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         sequence.setdefault(row.job_id, record["dynamodb"]["SequenceNumber"])
         rows.append(row)
     failed = send_to_followers(worth_sending(rows))
+    for job_id in failed:
+        metering.count("BroadcastFailed", job_id=job_id)
     return {"batchItemFailures": [{"itemIdentifier": sequence[job_id]} for job_id in failed]}
 
 
@@ -71,17 +74,17 @@ def send_to_followers(rows: Sequence[JobRecord]) -> list[str]:
             messages = [status_message(row) for row in of_job]
             for follower in connections.followers(job_id):
                 if follower.caller.sees(of_job[-1]):
-                    sending = pool.submit(send, follower.connection_id, messages)
+                    sending = pool.submit(send, job_id, follower.connection_id, messages)
                     posts.append((job_id, follower.connection_id, sending))
     for connection_id in {connection for _, connection, sent in posts if sent.result() is Outcome.GONE}:
         connections.forget(connection_id)
     return list(dict.fromkeys(job_id for job_id, _, sent in posts if sent.result() is Outcome.FAILED))
 
 
-def send(connection_id: str, messages: list[dict[str, Any]]) -> Outcome:
+def send(job_id: str, connection_id: str, messages: list[dict[str, Any]]) -> Outcome:
     try:
         is_there = all(sockets.post(connection_id, message) for message in messages)
     except Exception:  # whatever one connection's post ends with, the others must get theirs
-        logger.exception("post failed", connection_id=connection_id)
+        logger.exception("post failed", job_id=job_id, connection_id=connection_id)
         return Outcome.FAILED
     return Outcome.SENT if is_there else Outcome.GONE

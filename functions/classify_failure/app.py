@@ -9,6 +9,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from spaceport import metering
 from spaceport.attempts import Attempt
 from spaceport.diagnosis import Reason, diagnose
 from spaceport.environment import Environment
@@ -34,22 +35,18 @@ waiting = Waiting(
 sagemaker_tasks = SageMakerTasks(boto3.client("sagemaker"))
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: the plan's {jobId, attempt}, its position's {step}, its {tasks} by the step, and the {failure:
     {Error, Cause}}. Returns the next attempt."""
     job_id, step = event["jobId"], PipelineStep(event["step"])
+    logger.append_keys(job_id=job_id)
     before, failure = Attempt.model_validate(event["attempt"]), event["failure"]
     reason = diagnose(failure["Error"], failure.get("Cause") or "").reason
     if reason in MAY_RUN_ON:
         sagemaker_tasks.stop(event["tasks"][step], step, before.of(step).first_attempt)
     after = verdict(Failure(reason, step, job_id, datetime.now(UTC)), before, waiting)
-    logger.warning(
-        "stage failed",
-        job_id=job_id,
-        step=step,
-        reason=reason.name,
-        remedy=after.remedy,
-        seconds=after.seconds,
-    )
+    if after.seconds:  # another type of machine is asked for at once
+        metering.count("CapacityWaits", job_id=job_id, step=step)
+    logger.warning("stage failed", step=step, reason=reason.name, remedy=after.remedy, seconds=after.seconds)
     return after.model_dump(mode="json", by_alias=True)

@@ -28,7 +28,7 @@ executions = Executions(boto3.client("stepfunctions"), settings.state_machine_ar
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return process_partial_response(  # type: ignore[return-value]
         event=event, record_handler=dispatch, processor=processor, context=context
@@ -37,4 +37,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def dispatch(record: DynamoDBRecord) -> None:
     row = record_from_image(record.raw_event["dynamodb"]["NewImage"])
-    logger.info("queued job", job_id=row.job_id, run=row.run, started=executions.start(row))
+    logger.append_keys(job_id=row.job_id)
+    logger.info("queued job", run=row.run, started=executions.start(row))

@@ -18,7 +18,7 @@ logger = Logger()
 logs = boto3.client("logs")
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     status, reason = "SUCCESS", ""
     try:

@@ -12,10 +12,12 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificationEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from spaceport import metering
 from spaceport.environment import Environment
 from spaceport.intake import Intake
 from spaceport.job import now_iso
 from spaceport.jobs import Jobs
+from spaceport.stages import Status
 
 
 class Settings(Environment):
@@ -28,12 +30,15 @@ intake = Intake(boto3.client("s3"))
 jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 @event_source(data_class=S3EventBridgeNotificationEvent)
 def handler(event: S3EventBridgeNotificationEvent, context: LambdaContext) -> dict[str, Any]:
     bucket, upload = event.detail.bucket.name, event.detail.object
     # Not `upload.key`: that decodes, but EventBridge's keys, unlike S3's own notifications', are not encoded.
     record = intake.judge(bucket, upload["key"], upload.version_id, now_iso())
+    logger.append_keys(job_id=record.job_id)
     created = jobs.create(record)
-    logger.info("upload judged", job_id=record.job_id, status=record.status, is_new=created)
+    if created and record.status is Status.REJECTED:
+        metering.count("JobsRejected", job_id=record.job_id, code=record.error.code if record.error else "")
+    logger.info("upload judged", status=record.status, is_new=created)
     return {"jobId": record.job_id, "status": record.status, "created": created}

@@ -40,13 +40,14 @@ claiming = Claiming(
 )
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: {input, executionArn, executionName}, as the state passes it. Raises as `Claiming.claim`."""
     arn, name = event["executionArn"], event["executionName"]
+    job_id = job_id_of(event["input"], name)
+    logger.append_keys(job_id=job_id)
     try:
-        given = parse_input(event["input"])
-        plan = claiming.claim(given, job_id_of(event["input"], name), arn, name, now_iso())
+        plan = claiming.claim(parse_input(event["input"]), job_id, arn, name, now_iso())
     except UserError as refused:
         logger.warning("refused", code=refused.code)
         raise RefusedError(refused) from refused

@@ -9,7 +9,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport import report_times
+from spaceport import metering, report_times
 from spaceport.artifacts import Artifacts
 from spaceport.delivered import Delivered
 from spaceport.environment import Environment
@@ -23,7 +23,7 @@ from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.plan import MODEL
 from spaceport.prices import bill_of, stage_seconds
 from spaceport.quality import QUALITY_REPORT, QualityReport, headline
-from spaceport.stages import COMPRESSION
+from spaceport.stages import COMPRESSION, Status
 
 # What the compression stage leaves in some runs and not in others, by how the names begin. What one run left
 # and the next did not, S3 would go on showing beside another model.
@@ -44,9 +44,10 @@ artifacts = Artifacts(s3, settings.data_bucket)
 jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: the plan's {jobId, executionArn, compressedS3Uri, gaussianS3Uri, colmapS3Uri}."""
+    logger.append_keys(job_id=event["jobId"])
     row = jobs.get(event["jobId"])
     if row is None:
         raise RefusedError(UserError("no_row", f"The job {event['jobId']} has no row.", "Start it again."))
@@ -86,7 +87,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     published = jobs.complete(
         row.job_id, event["executionArn"], outputs, headline(quality), now, costs=bill.stages
     )
-    logger.info("published", job_id=row.job_id, published=published)
+    if published:
+        metering.job_ended(row, Status.COMPLETED, bill)
+    logger.info("published", published=published)
     return {"jobId": row.job_id, "published": published}
 
 
@@ -94,7 +97,7 @@ def discard_earlier_runs(event: dict[str, Any], begun: datetime) -> None:
     """Delete what earlier runs left and this one did not: what is older than this one's compression stage."""
     discarded = artifacts.discard_older(event["compressedS3Uri"], DELIVERED, begun)
     discarded += artifacts.discard_older(event["gaussianS3Uri"], BESIDE_THE_TRAINED, begun)
-    logger.info("earlier runs' files discarded", job_id=event["jobId"], files=discarded)
+    logger.info("earlier runs' files discarded", files=discarded)
 
 
 def other_formats(folder: str, quality: QualityReport) -> dict[str, str]:

@@ -12,12 +12,13 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from spaceport import metering
 from spaceport.artifacts import Artifacts
 from spaceport.environment import Environment
 from spaceport.executions import Executions
 from spaceport.job import now_iso
 from spaceport.jobs import Jobs
-from spaceport.reconciliation import Remedy, all_artifacts_are_there, remedy
+from spaceport.reconciliation import Remedy, all_artifacts_are_there, is_silent, remedy
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.settlement import Settlement
 from spaceport.stages import LIVE
@@ -40,7 +41,7 @@ settlement = Settlement(jobs, sagemaker_tasks, artifacts)
 stopping = Stopping(jobs, executions, sagemaker_tasks)
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return reconcile(datetime.now(UTC))
 
@@ -49,22 +50,27 @@ def reconcile(now: datetime) -> dict[str, Any]:
     """Mend every job. Raises RuntimeError after the last one where some could not be mended."""
     work = [(job_id, mend) for status in LIVE for job_id in jobs.with_status(status)]
     work += [(job_id, discard) for job_id in jobs.awaiting_discard()]
-    failed = []
+    stuck, failed = [], []
     for job_id, do in work:
+        logger.append_keys(job_id=job_id)
         try:
-            do(job_id, now)
+            if do(job_id, now):
+                stuck.append(job_id)
         except Exception:  # whatever it is, the other jobs are not to wait for it
-            logger.exception("not mended", job_id=job_id)
+            logger.exception("not mended")
             failed.append(job_id)
+    logger.remove_keys(["job_id"])
+    metering.count("StuckJobs", len(stuck) + len(failed))
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(work)} jobs could not be mended: {', '.join(failed[:20])}")
     return {"looked_at": len(work)}
 
 
-def mend(job_id: str, now: datetime) -> None:
+def mend(job_id: str, now: datetime) -> bool:
+    """Do what the job needs. True where it is stuck, and a person should look."""
     row = jobs.get(job_id)
     if row is None or row.is_terminal:
-        return
+        return False
     execution = executions.of(row)
     needed = remedy(row, execution, now)
     if needed is Remedy.SETTLE:
@@ -74,14 +80,19 @@ def mend(job_id: str, now: datetime) -> None:
     elif needed is Remedy.START:
         executions.start(row)
     if needed is not Remedy.NOTHING:
-        logger.warning("mended", job_id=job_id, status=row.status, execution=execution.status, by=needed.name)
+        logger.warning("mended", status=row.status, execution=execution.status, by=needed.name)
+    elif is_silent(row, now):
+        logger.warning("silent", status=row.status, stage=row.stage, since=row.updated_at)
+        return True
+    return False
 
 
-def discard(job_id: str, now: datetime) -> None:
+def discard(job_id: str, now: datetime) -> bool:
     """Delete a stopped job's artifacts once more: its SageMaker job may have uploaded some after its end."""
     row = jobs.get(job_id)
     if row is None or not row.awaits_discard:
-        return
+        return False
     artifacts.discard(job_id)
     if all_artifacts_are_there(row, now):
         jobs.artifacts_discarded(job_id, now_iso(now))
+    return False

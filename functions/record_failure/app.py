@@ -11,6 +11,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from spaceport import metering
 from spaceport.artifacts import Artifacts
 from spaceport.environment import Environment
 from spaceport.errors import ErrorText
@@ -34,23 +35,27 @@ jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 partial_results = PartialResults(Artifacts(boto3.client("s3"), settings.data_bucket))
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: {input, executionName, executionArn, failure: {Error, Cause}}, as the states pass it."""
     job_id = job_id_of(event["input"], event["executionName"])
+    logger.append_keys(job_id=job_id)
     row = own_row(job_id, event["executionArn"], event["executionName"])
     failure = event["failure"]
     error = explain(failure["Error"], failure.get("Cause") or "", row.message if row else SETUP.message)
     recorded = row is not None and record(row, event["executionArn"], error)
-    logger.error("job failed", job_id=job_id, code=error.code, recorded=recorded)
+    logger.error("job failed", code=error.code, recorded=recorded)
     return {"jobId": job_id, "code": error.code, "message": error.message, "recorded": recorded}
 
 
 def record(row: JobRecord, arn: str, error: ErrorText) -> bool:
     """End the row, with what its stages have cost and left so far."""
     now = now_iso()
-    costs = bill_of(row, arn, now).stages
-    return jobs.fail(row, arn, error, now, costs=costs, outputs=partial_results.of(row))
+    bill = bill_of(row, arn, now)
+    if not jobs.fail(row, arn, error, now, costs=bill.stages, outputs=partial_results.of(row)):
+        return False
+    metering.job_ended(row, Status.FAILED, bill, error.code)
+    return True
 
 
 def own_row(job_id: str, arn: str, name: str) -> JobRecord | None:

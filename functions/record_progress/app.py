@@ -28,7 +28,7 @@ settings = Settings.read()
 jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 @event_source(data_class=CloudWatchLogsEvent)
 def handler(event: CloudWatchLogsEvent, context: LambdaContext) -> dict[str, Any]:
     batch = event.parse_logs_data()
@@ -36,6 +36,7 @@ def handler(event: CloudWatchLogsEvent, context: LambdaContext) -> dict[str, Any
     if ours is None:
         return {"noted": False}
     job_id, task = ours
+    logger.append_keys(job_id=job_id)
     line = newest(batch.log_events)
     noted = line is not None and jobs.progress(job_id, task, line, now_iso())
     return {"noted": noted}

@@ -51,7 +51,7 @@ stopping = Stopping(jobs, executions, SageMakerTasks(boto3.client("sagemaker")))
 app = APIGatewayHttpResolver()
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return app.resolve(event, context)
 
@@ -59,7 +59,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @app.post("/start-job")
 def start_job() -> tuple[dict[str, Any], int]:
     row, created = starting.start(parse_body(StartBody, sent()), caller(), now_iso())
-    logger.info("start", job_id=row.job_id, status=row.status, is_new=created)
+    logger.append_keys(job_id=row.job_id)
+    logger.info("start", status=row.status, is_new=created)
     told = Started(job_id=row.job_id, status=row.status, created=created)
     return told.told(), HTTPStatus.ACCEPTED
 
@@ -69,7 +70,7 @@ def stop_job() -> tuple[dict[str, Any], int]:
     body = parse_body(StopBody, sent())
     row = own_job(body.job_id)
     began = stopping.stop(row, body.discard_artifacts, now_iso())
-    logger.info("stop", job_id=row.job_id, is_new=began)
+    logger.info("stop", is_new=began)
     return own_job(row.job_id).status_view(), HTTPStatus.ACCEPTED if began else HTTPStatus.OK
 
 
@@ -93,7 +94,7 @@ def retry_job(job_id: str) -> tuple[dict[str, Any], int]:
     again = retried(row, body.pipeline_step, now_iso())
     if not jobs.reopen(row, again):
         raise changed(row)
-    logger.info("retry", job_id=again.job_id, run=again.run)
+    logger.info("retry", run=again.run)
     told = Retried(job_id=again.job_id, run=again.run, pipeline_step=again.request["pipelineStep"])
     return told.told(), HTTPStatus.ACCEPTED
 
@@ -136,6 +137,7 @@ def caller() -> Caller:
 
 def own_job(job_id: str) -> JobRecord:
     """The caller's job. Raises UserError `no_such_job`."""
+    logger.append_keys(job_id=job_id)
     return caller().own(jobs.get(job_id) if is_job_id(job_id) else None, job_id)
 
 

@@ -44,7 +44,7 @@ sockets = Sockets(
 )
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = event["requestContext"]
     connection_id, route = request["connectionId"], request["routeKey"]
@@ -80,6 +80,7 @@ def subscribe(wanted: Subscription, follower: Follower) -> list[dict[str, Any]]:
     The row may come later: then the acknowledgement's version is null.
     """
     job_id = wanted.job_id
+    logger.append_keys(job_id=job_id)
     connections.subscribe(job_id, follower)
     row = jobs.get(job_id)
     if row is None or not follower.caller.sees(row):

@@ -36,16 +36,17 @@ settlement = Settlement(
 )
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     detail = event["detail"]
     execution = Execution.described(detail)
     job_id = job_id_of(execution_input(detail), execution.name)
+    logger.append_keys(job_id=job_id)
     row = jobs.get(job_id)
     if row is None or row.is_terminal or not row.belongs_to(execution.arn, execution.name):
         return {"jobId": job_id, "settled": False}
     settled = settlement.settle(row, execution, now_iso())
-    logger.info("execution settled", job_id=job_id, execution=execution.status, settled=settled)
+    logger.info("execution settled", execution=execution.status, settled=settled)
     return {"jobId": job_id, "settled": settled}
 
 
