@@ -9,7 +9,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self, TypeGuard
+from typing import Annotated, Any, Literal, Self, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -205,6 +205,8 @@ class JobRecord(BaseModel):
     source: str = Field("", description="s3:// URI of the zip")
     source_version: str | None = Field(None, alias="sourceVersion")
     collection: str = Field(JOBS_COLLECTION, description="key of the index that lists all jobs by time")
+    kind: Literal["job", "batch"] = Field("job", description="a batch's row sums up its members' rows")
+    batch_id: str | None = Field(None, alias="batchId", description="the batch that this job is a member of")
     request: dict[str, Any] = Field(default_factory=dict, description="the JobRequest as it was given")
     status: Status = Status.QUEUED
     stage: str = SETUP.name
@@ -238,6 +240,9 @@ class JobRecord(BaseModel):
     warnings: list[str] = Field(default_factory=list)
     error: JobError | None = None
     outputs: Outputs | None = None
+    deleted_at: str | None = Field(
+        None, alias="deletedAt", description="since when nobody sees the job, and what it left is erased"
+    )
 
     @property
     def progress(self) -> float:

@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 import yaml
-from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
+from aws_lambda_powertools.utilities.parser.models import (
+    EventBridgeModel,
+    S3EventNotificationEventBridgeModel,
+)
 from pydantic import BaseModel
 
 from spaceport.attempts import MACHINES, SPOT_LIMITS, TRIES_OF_AN_ENTRY, Attempt, Remedy
 from spaceport.callers import ADMINS
+from spaceport.changes import DETAIL_TYPE, SOURCE, JobChanged
 from spaceport.job import OPERATOR, JobInput
 from spaceport.plan import Plan
 from spaceport.stages import ACTIVE, JOB_STAGES, STAGES, TRAINING, Status
@@ -120,6 +124,7 @@ IAM_OF_CALL = {
     "describe_execution": "states:DescribeExecution",
     "stop_training_job": "sagemaker:StopTrainingJob",
     "stop_processing_job": "sagemaker:StopProcessingJob",
+    "put_events": "events:PutEvents",
     "create_log_group": "logs:CreateLogGroup",
     "post_to_connection": "execute-api:ManageConnections",
     "delete_connection": "execute-api:ManageConnections",
@@ -141,6 +146,7 @@ ADAPTERS = {
     ("jobs", "page"): ["query", "get_item"],
     ("jobs", "with_status"): ["query"],
     ("jobs", "awaiting_discard"): ["query"],
+    ("history", "append"): ["put_item"],
     ("sagemaker_tasks", "stop"): ["stop_training_job", "stop_processing_job"],
     ("artifacts", "discard"): ["get_paginator", "delete_objects"],
     ("artifacts", "discard_older"): ["get_paginator", "delete_objects"],
@@ -175,7 +181,7 @@ ADAPTERS = {
     ("delivered", "link"): [],
     ("delivered", "give_media_types"): ["get_paginator", "copy_object"],
 }
-CLIENTS = {"s3", "step_functions", "logs"}
+CLIENTS = {"s3", "step_functions", "logs", "event_bus"}
 
 
 def aws_calls(function: str) -> set[str]:
@@ -206,7 +212,7 @@ def test_adapters_make_the_calls_that_the_table_says():
     clients = {
         "jobs": "_table", "connections": "_table", "tickets": "_table", "sockets": "_management",
         "executions": "_step_functions", "sagemaker_tasks": "_sagemaker", "intake": "_s3",
-        "artifacts": "_s3", "delivered": "_s3",
+        "artifacts": "_s3", "delivered": "_s3", "history": "_table",
     }  # fmt: skip
     for module, names in clients.items():
         tree = ast.parse((ROOT / "spaceport" / f"{module}.py").read_text())
@@ -253,6 +259,33 @@ def test_no_event_is_lost_unseen():
             elif event["Type"] != "HttpApi":  # whose caller hears of a failure
                 destination = source["DestinationConfig"]["OnFailure"]["Destination"]
                 assert destination == {"GetAtt": "LostEvents.Arn"}, function
+
+
+def test_rules_for_changes_of_jobs_ask_for_what_the_event_tells():
+    patterns = [
+        event["Properties"]["Pattern"]
+        for properties in functions_in_template().values()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "EventBridgeRule"
+    ]
+    ours = [pattern for pattern in patterns if pattern["source"] == [SOURCE]]
+    assert ours
+    for pattern in ours:
+        assert pattern["detail-type"] == [DETAIL_TYPE]
+        assert set(pattern["detail"]) <= {
+            field.alias or name for name, field in JobChanged.model_fields.items()
+        }
+        assert set(pattern["detail"].get("status", [])) <= set(Status)
+
+
+def test_the_stream_has_the_two_readers_that_it_serves_well():
+    readers = [
+        function
+        for function, properties in functions_in_template().items()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "DynamoDB"
+    ]
+    assert sorted(readers) == ["broadcast_status", "publish_changes"]
 
 
 def test_no_api_without_an_authorizer():
@@ -505,8 +538,16 @@ def test_the_state_machine_may_run_its_tasks():
 
 # ---- sample events ----------------------------------------
 
+
+class JobChangedEvent(EventBridgeModel):
+    """What the rules' functions get of a job's change."""
+
+    detail: JobChanged
+
+
 SAMPLES: dict[str, type[BaseModel]] = {
     "object_created.json": S3EventNotificationEventBridgeModel,
+    "job_changed.json": JobChangedEvent,
     "start_execution.json": JobInput,
 }
 

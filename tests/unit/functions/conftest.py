@@ -133,6 +133,15 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
             AttributeDefinitions=[{"AttributeName": "digest", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+        dynamodb.create_table(
+            TableName="history",
+            KeySchema=[
+                {"AttributeName": "jobId", "KeyType": "HASH"},
+                {"AttributeName": "at", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("jobId", "at")],
+            BillingMode="PAY_PER_REQUEST",
+        )
         machine = boto3.client("stepfunctions").create_state_machine(
             name="pipeline",
             definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
@@ -150,6 +159,7 @@ def load(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]
             "JOBS_TABLE": "jobs",
             "CONNECTIONS_TABLE": "connections",
             "TICKETS_TABLE": "tickets",
+            "HISTORY_TABLE": "history",
             "UPLOADS_BUCKET": aws.uploads_bucket,
             "DATA_BUCKET": aws.data_bucket,
             "STATE_MACHINE_ARN": aws.state_machine_arn,
