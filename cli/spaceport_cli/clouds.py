@@ -79,8 +79,8 @@ class StartableCloud(Cloud, Protocol):
         """What it needs of this machine, each checked when it is asked for."""
 
 
-def local_cloud() -> StartableCloud:
-    """The cloud of this machine, running or not.
+def local_cloud(**settings: Any) -> StartableCloud:
+    """The cloud of this machine, running or not. `settings` are those of its own kind.
 
     Raises:
         UserError: `no_local_cloud` where none is installed, or a package it needs is missing.
@@ -93,7 +93,7 @@ def local_cloud() -> StartableCloud:
         make = next(iter(found)).load()
     except ImportError as error:
         raise UserError("no_local_cloud", f"The local cloud can't be loaded: {error}.", hint) from error
-    return cast(StartableCloud, make())
+    return cast(StartableCloud, make(**settings))
 
 
 class AwsCloud:

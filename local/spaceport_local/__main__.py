@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from spaceport_local import engine
 from spaceport_local.folders import DataFolder, default_data_folder, find_project
 
 EXIT_REFUSED = 2
+ENFORCE_VARIABLE = "SPACEPORT_ENFORCE_IAM"  # what the whole test suite runs with
 
 
 def main() -> int:
@@ -32,6 +34,7 @@ def main() -> int:
                 checkpoint_s=arguments.checkpoint_seconds,
                 stop_grace_s=arguments.stop_grace_seconds,
                 programs=dict(arguments.program),
+                enforce_iam=arguments.enforce_iam,
             )
         )
     except UserError as error:
@@ -56,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=SCRIPT",
         help="run SCRIPT for images called NAME (sfm, gaussian, compressor, or any other)",
+    )
+    parser.add_argument(
+        "--enforce-iam",
+        action=argparse.BooleanOptionalAction,
+        default=os.environ.get(ENFORCE_VARIABLE) == "1",
+        help=f"let roles do only what their policies allow; default: ${ENFORCE_VARIABLE} is 1",
     )
     return parser
 

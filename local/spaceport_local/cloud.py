@@ -33,6 +33,8 @@ class LocalCloud:
         port: where the engine listens; default `$SPACEPORT_PORT`, else where it did the last time, else
             4566 or the next free port.
         options: further command-line arguments of the engine.
+        enforce_iam: whether roles may do only what their policies allow, for an engine that this starts;
+            default: `$SPACEPORT_ENFORCE_IAM` is 1.
     """
 
     def __init__(
@@ -42,10 +44,14 @@ class LocalCloud:
         project: Path | None = None,
         port: int | None = None,
         options: Sequence[str] = (),
+        enforce_iam: bool | None = None,
     ) -> None:
         self._project = project or find_project()
         folder = DataFolder((data_dir or default_data_folder(self._project)).resolve())
         self._folder = folder
+        if enforce_iam is not None:
+            options = (*options, "--enforce-iam" if enforce_iam else "--no-enforce-iam")
+        self._enforce_iam = enforce_iam
         self._launcher = Launcher(folder, self._project, port or _port_setting(), options)
 
     def is_running(self) -> bool:
@@ -61,12 +67,21 @@ class LocalCloud:
         After it the operator can sign in, with the password in the stack's secret.
 
         Raises:
-            UserError: what the user can mend, from the engine (`port_in_use`) or the deployment.
+            UserError: what the user can mend, from the engine (`port_in_use`) or the deployment;
+                `enforces_otherwise`, where one runs that enforces IAM and shall not, or the other way round.
         """
         with self._nobody_deploying():
             running = self._launcher.running()
             endpoint = running or self._launcher.start()
-            report(f"local cloud {'runs' if running else 'started'} at {endpoint.url}")
+            enforced = self._launcher.enforces_iam()
+            if self._enforce_iam not in (None, enforced):
+                raise UserError(
+                    "enforces_otherwise",
+                    f"The local cloud runs, and {'enforces IAM' if enforced else 'does not enforce IAM'}.",
+                    "Stop it with `spaceport down` and start it again.",
+                )
+            how = ", IAM enforced" if enforced else ""
+            report(f"local cloud {'runs' if running else 'started'} at {endpoint.url}{how}")
             deployment = Deployment(endpoint, self._project / TEMPLATE)
             deployment.run(report)
             _make_operator_ready(endpoint, deployment.outputs())

@@ -18,6 +18,18 @@ ACCOUNT = "000000000000"  # MiniStack's account of any access key that is not it
 
 
 @dataclass(frozen=True)
+class Credentials:
+    """What a client signs its calls with: by default those of the account itself, which may do everything."""
+
+    key: str = ACCOUNT
+    secret: str = "local"
+    token: str | None = None
+
+
+ADMINISTRATOR = Credentials()
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """A running engine's address."""
 
@@ -27,15 +39,16 @@ class Endpoint:
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
-    def client(self, service: str, region: str = REGION, account: str = ACCOUNT) -> Any:
-        """A boto3 client of `service`, acting as `account`."""
+    def client(self, service: str, region: str = REGION, credentials: Credentials = ADMINISTRATOR) -> Any:
+        """A boto3 client of `service`."""
         session: Any = _session()  # its typed stubs want each service's name as a literal
         return session.client(
             service,
             endpoint_url=self.url,
             region_name=region,
-            aws_access_key_id=account,
-            aws_secret_access_key="local",
+            aws_access_key_id=credentials.key,
+            aws_secret_access_key=credentials.secret,
+            aws_session_token=credentials.token,
             config=Config(
                 signature_version="s3v4" if service == "s3" else None,
                 s3={"addressing_style": "path"},  # bucket names are not host names here

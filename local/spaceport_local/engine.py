@@ -48,6 +48,7 @@ class EngineSettings:
         checkpoint_s: seconds between two saves of its state.
         stop_grace_s: seconds that a job gets between SIGTERM and SIGKILL.
         programs: scripts that stand in for a job program, by the image's short name (`sfm`).
+        enforce_iam: whether roles may do only what their policies allow.
     """
 
     folder: DataFolder
@@ -56,6 +57,7 @@ class EngineSettings:
     checkpoint_s: float = 3.0
     stop_grace_s: float = 8.0
     programs: Mapping[str, Path] = field(default_factory=dict)
+    enforce_iam: bool = False
 
 
 def run(settings: EngineSettings) -> None:
@@ -69,10 +71,10 @@ def run(settings: EngineSettings) -> None:
     with _lock(settings.folder), _listener(_candidates(settings)) as listener:
         settings.folder.address.unlink(missing_ok=True)  # a killed engine's: its process id may be reused
         endpoint = Endpoint(listener.getsockname()[1])
-        _prepare_environment(settings.folder, endpoint)
+        _prepare_environment(settings, endpoint)
         warden = Warden()
         app = _load_app(settings, endpoint, warden)
-        write_address(settings.folder, os.getpid(), endpoint.port)
+        write_address(settings, os.getpid(), endpoint.port)
         settings.folder.last_port.write_text(str(endpoint.port))
         try:
             # Not asyncio.run: that would wait for calls that can't end any more.
@@ -99,10 +101,11 @@ def require_ministack() -> None:
         )
 
 
-def write_address(folder: DataFolder, pid: int, port: int) -> None:
-    draft = folder.address.with_suffix(".draft")
-    draft.write_text(json.dumps({"pid": pid, "port": port}))
-    draft.replace(folder.address)
+def write_address(settings: EngineSettings, pid: int, port: int) -> None:
+    address = settings.folder.address
+    draft = address.with_suffix(".draft")
+    draft.write_text(json.dumps({"pid": pid, "port": port, "enforceIam": settings.enforce_iam}))
+    draft.replace(address)
 
 
 @contextmanager
@@ -160,8 +163,9 @@ def _listener(ports: Sequence[int]) -> Iterator[socket.socket]:
     )
 
 
-def _prepare_environment(folder: DataFolder, endpoint: Endpoint) -> None:
+def _prepare_environment(settings: EngineSettings, endpoint: Endpoint) -> None:
     """Replace the process's environment: the user's AWS settings must reach neither engine nor functions."""
+    folder = settings.folder
     shutil.rmtree(folder.temporary, ignore_errors=True)
     folder.temporary.mkdir(parents=True)
     kept = passed_on()
@@ -172,6 +176,7 @@ def _prepare_environment(folder: DataFolder, endpoint: Endpoint) -> None:
         BIND_HOST=HOST,
         GATEWAY_PORT=str(endpoint.port),
         AWS_DEFAULT_REGION=REGION,
+        AUTH="true" if settings.enforce_iam else "false",
         PERSIST_STATE="1",
         STATE_DIR=str(folder.state),
         S3_PERSIST="1",
@@ -188,15 +193,20 @@ def _prepare_environment(folder: DataFolder, endpoint: Endpoint) -> None:
 
 
 def _load_app(settings: EngineSettings, endpoint: Endpoint, warden: Warden) -> Any:
-    """MiniStack's ASGI application with everything of ours in it. Imports MiniStack, so only once here."""
+    """MiniStack's ASGI application with everything of ours in it. Imports MiniStack, so only once here.
+
+    Raises UserError `engine_changed` when ours was written for another MiniStack.
+    """
     from ministack import app as ministack_app
 
     from spaceport_local import patches
-    from spaceport_local.sagemaker import plugin
+    from spaceport_local.patches import seams
+    from spaceport_local.sagemaker import agent, plugin
     from spaceport_local.sagemaker.jobs import JobRunner
     from spaceport_local.sagemaker.programs import Programs
 
     journal = Journal(settings.folder.journal)
+    seams.check((*patches.SEAMS, *plugin.SEAMS))
     patches.install(journal)
     runner = JobRunner(
         folder=settings.folder.jobs,
@@ -204,6 +214,7 @@ def _load_app(settings: EngineSettings, endpoint: Endpoint, warden: Warden) -> A
         endpoint=endpoint,
         warden=warden,
         stop_grace_s=settings.stop_grace_s,
+        credentials=agent.credentials_of,
     )
     runner.tidy()
     plugin.install(runner, journal)

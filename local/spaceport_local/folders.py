@@ -60,7 +60,7 @@ class DataFolder:
 
     @property
     def address(self) -> Path:
-        """The running engine's process id and port."""
+        """The running engine's process id and port, and whether it enforces IAM."""
         return self.root / "engine.json"
 
     @property

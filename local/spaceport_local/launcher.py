@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spaceport.errors import ErrorText, UserError
 from spaceport_local.endpoint import Endpoint
@@ -44,10 +45,12 @@ class Launcher:
         """
         if not self._locked():
             return None
-        try:
-            return Endpoint(json.loads(self.folder.address.read_text())["port"])
-        except (OSError, ValueError, KeyError):
-            return None  # it is just starting or stopping
+        port = self._address().get("port")
+        return None if port is None else Endpoint(port)  # None: it is just starting or stopping
+
+    def enforces_iam(self) -> bool:
+        """Whether the running engine lets roles do only what their policies allow."""
+        return bool(self._address().get("enforceIam"))
 
     def start(self) -> Endpoint:
         """Start an engine and wait until it serves. An engine that already runs is left as it is.
@@ -131,10 +134,16 @@ class Launcher:
         return False
 
     def _pid(self) -> int | None:
+        pid: int | None = self._address().get("pid")
+        return pid
+
+    def _address(self) -> dict[str, Any]:
+        """What the running engine tells of itself; empty while it starts or stops."""
         try:
-            return int(json.loads(self.folder.address.read_text())["pid"])
-        except (OSError, ValueError, KeyError):
-            return None
+            address: dict[str, Any] = json.loads(self.folder.address.read_text())
+        except (OSError, ValueError):
+            return {}
+        return address
 
     def _why_it_failed(self, how: str) -> UserError:
         try:

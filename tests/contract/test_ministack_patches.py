@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import re
 import socket
@@ -15,11 +16,12 @@ from typing import Any
 
 import pytest
 import urllib3
+from ministack.core import iam_evaluator
 from websockets.sync.client import connect
 
 from spaceport.errors import UserError
 from spaceport_local import engine as engine_module
-from spaceport_local import patches
+from spaceport_local import patches, service_roles
 from spaceport_local.deploy import Deployment
 from spaceport_local.endpoint import Endpoint
 from spaceport_local.folders import DataFolder
@@ -30,7 +32,8 @@ from spaceport_local.patches.seams import Seam, check
 from spaceport_local.sagemaker import plugin
 
 STACK = Path(__file__).with_name("patches_stack.yaml")
-ROLE = "arn:aws:iam::000000000000:role/machine"
+ENFORCED = ("--enforce-iam",)
+ACCOUNT = "000000000000"
 
 
 # ---- what the patches depend on ---------------------------------------------------------------------------
@@ -42,7 +45,9 @@ def test_seam_is_what_the_patch_was_written_for(seam: Seam) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [*patches.PATCHES, checkpoint, durability, plugin], ids=lambda m: m.__name__
+    "module",
+    [*patches.PATCHES, checkpoint, durability, plugin, service_roles],
+    ids=lambda m: m.__name__,
 )
 def test_every_private_function_that_a_patch_names_is_a_seam(module: ModuleType) -> None:
     source = inspect.getsource(module)
@@ -105,11 +110,14 @@ class Stack:
         assert test(bodies), bodies
         return bodies
 
-    def execute(self, name: str, states: dict[str, Any], given: Any = None, **machine: Any) -> dict[str, Any]:
+    def execute(
+        self, name: str, states: dict[str, Any], given: Any = None, role: str = "", **machine: Any
+    ) -> dict[str, Any]:
         """The ended execution of a machine of `states`, the first of which begins."""
+        role = role or self.outputs["Machine"]
         client = self.client("stepfunctions")
         definition = {"StartAt": next(iter(states)), "States": states, **machine}
-        made = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
+        made = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=role)
         arn = client.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(given or {}))[
             "executionArn"
         ]
@@ -124,7 +132,7 @@ def new_launcher(repository: Path, folder: Path) -> Launcher:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return Launcher(DataFolder(folder), repository, port)
+    return Launcher(DataFolder(folder), repository, port, ENFORCED)
 
 
 @pytest.fixture(scope="module")
@@ -256,13 +264,6 @@ class TestCloudFormation:
         token = json.loads(secret)["token"]
         assert len(token) == 60
         assert token.isalnum()
-
-    def test_alarm_on_metric_math_can_be_set(self, stack: Stack) -> None:
-        cloudwatch = stack.client("cloudwatch")
-        (alarm,) = cloudwatch.describe_alarms()["MetricAlarms"]
-        assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
-        cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="a drill")
-        assert cloudwatch.describe_alarms(StateValue="ALARM")["MetricAlarms"]
 
     def test_harmless_type_is_recorded(self, stack: Stack) -> None:
         found = stack.client("cloudformation").describe_stack_resource(
@@ -484,3 +485,221 @@ class TestHttpApi:
         assert self.get(stack, "/other", token).status == 404
         routes = stack.client("apigatewayv2").get_routes(ApiId=stack.outputs["ApiId"])["Items"]
         assert [(r["RouteKey"], r["AuthorizationType"]) for r in routes] == [("GET /things/{name}", "JWT")]
+
+
+# ---- IAM --------------------------------------------------------------------------------------------------
+
+
+def reach(stack: Stack, service: str, operation: str, **parameters: Any) -> str:
+    """`allowed`, or the code of the error that a function gets."""
+    call = {"service": service, "operation": operation, "parameters": parameters}
+    answer = stack.client("lambda").invoke(FunctionName=stack.outputs["Reach"], Payload=json.dumps(call))
+    return str(json.loads(answer["Payload"].read()))
+
+
+@pytest.mark.engine
+class TestLoopbackTransport:
+    def test_ministack_itself_takes_the_loopback_for_insecure(self) -> None:
+        denies = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+        policy = {"Statement": [{**denies, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}
+        asked = iam_evaluator.EvalContext("*", "AssumedRole", ACCOUNT, "s3:PutObject", "*", "us-east-1")
+        assert iam_evaluator.evaluate_resource_policy(policy, asked).decision == "Deny"
+
+    def test_stores_that_take_nothing_but_tls_take_what_functions_send(self, stack: Stack) -> None:
+        put = {"Bucket": "patches-tls-only", "Key": "key", "Body": "text"}
+        queue, topic = stack.outputs["TlsOnlyQueue"], stack.outputs["TlsOnlyTopic"]
+        assert reach(stack, "s3", "put_object", **put) == "allowed"
+        assert reach(stack, "sqs", "send_message", QueueUrl=queue, MessageBody='"sent"') == "allowed"
+        assert reach(stack, "sns", "publish", TopicArn=topic, Message='"published"') == "allowed"
+        # And what a service delivers comes, too
+        told = stack.told(lambda told: len(told) == 2, queue="TlsOnlyQueue")
+        assert set(told) == {"sent", "published"}
+
+    def test_what_the_role_does_not_allow_is_still_denied(self, stack: Stack) -> None:
+        where = {"Bucket": "patches-tls-only", "Key": "key"}
+        assert reach(stack, "s3", "get_object", **where) == "AccessDenied"
+
+
+@pytest.mark.engine
+class TestResourceArns:
+    def test_a_sagemaker_call_is_checked_on_its_job(self, stack: Stack) -> None:
+        def stop(name: str) -> str:
+            return reach(stack, "sagemaker", "stop_training_job", TrainingJobName=name)
+
+        assert stop("own-1") == "ValidationException"  # there is no such job
+        assert stop("other-1") == "AccessDeniedException"
+
+    def test_another_action_on_its_own_job_is_denied(self, stack: Stack) -> None:
+        asked = reach(stack, "sagemaker", "describe_training_job", TrainingJobName="own-1")
+        assert asked == "AccessDeniedException"
+
+
+@pytest.mark.engine
+class TestOpenResults:
+    @pytest.mark.parametrize(
+        ("method", "key", "status"),
+        [
+            ("GET", "jobs/one/compressed/model.sog", 200),
+            ("HEAD", "jobs/one/compressed/model.sog", 200),
+            ("PUT", "jobs/one/compressed/model.sog", 403),
+            ("DELETE", "jobs/one/compressed/model.sog", 403),
+            ("GET", "jobs/one/gaussian/model.ply", 403),
+            ("GET", "jobs/one/compressed/model.sog?versions", 403),
+            ("GET", "?prefix=jobs/one/compressed/model.sog", 403),
+        ],
+    )
+    def test_without_credentials_results_are_read_and_nothing_else(
+        self, stack: Stack, method: str, key: str, status: int
+    ) -> None:
+        for name in ("compressed/model.sog", "gaussian/model.ply"):
+            stack.client("s3").put_object(Bucket="patches-uploads", Key=f"jobs/one/{name}", Body=b"result")
+        answer = urllib3.request(method, f"{stack.endpoint.url}/patches-uploads/{key}")
+        assert answer.status == status
+
+
+PROCESSING_RULE = (
+    f"arn:aws:events:us-east-1:{ACCOUNT}:rule/StepFunctionsGetEventsForSageMakerProcessingJobsRule"
+)
+PROCESSING_JOB = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:processing-job/*"
+AGENT = f"arn:aws:iam::{ACCOUNT}:role/agent"
+PASSED: dict[str, Any] = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+# All that the role of a machine needs for createProcessingJob.sync: action, resource, condition.
+SYNC_NEEDS: list[tuple[str, str, dict[str, Any]]] = [
+    *((f"sagemaker:{action}ProcessingJob", PROCESSING_JOB, {}) for action in ("Create", "Describe", "Stop")),
+    ("sagemaker:AddTags", PROCESSING_JOB, {}),
+    *((f"events:{action}", PROCESSING_RULE, {}) for action in ("PutRule", "PutTargets", "DescribeRule")),
+    ("iam:PassRole", AGENT, PASSED),
+]
+
+
+@pytest.fixture(scope="module")
+def role(stack: Stack) -> Callable[..., str]:
+    """`role(service, (action, resource, condition), ...)`: the ARN of a role that the service may assume."""
+    iam, numbers = stack.client("iam"), itertools.count()
+
+    def make(service: str, *allowed: tuple[str, str, dict[str, Any]], name: str = "") -> str:
+        name = name or f"role-{next(numbers)}"
+        trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+        statements = [
+            {"Effect": "Allow", "Action": action, "Resource": resource, "Condition": condition}
+            for action, resource, condition in allowed
+        ]
+        if statements:
+            policy = json.dumps({"Statement": statements})
+            iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=policy)
+        return str(made["Role"]["Arn"])
+
+    return make
+
+
+def processing_task(name: str) -> dict[str, Any]:
+    """A job of an image that there is no program for: it fails as soon as it was begun."""
+    cluster = {"InstanceCount": 1, "InstanceType": "ml.c6i.4xlarge", "VolumeSizeInGB": 30}
+    request = {
+        "ProcessingJobName": name,
+        "RoleArn": AGENT,
+        "AppSpecification": {"ImageUri": "no-such-program:latest"},
+        "ProcessingResources": {"ClusterConfig": cluster},
+    }
+    resource = "arn:aws:states:::sagemaker:createProcessingJob.sync"
+    return {"Type": "Task", "Resource": resource, "Parameters": request, "End": True}
+
+
+@pytest.mark.engine
+class TestRoleChecks:
+    def test_a_role_that_has_all_rights_begins_the_job(self, stack: Stack, role: Callable[..., str]) -> None:
+        ended = stack.execute(
+            "sync", {"Run": processing_task("sync")}, role=role("states.amazonaws.com", *SYNC_NEEDS)
+        )
+        assert ended["error"] == "States.TaskFailed"  # the job's own failure
+        assert "ProcessingJobStatus" in ended["cause"]
+
+    @pytest.mark.parametrize("missing", [action for action, *_ in SYNC_NEEDS])
+    def test_each_right_is_asked_for(self, stack: Stack, role: Callable[..., str], missing: str) -> None:
+        arn = role("states.amazonaws.com", *(need for need in SYNC_NEEDS if need[0] != missing))
+        name = f"without-{missing.replace(':', '-')}"
+        ended = stack.execute(name, {"Run": processing_task(name)}, role=arn)
+        assert ended["error"] == "SageMaker.AmazonSageMakerException"
+        assert f"is not authorized to perform: {missing} on resource" in ended["cause"]
+
+    def test_a_role_is_passed_to_the_service_that_its_policy_names(
+        self, stack: Stack, role: Callable[..., str]
+    ) -> None:
+        elsewhere = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+        arn = role("states.amazonaws.com", *SYNC_NEEDS[:-1], ("iam:PassRole", AGENT, elsewhere))
+        ended = stack.execute("passes", {"Run": processing_task("passes")}, role=arn)
+        assert "is not authorized to perform: iam:PassRole" in ended["cause"]
+
+    def test_a_function_and_a_table_are_asked_for(self, stack: Stack, role: Callable[..., str]) -> None:
+        arn = role("states.amazonaws.com")
+        call = {"Type": "Task", "Resource": stack.outputs["Fail"], "End": True}
+        invoke = {**call, "Resource": "arn:aws:states:::lambda:invoke"}
+        read = {**call, "Resource": "arn:aws:states:::dynamodb:getItem"}
+        invoke["Parameters"] = {"FunctionName": stack.outputs["Fail"], "Payload": {}}
+        read["Parameters"] = {"TableName": stack.outputs["Table"], "Key": {"id": {"S": "one"}}}
+        for name, task, error, action in (
+            ("calls", call, "Lambda.AWSLambdaException", "lambda:InvokeFunction"),
+            ("invokes", invoke, "Lambda.AWSLambdaException", "lambda:InvokeFunction"),
+            ("reads", read, "DynamoDB.AmazonDynamoDBException", "dynamodb:GetItem"),
+        ):
+            ended = stack.execute(name, {"Do": task}, role=arn)
+            assert (ended["status"], ended["error"]) == ("FAILED", error)
+            assert f"is not authorized to perform: {action}" in ended["cause"]
+
+    def test_a_role_of_another_service_is_of_no_use(self, stack: Stack, role: Callable[..., str]) -> None:
+        arn = role("lambda.amazonaws.com", ("lambda:InvokeFunction", "*", {}))
+        task = {"Type": "Task", "Resource": stack.outputs["Fail"], "End": True}
+        ended = stack.execute("trust", {"Do": task}, role=arn)
+        assert "states.amazonaws.com may not assume the role" in ended["cause"]
+
+    def test_a_task_of_an_unknown_kind_is_refused(self, stack: Stack) -> None:
+        publish = {"TopicArn": stack.outputs["TlsOnlyTopic"], "Message": "unseen"}
+        task = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sns:publish",
+            "Parameters": publish,
+            "End": True,
+        }
+        assert (
+            "can't tell what arn:aws:states:::sns:publish needs" in stack.execute("u", {"Do": task})["cause"]
+        )
+
+
+@pytest.mark.engine
+class TestSageMakerAgent:
+    """A job's inputs are read with its own role."""
+
+    @staticmethod
+    def failure(stack: Stack, name: str, role_arn: str, key: str) -> str:
+        sagemaker, bucket = stack.client("sagemaker"), "patches-uploads"
+        stack.client("s3").put_object(Bucket=bucket, Key=key, Body=b"input")
+        source = {"S3Uri": f"s3://{bucket}/{key}", "LocalPath": "/opt/ml/processing/input/one"}
+        source |= {"S3DataType": "S3Prefix", "S3InputMode": "File"}
+        request = processing_task(name)["Parameters"] | {"RoleArn": role_arn}
+        sagemaker.create_processing_job(**request, ProcessingInputs=[{"InputName": "one", "S3Input": source}])
+        deadline = time.monotonic() + 20
+        while (job := sagemaker.describe_processing_job(ProcessingJobName=name))[
+            "ProcessingJobStatus"
+        ] != "Failed":
+            assert time.monotonic() < deadline, job
+            time.sleep(0.05)
+        return str(job["FailureReason"])
+
+    def test_it_reads_what_the_role_allows_and_nothing_else(
+        self, stack: Stack, role: Callable[..., str]
+    ) -> None:
+        bucket = "arn:aws:s3:::patches-uploads"
+        own = {"StringLike": {"s3:prefix": "own/*"}}
+        arn = role(
+            "sagemaker.amazonaws.com", ("s3:GetObject", f"{bucket}/own/*", {}), ("s3:ListBucket", bucket, own)
+        )
+        assert "no-such-program" in self.failure(stack, "own", arn, "own/input")  # it came to the program
+        denied = self.failure(stack, "foreign", arn, "foreign/input")
+        assert denied.startswith("ClientError: ")
+        assert "AccessDenied" in denied
+
+    def test_a_role_that_is_not_sagemakers_is_of_no_use(self, stack: Stack, role: Callable[..., str]) -> None:
+        arn = role("lambda.amazonaws.com", ("s3:*", "*", {}))
+        denied = self.failure(stack, "trust", arn, "own/input")
+        assert denied == f"ClientError: sagemaker.amazonaws.com may not assume the role {arn}."

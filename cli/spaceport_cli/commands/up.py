@@ -10,6 +10,7 @@ from spaceport_cli.exits import ExitCode
 
 def execute(args: argparse.Namespace) -> ExitCode:
     """Start the local cloud where it is down, and bring its stack up to date."""
-    local_cloud().up(lambda line: print(line, flush=True))
+    settings = {"enforce_iam": True} if args.enforce_iam else {}
+    local_cloud(**settings).up(lambda line: print(line, flush=True))
     print("The local cloud is up. Send it photos with `spaceport run PHOTOS.zip`.")
     return ExitCode.DONE

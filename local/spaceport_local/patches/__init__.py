@@ -5,6 +5,7 @@ MiniStack reads its settings when it is imported, so only the engine imports thi
 
 from __future__ import annotations
 
+from spaceport_local import service_roles
 from spaceport_local.journal import Journal
 from spaceport_local.patches import (
     checkpoint,
@@ -16,10 +17,12 @@ from spaceport_local.patches import (
     json_paths,
     lambda_errors,
     log_subscriptions,
-    metric_math,
+    loopback_transport,
     objects,
+    open_results,
+    resource_arns,
     resource_types,
-    seams,
+    role_checks,
     secrets,
     stream_mappings,
     tables,
@@ -32,20 +35,27 @@ PATCHES = (
     tables,
     function_interpreter,
     resource_types,
-    metric_math,
     secrets,
     http_api,
     cognito_users,
     objects,
     log_subscriptions,
     stream_mappings,
+    loopback_transport,
+    resource_arns,
+    role_checks,
+    open_results,
 )
-SEAMS = (*checkpoint.SEAMS, *durability.SEAMS, *(seam for patch in PATCHES for seam in patch.SEAMS))
+SEAMS = (
+    *service_roles.SEAMS,
+    *checkpoint.SEAMS,
+    *durability.SEAMS,
+    *(seam for patch in PATCHES for seam in patch.SEAMS),
+)
 
 
 def install(journal: Journal) -> None:
-    """Apply every patch. Raises UserError `engine_changed` when they were written for another MiniStack."""
-    seams.check(SEAMS)
+    """Apply every patch, to the MiniStack that they were written for (`seams.check`)."""
     for patch in PATCHES:
         patch.install()
     # Around what the others made of the tables' streams and of an object's event:

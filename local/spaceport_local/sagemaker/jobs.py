@@ -8,14 +8,17 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from spaceport.job_program import MlTree
 from spaceport_local.children import Warden, passed_on, signal_group
-from spaceport_local.endpoint import Endpoint
+from spaceport_local.endpoint import Credentials, Endpoint
 from spaceport_local.sagemaker.logs import LogStream
 from spaceport_local.sagemaker.programs import Programs
 from spaceport_local.sagemaker.record import (
@@ -84,13 +87,18 @@ class Exit:
 
 @dataclass(frozen=True)
 class JobRunner:
-    """Runs jobs one at a time each in its caller's thread; many threads may share one runner."""
+    """Runs jobs one at a time each in its caller's thread; many threads may share one runner.
+
+    `credentials` are what a job's inputs are read and its outputs and logs written with; they raise
+    ClientFaultError where the job's role can't be had.
+    """
 
     folder: Path
     programs: Programs
     endpoint: Endpoint
     warden: Warden
     stop_grace_s: float
+    credentials: Callable[[Job], Credentials]
 
     def tidy(self) -> None:
         """Remove the folder trees of earlier jobs. Those that failed are kept for a look until now."""
@@ -111,6 +119,10 @@ class JobRunner:
             self._settle(job, place, ended)
         except ClientFaultError as fault:
             job.end(FAILED, f"ClientError: {fault}")
+        except ClientError as refusal:
+            # The engine's fault, or a call that the job's role doesn't allow.
+            status = refusal.response["ResponseMetadata"]["HTTPStatusCode"]
+            job.end(FAILED, f"{'InternalServerError' if status >= 500 else 'ClientError'}: {refusal}")
         except Exception as fault:
             logger.exception("job %s", job.name)
             job.end(FAILED, f"InternalServerError: {type(fault).__name__}: {fault}")
@@ -258,7 +270,7 @@ class JobRunner:
         return folder
 
     def _client(self, service: str, job: Job) -> Any:
-        return self.endpoint.client(service, job.scope.region, job.scope.account)
+        return self.endpoint.client(service, job.scope.region, self.credentials(job))
 
 
 def _image(job: Job) -> str:

@@ -28,7 +28,6 @@ from ministack.core.responses import (
 from ministack.services import eventbridge, stepfunctions
 
 from spaceport_local.journal import Journal
-from spaceport_local.patches import seams
 from spaceport_local.patches.seams import Seam
 from spaceport_local.sagemaker.api import ApiError, SageMaker
 from spaceport_local.sagemaker.jobs import JobRunner
@@ -84,7 +83,6 @@ _attempt: contextvars.ContextVar[TaskAttempt | None] = contextvars.ContextVar("t
 
 def install(runner: JobRunner, journal: Journal) -> None:
     """Register the service with MiniStack, and its tasks with MiniStack's Step Functions."""
-    seams.check(SEAMS)
     # MiniStack calls module functions: the service and the journal must be found from them.
     global _service, _journal
     _service, _journal = SageMaker(runner.run, announce, jobs), journal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ TERMINAL = ("Completed", "Failed", "Stopped")
 
 
 class Bench:
-    """An engine with a bucket, and jobs of the probe program that do given steps."""
+    """An engine with a bucket and a role, and jobs of the probe program that do given steps."""
 
     bucket = BUCKET
     role = ROLE
@@ -35,6 +36,18 @@ class Bench:
         self.endpoint = endpoint
         self.s3, self.logs = endpoint.client("s3"), endpoint.client("logs")
         self.sagemaker = endpoint.client("sagemaker")
+
+    def furnish(self) -> None:
+        """Make the bucket, and the role of all jobs and machines: one that may do everything."""
+        self.s3.create_bucket(Bucket=BUCKET)
+        services = ["sagemaker.amazonaws.com", "states.amazonaws.com"]
+        trust = {"Effect": "Allow", "Principal": {"Service": services}, "Action": "sts:AssumeRole"}
+        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        iam, name = self.endpoint.client("iam"), ROLE.rpartition("/")[2]
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+        iam.put_role_policy(
+            RoleName=name, PolicyName="all", PolicyDocument=json.dumps({"Statement": [everything]})
+        )
 
     def processing(self, steps: str, **changes: Any) -> dict[str, Any]:
         """A processing job's request."""
@@ -151,12 +164,12 @@ def new_launcher(repository: Path) -> Iterator[Callable[..., Launcher]]:
 
 @pytest.fixture
 def bench_of() -> Callable[[Endpoint], Bench]:
-    """A bench on an engine that the test started; it makes the bucket when there is none."""
+    """A bench on an engine that the test started; it is furnished when it is bare."""
 
     def make(endpoint: Endpoint) -> Bench:
         bench = Bench(endpoint)
         if BUCKET not in {bucket["Name"] for bucket in bench.s3.list_buckets()["Buckets"]}:
-            bench.s3.create_bucket(Bucket=BUCKET)
+            bench.furnish()
         return bench
 
     return make
@@ -168,6 +181,6 @@ def bench(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = DataFolder(tmp_path_factory.mktemp("engine"))
     launcher = Launcher(folder, repository, free_port(), OPTIONS)
     bench = Bench(launcher.start())
-    bench.s3.create_bucket(Bucket=BUCKET)
+    bench.furnish()
     yield bench
     launcher.stop()
