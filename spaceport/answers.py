@@ -54,7 +54,12 @@ class JobStatus(_Answer):
     metrics: dict[str, float]
     warnings: list[str]
     error: JobError | None
-    outputs: Outputs | None
+    outputs: Outputs | None = Field(
+        description="an earlier run's, until a retry of a completed job has its own"
+    )
+    earlier_costs: dict[str, float | None] = Field(
+        alias="earlierCosts", description="USD, by stage, of earlier runs' work that was done anew"
+    )
 
 
 class JobPage(_Answer):

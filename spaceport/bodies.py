@@ -35,14 +35,10 @@ class _Sent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class StartBody(_Sent):
-    """`POST /start-job`: the zip, and how its job is to be done."""
+class _Tuned(_Sent):
+    """A preset and the settings over it."""
 
-    s3_url: S3Uri = Field(alias="s3Url")
-    job_name: JobName | None = Field(None, alias="jobName")
-    email: Email | None = None
     preset: Preset | None = None
-    pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
     tuning: TuningRequest = TuningRequest()
 
     @model_validator(mode="after")
@@ -50,6 +46,15 @@ class StartBody(_Sent):
         if self.preset and self.tuning.preset and self.preset != self.tuning.preset:
             raise ValueError("preset and tuning.preset differ; give one, or the same twice")
         return self
+
+
+class StartBody(_Tuned):
+    """`POST /start-job`: the zip, and how its job is to be done."""
+
+    s3_url: S3Uri = Field(alias="s3Url")
+    job_name: JobName | None = Field(None, alias="jobName")
+    email: Email | None = None
+    pipeline_step: PipelineStep = Field(PipelineStep.SFM, alias="pipelineStep")
 
     def job_request(self) -> JobRequest:
         """The same as a job's row holds it."""
@@ -64,10 +69,17 @@ class StopBody(_Sent):
     discard_artifacts: StrictBool = Field(False, alias="discardArtifacts")
 
 
-class RetryBody(_Sent):
-    """`POST /jobs/{jobId}/retry`: where to begin; None: where the last run got stuck."""
+class RetryBody(_Tuned):
+    """`POST /jobs/{jobId}/retry`: where to begin, and what to do otherwise than the last run.
+
+    No step: where the last run got stuck, or earlier where what is changed is read.
+    """
 
     pipeline_step: PipelineStep | None = Field(None, alias="pipelineStep")
+
+    def changes(self) -> TuningRequest:
+        """The tuning to change."""
+        return self.tuning.model_copy(update={"preset": self.preset or self.tuning.preset})
 
 
 class NoBody(_Sent):

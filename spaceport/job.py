@@ -243,6 +243,14 @@ class JobRecord(BaseModel):
     deleted_at: str | None = Field(
         None, alias="deletedAt", description="since when nobody sees the job, and what it left is erased"
     )
+    earlier_results: bool = Field(
+        False, alias="earlierResults", description="outputs are an earlier run's, until this one has its own"
+    )
+    earlier_costs: dict[str, float | None] = Field(
+        default_factory=dict,
+        alias="earlierCosts",
+        description="USD, by stage, of earlier runs' work that was done anew; None: a price is not known",
+    )
 
     @property
     def progress(self) -> float:
@@ -277,6 +285,7 @@ class JobRecord(BaseModel):
             "warnings": self.warnings,
             "error": self.error.model_dump() if self.error else None,
             "outputs": self.outputs.model_dump(by_alias=True) if self.outputs else None,
+            "earlierCosts": self.earlier_costs,
         }
 
     @property
@@ -303,10 +312,13 @@ class JobRecord(BaseModel):
     ) -> JobRecord:
         """This job with a new run that begins at `step`: waiting for dispatch, or run by an execution.
 
-        What the steps before `step` left stays: their times, and their artifacts in the bucket.
+        What the steps before `step` left stays: their times, and their artifacts in the bucket. So do the
+        results of a run that finished, until this one has its own; and what the others cost.
         """
         first = stage_named(step.value)
         kept = {name: left for name, left in self.stages.items() if stage_named(name).index < first.index}
+        redone = [name for name, left in self.stages.items() if name not in kept and left.started is not None]
+        results = self.outputs if self.status is Status.COMPLETED or self.earlier_results else None
         return self.model_copy(
             update={
                 "run": self.run + 1,
@@ -326,13 +338,20 @@ class JobRecord(BaseModel):
                 "stages": {**empty_stages(), **kept},
                 "metrics": {} if step is PipelineStep.SFM else self.metrics,
                 "error": None,
-                "outputs": None,
+                "outputs": results,
+                "earlier_results": results is not None,
+                "earlier_costs": {**self.earlier_costs, **{name: self._cost_so_far(name) for name in redone}},
                 "version": self.version + 1,
                 "queued_at": now,
                 "started_at": None if execution_arn is None else now,
                 "updated_at": now,
             }
         )
+
+    def _cost_so_far(self, stage: str) -> float | None:
+        """What all runs of the stage have cost, USD; None where the price of one is not known."""
+        earlier, last = self.earlier_costs.get(stage, 0.0), self.stages[stage].cost
+        return None if earlier is None or last is None else earlier + last
 
     def belongs_to(self, execution_arn: str, name: str) -> bool:
         """Whether the execution called `name` runs this job.

@@ -95,6 +95,7 @@ class Jobs:
                 "message": DONE.message,
                 "detail": "",
                 "outputs": outputs.model_dump(by_alias=True),
+                "earlierResults": False,
                 f"stages.{COMPRESSION.name}.ended": now,
                 f"stages.{COMPRESSION.name}.progress": 1,
                 "updatedAt": now,
@@ -159,6 +160,7 @@ class Jobs:
             "discardArtifacts": discard_artifacts,
             "error": asdict(error),
             "updatedAt": now,
+            **({"outputs": None} if discard_artifacts else {}),
         }
         return self._update(job_id, fields, **_is_one_of((Status.QUEUED,)))
 

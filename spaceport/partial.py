@@ -48,10 +48,14 @@ class PartialResults:
     def of(self, row: JobRecord) -> Outputs | None:
         """The results that `row`'s run has left; None where it has left none, or none is to stay.
 
-        As for a retry, they are looked for in the folders that a plan has by itself.
+        A run of a job that had finished before leaves the results that it had: a model with its viewer is
+        worth more than parts. As for a retry, the others are looked for in the folders that a plan has by
+        itself.
         """
         if row.discard_artifacts:
             return None
+        if row.earlier_results:
+            return row.outputs
         try:
             found = {
                 name: uri for stage, name, uri in self._candidates(row) if self._is_there(row, stage, uri)

@@ -9,7 +9,7 @@ it, are not in it. What a spot instance costs changes by the hour, so it is not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from spaceport.job import JobRecord
 
@@ -32,11 +32,13 @@ class Bill:
         stages: USD by the stage's name; None where the price of its machine is not known.
         instances: the machine's type by the stage's name, where there was one.
         own_machine: nobody is paid: it ran without a cloud, or on the one-machine cloud.
+        earlier: USD by the stage's name of earlier runs' work that was done anew; None as in `stages`.
     """
 
     stages: Mapping[str, float | None]
     instances: Mapping[str, str]
     own_machine: bool = False
+    earlier: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def known(self) -> float:
@@ -70,9 +72,9 @@ def cost_of(seconds: Mapping[str, float], instances: Mapping[str, str], executio
 
 
 def bill_of(row: JobRecord, execution_arn: str, now: str) -> Bill:
-    """The bill of the stages that `row` has begun."""
+    """The bill of the stages that `row` has begun, and of earlier runs of them."""
     instances = {name: record.instance for name, record in row.stages.items() if record.instance}
-    return cost_of(stage_seconds(row, now), instances, execution_arn)
+    return replace(cost_of(stage_seconds(row, now), instances, execution_arn), earlier=row.earlier_costs)
 
 
 def stage_seconds(row: JobRecord, now: str) -> dict[str, float]:

@@ -82,6 +82,10 @@ def _cost_words(bill: Bill) -> str:
     if bill.own_machine:
         return "Cost so far: nothing. It ran on your own machine."
     told = f"Cost so far: by SageMaker’s list prices of {AS_OF}, on demand, without storage and transfer."
+    if bill.earlier:
+        known = sum(cost for cost in bill.earlier.values() if cost is not None)
+        more = " and more" if None in bill.earlier.values() else ""
+        told += f" Earlier runs of the same stages cost {dollars(known)}{more} on top."
     if not bill.unknown:
         return told
     types = escape(" and ".join(bill.unknown))

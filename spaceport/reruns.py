@@ -6,22 +6,56 @@ from typing import Any
 
 from spaceport.errors import UserError
 from spaceport.job import MAX_RUNS, JobRecord, PipelineStep
-from spaceport.stages import Status, stage_named
+from spaceport.stage_settings import settings_of
+from spaceport.stages import JOB_STAGES, Status, stage_named
+from spaceport.tuning import TuningRequest
 
 
-def retried(row: JobRecord, step: PipelineStep | None, now: str) -> JobRecord:
-    """The row of a retry with the same request, from `step` or else from where the last run got stuck.
+def retried(row: JobRecord, step: PipelineStep | None, changed: TuningRequest, now: str) -> JobRecord:
+    """The row of a retry: the last run's request, with what is `changed` of its tuning.
+
+    Args:
+        step: where to begin; None: where the last run got stuck, or earlier where `changed` is read.
 
     Raises:
-        UserError: `already_done`, or as `rerun`.
+        UserError: `already_done` where nothing says what a completed job should do once more, `no_effect`
+            where a step before `step` reads what is changed; or as `rerun`.
     """
-    if row.status is Status.COMPLETED:
+    fields = changed.model_dump(mode="json", exclude_none=True)
+    readers = {name: _first_reader(name) for name in fields}
+    stuck = [] if row.status is Status.COMPLETED else [row.next_step]
+    possible = [step] if step else [*stuck, *readers.values()]
+    if not possible:
         raise UserError(
             "already_done",
             f"The job {row.job_id} is completed; there is nothing to try again.",
-            "To do its later steps otherwise, start its zip again with a later pipelineStep.",
+            "To do it otherwise, give the tuning to change, or the step to begin with.",
         )
-    return rerun(row, step or row.next_step, row.request, now)
+    begin = min(possible, key=_order)
+    for name in fields:
+        if _order(begin) > _order(_last_reader(name)):
+            raise UserError(
+                "no_effect",
+                f"{name} changes nothing from the step {begin.value} on: an earlier one reads it.",
+                f"Begin with the step {readers[name].value}.",
+            )
+    return rerun(row, begin, {**row.request, **fields}, now)
+
+
+def _readers(setting: str) -> list[PipelineStep]:
+    return [PipelineStep(stage.name) for stage in JOB_STAGES if setting in settings_of(stage)]
+
+
+def _first_reader(setting: str) -> PipelineStep:
+    return _readers(setting)[0]
+
+
+def _last_reader(setting: str) -> PipelineStep:
+    return _readers(setting)[-1]
+
+
+def _order(step: PipelineStep) -> int:
+    return stage_named(step.value).index
 
 
 def rerun(row: JobRecord, step: PipelineStep, request: dict[str, Any], now: str) -> JobRecord:
@@ -44,7 +78,7 @@ def rerun(row: JobRecord, step: PipelineStep, request: dict[str, Any], now: str)
         raise UserError(
             "job_active", f"The job {row.job_id} is {row.status}.", "Wait for its end, or stop it first."
         )
-    if stage_named(step.value).index > stage_named(row.next_step.value).index:
+    if _order(step) > _order(row.next_step):
         raise no_artifacts(step, row.next_step)
     if row.run >= MAX_RUNS:
         raise UserError(

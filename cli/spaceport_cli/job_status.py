@@ -38,6 +38,7 @@ class JobStatus(BaseModel):
     warnings: list[str] = Field(default_factory=list)
     error: JobError | None = None
     outputs: Outputs | None = None
+    earlier_costs: dict[str, float | None] = Field(default_factory=dict, alias="earlierCosts")
     told: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
 
     @property

@@ -102,6 +102,9 @@ def _rows(job: JobStatus, now: datetime, own_machine: bool) -> Iterator[tuple[st
         yield "time", took
     for stage in JOB_STAGES:
         yield stage_title(stage.name), _stage(job, stage.name, own_machine)
+    if job.earlier_costs and not own_machine:
+        known = sum(cost for cost in job.earlier_costs.values() if cost is not None)
+        yield "earlier runs", dollars(known) + (" and more" if None in job.earlier_costs.values() else "")
     if job.metrics:
         yield "numbers", numbers(job.metrics)
     if job.outputs is not None:

@@ -54,7 +54,9 @@ def parser() -> Parser:
     _status_arguments(command("status", "status", "show how the newest jobs, or one of them, stand"))
     _logs_arguments(command("logs", "logs", "show what a job's programs printed"))
     _stop_arguments(command("stop", "stop", "stop a job that waits or runs"))
-    _retry_arguments(command("retry", "retry", "go on with a stopped or failed job, and follow it"))
+    _retry_arguments(
+        command("retry", "retry", "go on with a job that has ended, or do its later stages otherwise")
+    )
     _open_arguments(command("open", "open_viewer", "open a finished model in the browser"))
     _report_arguments(command("report", "report", "open a finished job's report in the browser"))
     _example_arguments(command("example-input", "example_input", "print a valid input of the state machine"))
@@ -80,18 +82,7 @@ def _up_arguments(up: argparse.ArgumentParser) -> None:
 
 def _run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("photos", metavar="PHOTOS", type=Path, help="a zip of photos, or a folder of them")
-    run.add_argument(
-        "--preset", help="preview, balanced (the default) or quality; vanilla is plain 3DGS, to compare with"
-    )
-    run.add_argument(
-        "--set",
-        dest="settings",
-        metavar="KEY=VALUE",
-        type=setting,
-        action="append",
-        default=[],
-        help="one setting over the preset's, like holdout=8; may be given again",
-    )
+    _tuning(run, "preview, balanced (the default) or quality; vanilla is plain 3DGS, to compare with")
     run.add_argument("--name", help="what to call the job; the file's name if not given")
     run.add_argument(
         "--again", action="store_true", help="make the model anew, whatever became of these photos before"
@@ -146,8 +137,10 @@ def _retry_arguments(retry: argparse.ArgumentParser) -> None:
         "--from",
         dest="step",
         choices=_STEPS,
-        help="the stage to begin with; after the last finished one if not given",
+        help="the stage to begin with; after the last finished one if not given, or the first that reads what"
+        " is changed",
     )
+    _tuning(retry, "another preset; settings that were given stay")
     _out(retry)
     _stack(retry)
     _json(retry)
@@ -185,6 +178,19 @@ def _job(command: argparse.ArgumentParser) -> None:
 def _out(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", metavar="DIR", type=Path, help="where the results go; {job's name}-splat if not given"
+    )
+
+
+def _tuning(command: argparse.ArgumentParser, preset: str) -> None:
+    command.add_argument("--preset", help=preset)
+    command.add_argument(
+        "--set",
+        dest="settings",
+        metavar="KEY=VALUE",
+        type=setting,
+        action="append",
+        default=[],
+        help="one setting over the preset's, like holdout=8; may be given again",
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spaceport.tuning import TuningRequest
 from spaceport_cli.api import ApiClient
 from spaceport_cli.wording import stage_title
+
+NOTHING_CHANGED = TuningRequest()
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,16 @@ class NewRun:
     after_version: int
 
 
-def retry(api: ApiClient, job_id: str, step: str | None = None) -> NewRun:
-    """Start the job's next run at `step`, or where the last one came to.
+def retry(
+    api: ApiClient, job_id: str, step: str | None = None, changed: TuningRequest = NOTHING_CHANGED
+) -> NewRun:
+    """Start the job's next run at `step`, or where the last one came to, with what is `changed`.
 
     Raises:
         UserError: what the API refuses: a job that is at work, one that is unknown, a step without artifacts.
     """
     before = int(api.get(f"/jobs/{job_id}")["version"])
-    begun = api.post(f"/jobs/{job_id}/retry", {"pipelineStep": step} if step else {})
+    tuning = changed.model_dump(mode="json", exclude_none=True)
+    asked = {"pipelineStep": step, "tuning": tuning}
+    begun = api.post(f"/jobs/{job_id}/retry", {name: value for name, value in asked.items() if value})
     return NewRun(int(begun["run"]), stage_title(begun["pipelineStep"]), before)

@@ -91,7 +91,7 @@ def get_job(job_id: str) -> dict[str, Any]:
 def retry_job(job_id: str) -> tuple[dict[str, Any], int]:
     body = parse_body(RetryBody, sent())
     row = own_job(job_id)
-    again = retried(row, body.pipeline_step, now_iso())
+    again = retried(row, body.pipeline_step, body.changes(), now_iso())
     if not jobs.reopen(row, again):
         raise changed(row)
     logger.info("retry", run=again.run)

@@ -265,6 +265,13 @@ class TestCloudFormation:
         assert len(token) == 60
         assert token.isalnum()
 
+    def test_alarm_on_metric_math_can_be_set(self, stack: Stack) -> None:
+        cloudwatch = stack.client("cloudwatch")
+        (alarm,) = cloudwatch.describe_alarms()["MetricAlarms"]
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+        cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="a drill")
+        assert cloudwatch.describe_alarms(StateValue="ALARM")["MetricAlarms"]
+
     def test_harmless_type_is_recorded(self, stack: Stack) -> None:
         found = stack.client("cloudformation").describe_stack_resource(
             StackName="spaceport", LogicalResourceId="Budget"

@@ -533,7 +533,13 @@ def test_the_state_machine_may_run_its_tasks():
             "sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob",
         },
     }  # fmt: skip
-    assert set().union(*(needed[resource] for resource in resources)) == allowed
+    # docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html, "IAM Policies for logging to CloudWatch Logs"
+    log = {
+        "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+        "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies",
+        "logs:DescribeLogGroups",
+    }  # fmt: skip
+    assert set().union(*(needed[resource] for resource in resources)) | log == allowed
 
 
 # ---- sample events ----------------------------------------

@@ -171,7 +171,9 @@ def test_a_later_step_is_done_again_with_other_tuning(stack, stubs, alice):
     # Then only that one runs
     assert (status, told) == (202, {"jobId": job_id, "status": "QUEUED", "created": True})
     assert alice.until_ended(job_id)["status"] == "COMPLETED"
-    assert [name for name, _ in stubs.begun(job_id)] == ["sfm-1-0", "3dgs-1-0", "sog-1-0", "sog-2-0"]
+    begun = [name for name, _ in stubs.begun(job_id)]
+    assert (begun[0], begun[1], begun[-1]) == ("sfm-1-0", "3dgs-1-0", "sog-3-0")
+    assert len([name for name in begun if "sog" not in name]) == 2
 
 
 def test_levels_of_detail_are_fetched_and_gone_after_a_run_without_them(stack, alice, tmp_path):
@@ -197,6 +199,33 @@ def test_levels_of_detail_are_fetched_and_gone_after_a_run_without_them(stack, a
     fetch(s3, Outputs.model_validate(second["outputs"]), tmp_path)
     assert not (tmp_path / "lod").exists()
     assert (tmp_path / "model.sog").is_file()
+
+
+def test_a_completed_job_is_packed_anew_and_keeps_its_results_until_then(stack, stubs, alice):
+    # Given a completed job
+    job_id = stack.drop(photo_zip(), "uploads/alice/again.zip", preset="preview")
+    first = alice.until_ended(job_id)
+    assert first["status"] == "COMPLETED"
+    # When Alice asks for its compression once more, otherwise
+    stubs.hold("compression")
+    asked = alice.ask("POST", f"/jobs/{job_id}/retry", {"tuning": {"lod_above": 10}})
+    assert asked == (202, {"jobId": job_id, "run": 2, "pipelineStep": "compression"})
+    # Then it has the first run's results while it runs
+    running = alice.until(job_id, lambda told: told["stage"] == "compression", seconds=30)
+    assert running["outputs"] == first["outputs"]
+    # And when that is stopped
+    assert alice.ask("POST", "/stop-job", {"jobId": job_id})[0] == 202
+    assert alice.until_ended(job_id, STOP_S)["outputs"] == first["outputs"]
+    # And its own once it has ended, with the tuning that was given last
+    stubs.let_go()
+    assert alice.ask("POST", f"/jobs/{job_id}/retry", {})[0] == 202
+    last = alice.until(job_id, lambda told: told["status"] == "COMPLETED", seconds=30)
+    assert (first["outputs"]["lod"], last["outputs"]["lod"] is None) == (None, False)
+    begun = [name for name, _ in stubs.begun(job_id)]
+    assert (begun[0], begun[1], begun[-1]) == ("sfm-1-0", "3dgs-1-0", "sog-3-0")
+    assert len([name for name in begun if "sog" not in name]) == 2
+    # And what was done three times has cost what it has: on one's own machine, nothing
+    assert last["earlierCosts"] == {"compression": 0.0}
 
 
 def test_the_sample_execution_input_starts_a_job_of_the_operators(stack, operator, repository: Path):

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from spaceport.errors import UserError
 from spaceport.job import JobRequest
 from spaceport.stages import LIVE, Status
-from spaceport.tuning import TuningRequest, parse_request
+from spaceport.tuning import TuningRequest
 from spaceport_cli.api import ApiClient
 from spaceport_cli.clouds import Loan, borrowed, output
 from spaceport_cli.exits import ExitCode, UsageError
@@ -22,6 +21,7 @@ from spaceport_cli.photos import PhotoZip, photo_zip
 from spaceport_cli.plain_text import tell
 from spaceport_cli.retrying import retry
 from spaceport_cli.show import Presenter, presenter_for
+from spaceport_cli.tuning_options import tuning_of
 from spaceport_cli.upload import Drop, find_job, plan_drop, send
 from spaceport_cli.watching import (
     check_folder,
@@ -41,17 +41,6 @@ def execute(args: argparse.Namespace) -> ExitCode:
     tuning = tuning_of(args.preset, args.settings)
     with photo_zip(args.photos) as photos:
         return _run(args, photos, job_request(tuning, args.name or photos.name))
-
-
-def tuning_of(preset: str | None, settings: list[tuple[str, str]]) -> TuningRequest:
-    """What is asked of the job's tuning. Raises UsageError for a setting that there is not, or not so."""
-    fields = dict(settings)
-    if preset is not None and fields.setdefault("preset", preset) != preset:
-        raise UsageError("--preset and --set preset=... contradict each other.", "Give one of them.")
-    try:
-        return parse_request(fields)
-    except UserError as error:
-        raise UsageError(error.message, error.hint) from error
 
 
 def job_request(tuning: TuningRequest, name: str) -> JobRequest:

@@ -132,6 +132,17 @@ def test_on_ones_own_machine_no_instance_is_named(told):
     assert "training     42%\n" in details(status, now, own_machine=True)
 
 
+def test_what_earlier_runs_cost_is_told(told):
+    now = datetime(2026, 3, 1, 10, 1, tzinfo=UTC)
+    for costs, words in (
+        ({"sfm": 1.0, "3dgs": 0.5}, "$1.50"),
+        ({"sfm": None, "3dgs": 0.5}, "$0.50 and more"),
+    ):
+        job = JobStatus.from_message(told(stage="3dgs", stages=SFM_DONE, earlierCosts=costs))
+        assert details(job, now, own_machine=False).endswith(f"earlier runs {words}")
+        assert "earlier runs" not in details(job, now, own_machine=True)
+
+
 def test_status_gives_programs_the_cloud_s_own_words(stack, told, capsys):
     drones = stack()
     drones.http.jobs = {JOB: told(3), OTHER: told(4)}
@@ -250,6 +261,23 @@ def test_retry_follows_the_new_run_and_not_the_end_of_the_old_one(stack, told, s
     out = capsys.readouterr().out
     assert f"Going on with job {JOB} from camera poses, run 2." in out
     assert "Your 3D model is ready!" in out
+
+
+def test_retry_sends_what_is_to_be_otherwise(stack, told, say, quality, capsys):
+    drones = stack()
+    done = told(9, Status.COMPLETED, stage="done", outputs=drones.put_results(quality))
+    drones.http.jobs[JOB] = told(5, Status.COMPLETED, stage="done")
+    drones.http.answers[f"POST /jobs/{JOB}/retry"] = (202, {"run": 2, "pipelineStep": "3dgs"})
+    drones.api.play(say(done))
+    assert main(["retry", JOB, "--preset", "quality", "--set", "crop=false", "--out", "here", *STACK]) == 0
+    body = {"tuning": {"preset": "quality", "crop": False}}
+    assert drones.http.posted == [(f"POST /jobs/{JOB}/retry", body)]
+
+
+def test_retry_takes_no_setting_that_there_is_not(stack, capsys):
+    stack()
+    assert main(["retry", JOB, "--set", "crops=1", *STACK]) == ExitCode.USAGE
+    assert "crops" in capsys.readouterr().err
 
 
 # ---- logs ---------------------------------------------

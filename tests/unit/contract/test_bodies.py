@@ -66,7 +66,7 @@ def test_a_field_that_does_not_fit_is_named(fields, code, named):
     assert refused.value.code == code
     assert named in refused.value.message
     assert len(refused.value.message) < 300
-    assert "s3Url, jobName, email, preset, pipelineStep, tuning" in refused.value.hint
+    assert "preset, tuning, s3Url, jobName, email, pipelineStep" in refused.value.hint
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"null", b'"text"', b"NaN", b"\xff\xfe\x00", b"[" * 50_000])

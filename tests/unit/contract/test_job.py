@@ -10,6 +10,7 @@ from spaceport.errors import UserError
 from spaceport.job import (
     JobInput,
     JobRecord,
+    Outputs,
     PipelineStep,
     StageRecord,
     empty_stages,
@@ -194,6 +195,30 @@ def test_a_new_run_forgets_how_the_last_one_ended_and_what_it_redoes():
     assert (again.discard_artifacts, again.stage_index, again.progress) == (False, 0, 0.0)
     assert again.stages == {**empty_stages(), "sfm": ENDED}
     assert again.request == {"preset": "preview", "pipelineStep": "3dgs"}
+
+
+def test_the_costs_of_runs_add_up_and_an_unknown_price_stays_unknown():
+    costly = ENDED.model_copy(update={"cost": 1.5})
+    ended = row(status=Status.FAILED, stages={"sfm": costly, "3dgs": costly, "compression": StageRecord()})
+    second = ended.reopened(PipelineStep.TRAINING, {}, "2026-02-01T00:00:00.000Z")
+    assert second.earlier_costs == {"3dgs": 1.5}
+    unpriced = second.model_copy(update={"stages": {"sfm": costly, "3dgs": ENDED}})
+    third = unpriced.reopened(PipelineStep.SFM, {}, "2026-03-01T00:00:00.000Z")
+    assert third.earlier_costs == {"sfm": 1.5, "3dgs": None}
+    priced = third.model_copy(update={"stages": {"sfm": costly, "3dgs": costly}})
+    fourth = priced.reopened(PipelineStep.SFM, {}, "2026-04-01T00:00:00.000Z")
+    assert fourth.earlier_costs == {"sfm": 3.0, "3dgs": None}
+
+
+def test_only_a_finished_runs_results_stay_until_the_next_ones():
+    made = Outputs(sog="s3://data/model.sog")
+    for status, stay in ((Status.COMPLETED, made), (Status.FAILED, None)):
+        again = row(status=status, outputs=made).reopened(PipelineStep.SFM, {}, "2026-02-01T00:00:00.000Z")
+        assert (again.outputs, again.earlier_results) == (stay, stay is not None)
+    # However often it fails after that
+    second = row(status=Status.COMPLETED, outputs=made).reopened(PipelineStep.SFM, {}, "2026-02-01")
+    failed = second.model_copy(update={"status": Status.FAILED})
+    assert failed.reopened(PipelineStep.SFM, {}, "2026-03-01").outputs == made
 
 
 @pytest.mark.parametrize(

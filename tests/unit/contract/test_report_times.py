@@ -60,6 +60,17 @@ def test_a_price_that_is_not_known_is_said_and_not_left_out_of_the_sum():
 
 
 @pytest.mark.parametrize(
+    ("earlier", "told"),
+    [
+        ({"3dgs": 1.5, "sfm": 0.25}, "cost $1.75 on top"),
+        ({"3dgs": 1.5, "sfm": None}, "$1.50 and more on top"),
+    ],
+)
+def test_what_earlier_runs_cost_is_not_forgotten(earlier, told):
+    assert told in with_times(PAGE, STAGES, 82.4, Bill({"3dgs": 1.0}, {}, earlier=earlier))
+
+
+@pytest.mark.parametrize(
     ("seconds", "told"),
     [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.6, "1 min 00 s"), (82.4, "1 min 22 s"), (3720, "1 h 02 min")],
 )

@@ -394,6 +394,71 @@ def test_what_is_not_stuck_is_not_tried_again(call, put, status, code):
     assert call("POST", "/jobs/job-1/retry", {}).refusal == (409, code)
 
 
+@pytest.fixture
+def finished(aws, put) -> JobRecord:
+    """A completed job of Ann's that was trained for 1000 iterations."""
+    model, sog = "s3://data/jobs/job-1/training/model/", "s3://data/jobs/job-1/compressed/model.sog"
+    stages = {
+        name: record.model_copy(update={"cost": 0.5})
+        for name, record in done("sfm", "3dgs", "compression").items()
+    }
+    return put(
+        status=Status.COMPLETED, stages=stages, model_s3_uri=model, outputs={"sog": sog},
+        request={"preset": "preview", "max_iterations": 1000},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "step"),
+    [
+        ({"pipelineStep": "compression"}, "compression"),
+        ({"pipelineStep": "3dgs", "tuning": {"max_iterations": 2000}}, "3dgs"),
+        ({"tuning": {"crop": False}}, "compression"),  # begins with the first step that reads what is changed
+        ({"tuning": {"crop": False, "max_iterations": 2000}}, "3dgs"),
+        ({"tuning": {"sfm_max_size": 1200}}, "sfm"),
+        ({"preset": "quality"}, "sfm"),
+    ],
+)
+def test_a_completed_jobs_later_steps_are_done_otherwise_on_request(aws, call, finished, body, step):
+    # When Ann asks for it
+    told = call("POST", "/jobs/job-1/retry", body)
+    assert (told.status, told.body) == (202, {"jobId": "job-1", "run": 2, "pipelineStep": step})
+    # Then the new run has the changed tuning over the last one's
+    row = row_of(aws, "job-1")
+    asked = {"preset": body.get("preset"), **body.get("tuning", {})}
+    assert row.request == {
+        **finished.request, **{name: value for name, value in asked.items() if value is not None},
+        "pipelineStep": step,
+    }  # fmt: skip
+    # And until it has results the last run's stay, and what is done anew has cost what it has cost
+    assert row.outputs == finished.outputs
+    redone = [stage for stage in ("sfm", "3dgs", "compression") if row.stages[stage].started is None]
+    assert redone[0] == step
+    assert row.earlier_costs == dict.fromkeys(redone, 0.5)
+
+
+def test_a_setting_that_only_an_earlier_step_reads_is_refused(aws, call, finished):
+    body = {"pipelineStep": "compression", "tuning": {"max_iterations": 2000}}
+    refused = call("POST", "/jobs/job-1/retry", body)
+    assert refused.refusal == (400, "no_effect")
+    assert "3dgs" in refused.body["hint"]
+    assert row_of(aws, "job-1") == finished
+
+
+def test_a_stuck_job_with_other_tuning_begins_where_that_is_read(aws, call, put):
+    put(status=Status.FAILED, stages=done("sfm"), model_s3_uri="s3://data/model/")
+    assert call("POST", "/jobs/job-1/retry", {"tuning": {"seed": 3}}).body["pipelineStep"] == "sfm"
+
+
+def test_a_queued_run_that_is_stopped_for_good_has_no_results_any_more(aws, call, finished):
+    assert call("POST", "/jobs/job-1/retry", {"pipelineStep": "compression"}).status == 202
+    assert call("POST", "/stop-job", {"jobId": "job-1"}).status == 202
+    assert row_of(aws, "job-1").outputs == finished.outputs
+    assert call("POST", "/jobs/job-1/retry", {"pipelineStep": "compression"}).status == 202
+    assert call("POST", "/stop-job", {"jobId": "job-1", "discardArtifacts": True}).status == 202
+    assert row_of(aws, "job-1").outputs is None
+
+
 def test_a_job_whose_execution_named_no_zip_is_not_tried_again(call, put):
     put(status=Status.FAILED, source="")
     assert call("POST", "/jobs/job-1/retry").refusal == (409, "rejected")

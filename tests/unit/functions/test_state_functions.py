@@ -19,7 +19,7 @@ from spaceport.delivered import Delivered
 from spaceport.errors import ErrorText
 from spaceport.executions import execution_input
 from spaceport.failure import JobOverError, RefusedError
-from spaceport.job import JobRecord, Outputs, empty_stages, now_iso, task_name
+from spaceport.job import JobRecord, Outputs, PipelineStep, empty_stages, now_iso, task_name
 from spaceport.pictures import HELD_OUT, THUMBNAIL, VIDEO
 from spaceport.plan import Plan
 from spaceport.prices import ON_DEMAND
@@ -434,6 +434,26 @@ def test_a_job_that_does_not_finish_tells_what_it_has_cost_and_left(aws, load, c
     told = row.status_view()
     assert (told["outputs"]["points"], told["outputs"]["report"]) == (points, None)
     assert told["stages"]["3dgs"]["cost"] == row.stages["3dgs"].cost
+
+
+@pytest.mark.parametrize("by", ["RecordFailure", "SettleExecution"])
+def test_a_new_run_of_a_finished_job_that_ends_badly_leaves_it_its_results(aws, load, context, queued, by):
+    # Given a finished job, which is trained anew
+    made = Outputs(sog=f"{job_folder(aws)}compressed/model.sog", viewer_url="https://viewer/")
+    ended = queued.model_copy(update={"status": Status.COMPLETED, "outputs": made})
+    assert aws.jobs.reopen(queued, ended)
+    assert aws.jobs.reopen(ended, ended.reopened(PipelineStep.TRAINING, {}, now_iso()))
+    assert aws.jobs.begin(aws.jobs.get("job-1"), ARN, now_iso())
+    begin_stage("3dgs", ago(20))
+    leave(aws, "compressed/model.sog", "colmap/sparse/points.ply")
+    # When that fails, or is stopped
+    if by == "RecordFailure":
+        assert fail(load, context, "boom")["recorded"]
+    else:
+        assert settle(load, context, "ABORTED")
+    # Then the row names the results that it had
+    row = aws.jobs.get("job-1")
+    assert (row.is_terminal, row.outputs, row.earlier_results) == (True, made, True)
 
 
 def test_a_job_whose_compression_failed_has_its_trained_model_and_no_report_of_before(
