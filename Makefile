@@ -10,6 +10,7 @@ SAM := build/sam/bin/sam
 PYTHON_READY := $(VENV)/.ready
 NPM_READY := node_modules/.ready
 SAM_READY := build/sam/.ready
+CHECKOV_READY := build/checkov/.ready
 FUZZ_READY := build/fuzz/.ready
 # Beside the compiled kernels: a folder that is cleared of those is cleared of this, too.
 KERNELS_READY := containers/render/spaceport_render/__pycache__/.ready
@@ -35,13 +36,14 @@ test: setup lint $(SAM_READY)  ## every test that this machine can run
 fuzz: $(FUZZ_READY)  ## look for zips that break the archive policy, for FUZZ_SECONDS=600
 	cd build/fuzz && bin/python ../../bench/fuzz_archive.py --seconds $(FUZZ_SECONDS)
 
-lint: setup $(SAM_READY)  ## style, types, template, state machine
+lint: setup $(SAM_READY) $(CHECKOV_READY)  ## style, types, template and its security, state machine
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
 	$(BIN)/python statemachine/lint.py
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
+	build/checkov/bin/checkov --config-file .checkov.yaml
 
 down:  ## stop the local cloud
 	@test ! -x $(BIN)/spaceport || $(BIN)/spaceport down
@@ -68,6 +70,13 @@ $(SAM_READY): Makefile
 	@echo "Installing the SAM CLI into build/sam/, once: it checks the template."
 	$(PYTHON) -m venv build/sam
 	build/sam/bin/python -m pip install --quiet --no-compile aws-sam-cli==1.170.0
+	@touch $@
+
+# An environment of its own, as SAM's.
+$(CHECKOV_READY): Makefile
+	@echo "Installing checkov into build/checkov/, once: it checks the template's security."
+	$(PYTHON) -m venv build/checkov
+	build/checkov/bin/python -m pip install --quiet --no-compile checkov==3.3.30
 	@touch $@
 
 # An environment of its own: atheris has wheels of each of its versions for few of Python's.
