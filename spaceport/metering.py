@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from spaceport.job import JobRecord
 from spaceport.prices import Bill
-from spaceport.stages import Status
+from spaceport.stages import JOB_STAGES, Status
 
 NAMESPACE = "Spaceport"
 DIMENSION = "service"
@@ -52,8 +52,18 @@ METRICS: Mapping[str, Metric] = {
     "NotificationsSent": Metric(MetricUnit.Count, ("notify_owner",)),
     "NotificationsFailed": Metric(MetricUnit.Count, ("notify_owner",)),
 }
-# The codes of failures that are the machines', AWS's or ours. All others are for the owner to mend.
-FAULTS = frozenset({"fault", "lost", "aws_fault", "busy", "interrupted", "killed", "no_capacity", "timeout"})
+# The codes of failures that are ours, AWS's or the machine's: RUNBOOK.md has them in one section. All others
+# are for the owner to mend.
+FAULTS = frozenset(
+    {
+        *("fault", "lost", "aws_fault", "busy", "interrupted", "killed", "no_capacity", "timeout"),
+        *(f"{stage.name}_fault" for stage in JOB_STAGES),
+        *("sfm_crashed", "sfm_hung", "sfm_out_of_memory", "sfm_timeout", "training_diverged"),
+        *("disk_full", "gpu_too_small", "machine_too_small", "no_row", "no_viewer"),
+        # What a stage left for the next one
+        *("bad_scene", "bad_ply", "broken_model", "bad_report", "bad_training_report"),
+    }
+)
 _OF_END = {
     Status.COMPLETED: "JobsCompleted",
     Status.FAILED: "JobsFailed",

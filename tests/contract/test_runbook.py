@@ -1,0 +1,93 @@
+"""RUNBOOK.md tells of each alarm and of each error code that can come up, and of nothing that can't."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spaceport.metering import FAULTS
+from spaceport.stages import JOB_STAGES
+from spaceport_local.template import read_template
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNBOOK = (ROOT / "RUNBOOK.md").read_text()
+TEMPLATE = read_template(ROOT / "template.yaml").document
+ERRORS = {"UserError", "ErrorText", "JobError"}
+
+
+def sections() -> dict[str, str]:
+    """The text under each heading of the third level, by it."""
+    parts = re.split(r"^### (.+)\n", RUNBOOK, flags=re.MULTILINE)[1:]
+    return {
+        name: re.split(r"^## ", text, flags=re.MULTILINE)[0]
+        for name, text in zip(*[iter(parts)] * 2, strict=True)
+    }
+
+
+def headings(under: str) -> list[str]:
+    """The headings of the third level under one of the second."""
+    (part,) = re.findall(rf"^## {re.escape(under)}\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^### (.+)$", part, re.MULTILINE)
+
+
+def codes_in(file: Path) -> Iterator[str]:
+    """The codes of the errors that a module makes."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name not in ERRORS:
+            continue
+        code = node.args[0]
+        if isinstance(code, ast.Constant):
+            yield str(code.value)
+        elif isinstance(code, ast.JoinedStr):
+            assert ast.unparse(code) == "f'{stage.name}_fault'", f"{file}: a code that this test can't read"
+            yield from (f"{stage.name}_fault" for stage in JOB_STAGES)
+
+
+def codes() -> set[str]:
+    files = [
+        file for folder in ("spaceport", "functions", "containers") for file in (ROOT / folder).rglob("*.py")
+    ]
+    return {code for file in files for code in codes_in(file)}
+
+
+def alarms() -> set[str]:
+    resources = TEMPLATE["Resources"]
+    return {name for name, made in resources.items() if made["Type"] == "AWS::CloudWatch::Alarm"}
+
+
+def test_every_alarm_and_every_code_has_its_heading():
+    found = re.findall(r"^### (.+)$", RUNBOOK, re.MULTILINE)
+    assert sorted(found) == sorted(set(found)), "told twice"
+    assert alarms() | codes() == set(found)
+    assert all(text.strip() for text in sections().values())
+
+
+def test_the_alarms_are_in_one_section_and_the_faults_in_another():
+    assert set(headings("Alarms")) == alarms()
+    assert set(headings("Faults: ours, AWS's, the machine's")) == FAULTS
+
+
+def test_commands_name_what_the_stack_has():
+    outputs = set(re.findall(r"\$\(out (\w+)\)", RUNBOOK))
+    resources = set(re.findall(r"\$\(named (\w+)\)", RUNBOOK))
+    parameters = set(re.findall(r"`([A-Z]\w+)=", RUNBOOK))
+    assert outputs <= set(TEMPLATE["Outputs"])
+    assert resources <= set(TEMPLATE["Resources"])
+    assert parameters <= set(TEMPLATE["Parameters"])
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", RUNBOOK))))
+def test_links_lead_somewhere(link: str):
+    file, _, place = link.partition("#")
+    if file:
+        assert (ROOT / file).exists()
+    if place:
+        titles = re.findall(r"^#+ (.+)$", (ROOT / (file or "RUNBOOK.md")).read_text(), re.MULTILINE)
+        assert place in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
