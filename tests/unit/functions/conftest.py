@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import logging
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -166,6 +168,8 @@ def load(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]
             **environment,
         }.items():
             monkeypatch.setenv(variable, value)
+        # As in a cold start: else it would write to what was stdout in an earlier test.
+        logging.root.manager.loggerDict.pop(os.environ["POWERTOOLS_SERVICE_NAME"], None)
         spec = importlib.util.spec_from_file_location(
             f"function_{name}", ROOT / "functions" / name / "app.py"
         )
