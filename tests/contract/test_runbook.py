@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from spaceport import metering
 from spaceport.metering import FAULTS
 from spaceport.stages import JOB_STAGES
+from spaceport_local.filter_patterns import compile_pattern
 from spaceport_local.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +83,17 @@ def test_commands_name_what_the_stack_has():
     assert outputs <= set(TEMPLATE["Outputs"])
     assert resources <= set(TEMPLATE["Resources"])
     assert parameters <= set(TEMPLATE["Parameters"])
+
+
+def test_the_logs_have_what_their_patterns_look_for(monkeypatch, capsys):
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "spaceport")
+    patterns = re.findall(r"--filter-pattern '([^']+)'", RUNBOOK)
+    for pattern in patterns:
+        matches = compile_pattern(pattern)  # raises PatternError
+        if metric := re.match(r"\{ \$\.(\w+)\[0\] >", pattern):
+            metering.observe(metric[1], 2)
+            assert matches(capsys.readouterr().out), pattern
+    assert len(patterns) > 5
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", RUNBOOK))))

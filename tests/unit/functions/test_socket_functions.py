@@ -268,13 +268,16 @@ def test_a_gone_connection_is_forgotten_and_the_others_get_theirs(aws, broadcast
     assert followers(aws) == followers(aws, "job-2") == ["c1", "c3"]
 
 
-def test_a_post_that_fails_makes_only_that_jobs_records_come_again(aws, broadcast, wire):
+def test_a_post_that_fails_makes_only_that_jobs_records_come_again(aws, broadcast, wire, capsys):
     aws.connections.subscribe("job-1", Follower("c1", ADMIN))
     aws.connections.subscribe("job-2", Follower("c2", ADMIN))
     wire.broken.add("c1")
     failures = broadcast(record(version=2), record(job_id="job-2", version=2))
     assert failures == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     assert [connection for connection, _ in wire.posted] == ["c2"]
+    # And it is measured, with the job's id
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["job_id"] for line in lines if "BroadcastFailed" in line] == ["job-1"]
 
 
 def test_only_who_may_see_a_job_hears_of_it(aws, broadcast, wire):
