@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import pytest
 import urllib3
 from PIL import Image
+from stub_reports import write_reports
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -170,6 +171,7 @@ class Stubs:
         if not script.exists():
             (self.folder / "held").mkdir(parents=True)
             script.write_text(STUB_PROGRAM.read_text())
+            write_reports(self.folder / "reports")
         images = ("sfm", "gaussian", "compressor")
         return [word for image in images for word in ("--program", f"{image}={script}")]
 
