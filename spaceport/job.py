@@ -378,6 +378,11 @@ def task_name(job_id: str, stage: str, run: int) -> str:
     return f"{job_id}-{stage_named(stage).job_suffix}-{run}"
 
 
+def is_task_of(task: str, stage: str) -> bool:
+    """Whether `task` is a task name of that stage."""
+    return task.rsplit("-", 2)[1:2] == [stage_named(stage).job_suffix]
+
+
 _SUFFIXES = "|".join(stage.job_suffix for stage in JOB_STAGES)
 _SAGEMAKER_NAME = re.compile(rf"^(?P<job_id>.+)-({_SUFFIXES})-\d+-\d+$")
 

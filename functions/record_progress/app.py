@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes import CloudWatchLogsEvent, ev
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport.environment import Environment
-from spaceport.job import now_iso, parse_sagemaker_name
+from spaceport.job import is_task_of, now_iso, parse_sagemaker_name
 from spaceport.jobs import Jobs
 from spaceport.progress import ProgressLine, parse_line
 
@@ -37,14 +37,18 @@ def handler(event: CloudWatchLogsEvent, context: LambdaContext) -> dict[str, Any
         return {"noted": False}
     job_id, task = ours
     logger.append_keys(job_id=job_id)
-    line = newest(batch.log_events)
+    line = newest(batch.log_events, task)
     noted = line is not None and jobs.progress(job_id, task, line, now_iso())
     return {"noted": noted}
 
 
-def newest(events: list[Any]) -> ProgressLine | None:
-    """The line that is furthest along, with every number of the batch: one write a batch is enough."""
-    lines = [line for event in events if (line := parse_line(event.message)) is not None]
+def newest(events: list[Any], task: str) -> ProgressLine | None:
+    """The line of `task` that is furthest along, with every number of the batch: one write a batch is enough.
+
+    A line that names another stage is none of its program's: it would hide those that are.
+    """
+    parsed = (parse_line(event.message) for event in events)
+    lines = [line for line in parsed if line is not None and is_task_of(task, line.stage)]
     if not lines:
         return None
     last = max(lines, key=lambda line: line.progress)

@@ -255,9 +255,10 @@ def test_progress_of_the_current_task_reaches_the_row_and_nothing_else_does(aws,
     handler = load("record_progress").handler
     enter_sfm()
     line = ProgressLine("sfm", 0.5, "matching", {"photos": 18}).to_json()
-    # Given lines of the current task, mixed with logs and an older line
+    # Given lines of the current task, mixed with logs, an older line, and one of a stage that is not its own
     older = ProgressLine("sfm", 0.2, "extracting").to_json()
-    assert handler(log_event("job-1-sfm-1-0/algo-1-99", "hello", line, older), context)["noted"]
+    strange = ProgressLine("3dgs", 0.9, "training", {"photos": 1}).to_json()
+    assert handler(log_event("job-1-sfm-1-0/algo-1-99", "hello", strange, line, older), context)["noted"]
     # When the same comes again, an older one late, another run's, another account's job's
     for stream, message in [
         ("job-1-sfm-1-0/algo-1-99", line),
@@ -271,6 +272,7 @@ def test_progress_of_the_current_task_reaches_the_row_and_nothing_else_does(aws,
     row = aws.jobs.get("job-1")
     assert row is not None
     assert (row.stages["sfm"].progress, row.detail, row.metrics) == (0.5, "matching", {"photos": 18})
+    assert row.stages["3dgs"].progress == 0
     assert row.version == 3
 
 
