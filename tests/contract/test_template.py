@@ -474,7 +474,13 @@ def test_a_throttled_call_is_tried_again_under_every_name_that_step_functions_ha
             "DynamoDB.RequestLimitExceededException",
         },
         "sagemaker": {"SageMaker.ThrottlingException", "SageMaker.AmazonSageMakerException"},
-        "lambda": {"Lambda.TooManyRequestsException"},
+        "lambda": {
+            "Lambda.TooManyRequestsException",
+            # As the function raises them, once botocore has tried in vain.
+            "ProvisionedThroughputExceededException",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+        },
     }
     tasks = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
     for name, state in tasks.items():

@@ -1,6 +1,7 @@
-"""A Lambda function's error carries its exception's class name, so that a Catch by that name matches.
+"""A Lambda function's error carries the name that AWS gives it, so that a Retry or Catch by name matches.
 
-MiniStack calls every error of a handler `Runtime.HandlerError`.
+That is the exception's class name, or `Runtime.ExitError` where the process ended in the middle of a call.
+MiniStack calls all of these `Runtime.HandlerError`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ SEAMS = (
     Seam("services.lambda_svc:_execute_function_warm", "62b9218bef5b"),
 )
 GENERIC = "Runtime.HandlerError"
+PROCESS_ENDED, DIED = "Runtime.ExitError", "Worker process died"  # AWS's error, and MiniStack's words for it
 ERROR_LINE = '"trace": traceback.format_exc()}'
 
 
@@ -32,7 +34,7 @@ def install() -> None:
 
     def invoke_and_remember(self: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
         answer: dict[str, Any] = invoke(self, *arguments, **options)
-        last.error_type = answer.get("error_type")
+        last.error_type = PROCESS_ENDED if answer.get("error") == DIED else answer.get("error_type")
         return answer
 
     def execute_with_error_type(func: Any, event: Any, request_id: str) -> dict[str, Any]:
