@@ -166,10 +166,11 @@ def test_every_function_stream_and_table_is_watched_once():
         for event in RESOURCES[name]["Properties"].get("Events", {}).values()
         if event["Type"] == "DynamoDB"
     }
-    assert all_watched("AWS/Lambda", "Errors") == sorted(FUNCTIONS)
-    assert all_watched("AWS/Lambda", "IteratorAge") == sorted(streams)
-    assert all_watched("AWS/DynamoDB", "ReadThrottleEvents") == sorted(TABLES)
-    assert all_watched("AWS/DynamoDB", "WriteThrottleEvents") == sorted(TABLES)
+    where = "add it to the alarm, and to the dashboard, at the end of template.yaml"
+    assert all_watched("AWS/Lambda", "Errors") == sorted(FUNCTIONS), f"{where}: …Errors"
+    assert all_watched("AWS/Lambda", "IteratorAge") == sorted(streams), f"{where}: StreamBehind"
+    assert all_watched("AWS/DynamoDB", "ReadThrottleEvents") == sorted(TABLES), f"{where}: TablesThrottled"
+    assert all_watched("AWS/DynamoDB", "WriteThrottleEvents") == sorted(TABLES), f"{where}: TablesThrottled"
 
 
 def test_the_dashboard_shows_every_alarm_and_what_it_watches():
