@@ -68,9 +68,7 @@ def test_every_alarm_and_every_code_has_its_heading():
     found = re.findall(r"^### (.+)$", RUNBOOK, re.MULTILINE)
     assert sorted(found) == sorted(set(found)), "told twice"
     told = set(found)
-    assert not (alarms() | codes()) - told, (
-        "say in RUNBOOK.md what each means, where it belongs"
-    )
+    assert not (alarms() | codes()) - told, "say in RUNBOOK.md what each means, where it belongs"
     assert not told - alarms() - codes(), "told in RUNBOOK.md, and never comes up"
     assert all(text.strip() for text in sections().values())
 
