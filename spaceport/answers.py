@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spaceport.archive import Limits as ZipLimits
 from spaceport.bodies import MAX_BODY_BYTES
 from spaceport.connections import MAX_SUBSCRIPTIONS
-from spaceport.job import MAX_RUNS, JobError, JobId, Outputs, PipelineStep
+from spaceport.job import MAX_RUNS, JobError, JobId, Kind, Outputs, PipelineStep
 from spaceport.stages import Status
 from spaceport.tickets import TICKET_LIFE_S
 from spaceport.tuning import Preset
@@ -38,6 +38,9 @@ class JobStatus(_Answer):
     """The status contract, as `JobRecord.status_view` makes it. Progress is 0..1, over all stages."""
 
     job_id: JobId = Field(alias="jobId")
+    kind: Kind = Field(description="a batch has members, and counts of them as its metrics")
+    batch_id: str | None = Field(alias="batchId")
+    members: list[str] = Field(description="of a batch: its jobs' ids")
     job_name: str = Field(alias="jobName")
     status: Status
     stage: str
@@ -45,7 +48,9 @@ class JobStatus(_Answer):
     message: str
     detail: str
     version: int = Field(description="rises with each change")
-    queue_position: int | None = Field(alias="queuePosition")
+    queue_position: int | None = Field(
+        alias="queuePosition", description="while QUEUED, 1 starts next; of the first hundred"
+    )
     next_try_at: str | None = Field(alias="nextTryAt")
     created_at: str = Field(alias="createdAt")
     updated_at: str = Field(alias="updatedAt")

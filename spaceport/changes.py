@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spaceport.job import JobId, JobRecord
+from spaceport.job import JobId, JobRecord, Kind
 from spaceport.jobs import record_from_image
 from spaceport.stages import Status
 
@@ -26,7 +26,7 @@ class JobChanged(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     job_id: JobId = Field(alias="jobId")
-    kind: Literal["job", "batch"]
+    kind: Kind
     run: int
     version: int
     status: Status

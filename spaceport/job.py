@@ -9,7 +9,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self, TypeGuard
+from typing import Annotated, Any, Self, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -42,6 +42,13 @@ def bucket_and_key(s3_uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+class Kind(StrEnum):
+    """What a row of the Jobs table is: a job, or the sum of a batch of them (`spaceport.batches`)."""
+
+    JOB = "job"
+    BATCH = "batch"
+
+
 class PipelineStep(StrEnum):
     """Where a job begins: at a later step it uses the artifacts already there."""
 
@@ -61,8 +68,16 @@ def is_job_id(value: object) -> TypeGuard[str]:
 
 def job_id_for(bucket: str, key: str, version_id: str) -> str:
     """The id of the job that this very object version is: the same event twice is the same job."""
-    digest = hashlib.sha256(f"{bucket}\n{key}\n{version_id}".encode()).hexdigest()
-    return f"job-{digest[:20]}"
+    return f"job-{_digest(bucket, key, version_id)}"
+
+
+def batch_id_for(bucket: str, key: str, version_id: str) -> str:
+    """The id of the batch that this version of a manifest is."""
+    return f"batch-{_digest(bucket, key, version_id)}"
+
+
+def _digest(bucket: str, key: str, version_id: str) -> str:
+    return hashlib.sha256(f"{bucket}\n{key}\n{version_id}".encode()).hexdigest()[:20]
 
 
 def owner_of(key: str) -> str:
@@ -198,17 +213,23 @@ class JobRecord(BaseModel):
     model_config = ConfigDict(populate_by_name=True, extra="ignore")
 
     job_id: JobId = Field(alias="jobId")
+    kind: Kind = Field(Kind.JOB, description="a batch's row sums up its members' rows")
     owner: str = OPERATOR
     run: int = 1
+    batch_id: str | None = Field(None, alias="batchId", description="the batch that this job is a member of")
+    members: list[str] = Field(default_factory=list, description="of a batch: its jobs' ids")
     job_name: str = Field("", alias="jobName")
     email: str | None = None
     source: str = Field("", description="s3:// URI of the zip")
     source_version: str | None = Field(None, alias="sourceVersion")
     collection: str = Field(JOBS_COLLECTION, description="key of the index that lists all jobs by time")
-    kind: Literal["job", "batch"] = Field("job", description="a batch's row sums up its members' rows")
-    batch_id: str | None = Field(None, alias="batchId", description="the batch that this job is a member of")
     request: dict[str, Any] = Field(default_factory=dict, description="the JobRequest as it was given")
     status: Status = Status.QUEUED
+    queue_position: int | None = Field(
+        None,
+        alias="queuePosition",
+        description="while QUEUED: 1 starts next; None: far back, or not known yet",
+    )
     stage: str = SETUP.name
     stage_index: int = Field(SETUP.index, alias="stageIndex")
     task: str | None = Field(None, description="current SageMaker job's name less its attempt")
@@ -257,6 +278,8 @@ class JobRecord(BaseModel):
         """Overall progress, 0..1."""
         if self.status is Status.COMPLETED:
             return 1.0
+        if self.kind is Kind.BATCH:
+            return self.metrics.get("ended", 0) / max(1, len(self.members))
         current = stage_named(self.stage)
         record = self.stages.get(current.name)
         return overall_progress(current, record.progress if record else 0.0)
@@ -265,6 +288,9 @@ class JobRecord(BaseModel):
         """The status contract: what GET /jobs/{id} and every WebSocket message carry."""
         return {
             "jobId": self.job_id,
+            "kind": self.kind.value,
+            "batchId": self.batch_id,
+            "members": self.members,
             "jobName": self.job_name,
             "status": self.status.value,
             "stage": self.stage,
@@ -272,7 +298,7 @@ class JobRecord(BaseModel):
             "message": self.message,
             "detail": self.detail,
             "version": self.version,
-            "queuePosition": None,
+            "queuePosition": self.queue_position if self.status is Status.QUEUED else None,
             "nextTryAt": self.next_try_at if self.status is Status.WAITING_CAPACITY else None,
             "createdAt": self.created_at,
             "updatedAt": self.updated_at,
@@ -324,6 +350,7 @@ class JobRecord(BaseModel):
                 "run": self.run + 1,
                 "request": {**request, "pipelineStep": step.value},
                 "status": Status.QUEUED if execution_arn is None else Status.RUNNING,
+                "queue_position": None,
                 "stage": SETUP.name,
                 "stage_index": SETUP.index,
                 "message": SETUP.message,

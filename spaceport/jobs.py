@@ -6,7 +6,7 @@ whose condition fails changed nothing and returns False: somebody else was there
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,17 +16,19 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from spaceport.errors import ErrorText
-from spaceport.job import JOBS_COLLECTION, JobRecord, Outputs
+from spaceport.job import JOBS_COLLECTION, JobRecord, Kind, Outputs
 from spaceport.progress import ProgressLine
+from spaceport.queue import Waiting
 from spaceport.stages import ACTIVE, COMPRESSION, DONE, LIVE, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 
-# The table's indexes: by owner and by time for lists, by status for the reconciler. They hold keys, and the
-# last one what tells whether artifacts are to be deleted.
-BY_OWNER, BY_TIME, BY_STATUS = "byOwner", "byTime", "byStatus"
+# The table's indexes: by owner and by time for lists, by status for the queue and the reconciler. They hold
+# keys, and the last one what those two ask of many rows at once.
+BY_OWNER, BY_TIME, BY_STATE = "byOwner", "byTime", "byState"
+MANY = 100  # rows, the most that one BatchGetItem reads
 
 
 class Jobs:
@@ -210,26 +212,66 @@ class Jobs:
         rows = (self.get(job_id) for job_id in dict.fromkeys(str(item["jobId"]) for item in found))
         return [row for row in rows if row is not None]
 
+    def many(self, job_ids: Iterable[str]) -> list[JobRecord]:
+        """The rows of these jobs as they are now (strongly consistent), in any order, if there are."""
+        wanted, rows = sorted(set(job_ids)), list[JobRecord]()
+        name = self._table.name
+        while wanted:
+            keys = [{"jobId": job_id} for job_id in wanted[:MANY]]
+            asked: Any = {name: {"Keys": keys, "ConsistentRead": True}}
+            answer = self._table.meta.client.batch_get_item(RequestItems=asked)
+            rows += [record_from_item(item) for item in answer["Responses"][name]]
+            # What one answer has no room for (16 MB) is asked for again.
+            left = answer["UnprocessedKeys"].get(name, {"Keys": []})["Keys"]
+            wanted = [str(key["jobId"]) for key in left] + wanted[MANY:]
+        return rows
+
+    def waiting(self) -> list[Waiting]:
+        """The queued runs, in any order; a moment behind the rows."""
+        return [
+            Waiting(
+                job_id=item["jobId"],
+                owner=item["owner"],
+                run=int(item["run"]),
+                since=item.get("queuedAt") or item["createdAt"],
+                position=None if item.get("queuePosition") is None else int(item["queuePosition"]),
+            )
+            for item in self._by_state({"KeyConditionExpression": Key("status").eq(Status.QUEUED.value)})
+        ]
+
+    def place(self, job: Waiting, position: int | None, now: str) -> bool:
+        """Tell a queued job its place in the queue. False where this run of it waits no more."""
+        return self._update(
+            job.job_id,
+            {"queuePosition": position, "updatedAt": now},
+            condition="#status = :queued AND #run = :run",
+            values={":queued": Status.QUEUED, ":run": job.run},
+            names={"#run": "run"},
+        )
+
     def with_status(self, status: Status) -> list[str]:
         """The ids of the jobs with this status, oldest first; a moment behind the rows."""
-        return self._by_status({"KeyConditionExpression": Key("status").eq(status.value)})
+        found = self._by_state({"KeyConditionExpression": Key("status").eq(status.value)})
+        return [str(item["jobId"]) for item in found]
 
     def awaiting_discard(self) -> list[str]:
         """The ids of the stopped jobs whose artifacts are to be deleted; a moment behind the rows."""
-        return self._by_status(
+        found = self._by_state(
             {
                 "KeyConditionExpression": Key("status").eq(Status.STOPPED.value),
                 "FilterExpression": Attr("discardArtifacts").eq(True) & Attr("artifactsDiscarded").ne(True),
             }
         )
+        return [str(item["jobId"]) for item in found]
 
-    def _by_status(self, query: dict[str, Any]) -> list[str]:
-        ids: list[str] = []
+    def _by_state(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        """What the index has of the jobs that `query` finds; batches are none."""
+        items: list[dict[str, Any]] = []
         while True:
-            page = self._table.query(IndexName=BY_STATUS, **query)
-            ids += [str(item["jobId"]) for item in page["Items"]]
+            page = self._table.query(IndexName=BY_STATE, **query)
+            items += [item for item in page["Items"] if item.get("kind") != Kind.BATCH]
             if "LastEvaluatedKey" not in page:
-                return ids
+                return items
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _put(self, record: JobRecord, **condition: Any) -> bool:

@@ -10,7 +10,6 @@ from spaceport.job import JobRecord
 from spaceport.stages import Status
 
 STOP_AGAIN_AFTER = timedelta(minutes=1)  # a stop takes seconds; its event, a few more
-START_AGAIN_AFTER = timedelta(minutes=5)  # the stream starts a queued job at once, and retries for a while
 LOST_AFTER = timedelta(minutes=1)  # DescribeExecution may know nothing of what has just begun
 # SageMaker gives a stopped job 120 s to end and then uploads what it left.
 ARTIFACTS_COMPLETE_AFTER = timedelta(minutes=10)
@@ -23,14 +22,15 @@ class Remedy(Enum):
     NOTHING = auto()
     SETTLE = auto()  # the execution is over, or lost: the row must end
     STOP = auto()  # the stop did not arrive
-    START = auto()  # the start did not arrive
 
 
 def remedy(row: JobRecord, execution: Execution, now: datetime) -> Remedy:
-    """What `row`, which has not ended, needs, when this is how its `execution` stands."""
+    """What `row`, which has not ended, needs, when this is how its `execution` stands.
+
+    A start that did not arrive is made again by `dispatch_jobs`, each minute: it knows whose turn it is.
+    """
     if row.status is Status.QUEUED and execution.status == MISSING:
-        waiting_since = datetime.fromisoformat(row.queued_at or row.created_at)
-        return Remedy.START if now - waiting_since > START_AGAIN_AFTER else Remedy.NOTHING
+        return Remedy.NOTHING
     if execution.status == MISSING:
         return Remedy.SETTLE if _unchanged(row, now) > LOST_AFTER else Remedy.NOTHING
     if execution.is_over:

@@ -77,8 +77,6 @@ def mend(job_id: str, now: datetime) -> bool:
         settlement.settle(row, execution, now_iso(now))
     elif needed is Remedy.STOP:
         stopping.halt(row)
-    elif needed is Remedy.START:
-        executions.start(row)
     if needed is not Remedy.NOTHING:
         logger.warning("mended", status=row.status, execution=execution.status, by=needed.name)
     elif is_silent(row, now):

@@ -107,6 +107,7 @@ def test_no_handler_reads_the_environment_behind_its_settings(function: str):
 # What the calls in handlers and adapters need. A new boto3 call makes the test fail until it is listed here.
 IAM_OF_CALL = {
     "get_item": "dynamodb:GetItem",
+    "batch_get_item": "dynamodb:BatchGetItem",
     "put_item": "dynamodb:PutItem",
     "update_item": "dynamodb:UpdateItem",
     "delete_item": "dynamodb:DeleteItem",
@@ -133,6 +134,9 @@ IAM_OF_CALL = {
 ADAPTERS = {
     ("jobs", "create"): ["put_item"],
     ("jobs", "get"): ["get_item"],
+    ("jobs", "many"): ["batch_get_item"],
+    ("jobs", "waiting"): ["query"],
+    ("jobs", "place"): ["update_item"],
     ("jobs", "begin"): ["update_item"],
     ("jobs", "progress"): ["update_item"],
     ("jobs", "complete"): ["update_item"],
@@ -152,7 +156,12 @@ ADAPTERS = {
     ("artifacts", "discard_older"): ["get_paginator", "delete_objects"],
     ("artifacts", "first_missing"): ["list_objects_v2"],
     ("artifacts", "changed"): ["list_objects_v2"],
+    ("slots", "read"): ["get_item"],
+    ("slots", "write"): ["put_item"],
     # Put others together.
+    ("dispatching", "dispatch"): [
+        *("get_item", "put_item", "batch_get_item", "query", "update_item", "start_execution"),
+    ],
     ("claiming", "claim"): ["put_item", "get_item", "update_item", "list_objects_v2"],
     ("settlement", "settle"): [
         *("stop_training_job", "stop_processing_job", "update_item", "get_paginator", "delete_objects"),
@@ -212,7 +221,7 @@ def test_adapters_make_the_calls_that_the_table_says():
     clients = {
         "jobs": "_table", "connections": "_table", "tickets": "_table", "sockets": "_management",
         "executions": "_step_functions", "sagemaker_tasks": "_sagemaker", "intake": "_s3",
-        "artifacts": "_s3", "delivered": "_s3", "history": "_table",
+        "artifacts": "_s3", "delivered": "_s3", "history": "_table", "slots": "_table",
     }  # fmt: skip
     for module, names in clients.items():
         tree = ast.parse((ROOT / "spaceport" / f"{module}.py").read_text())
@@ -222,7 +231,9 @@ def test_adapters_make_the_calls_that_the_table_says():
             if isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
             and isinstance(node.func.value, ast.Attribute)
-            and node.func.value.attr == names
+            and (
+                node.func.value.attr == names or ast.unparse(node.func.value).endswith(f"{names}.meta.client")
+            )
         }
         made |= {
             node.func.id

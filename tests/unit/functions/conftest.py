@@ -21,6 +21,7 @@ from moto import mock_aws
 
 from spaceport.connections import Connections
 from spaceport.jobs import Jobs
+from spaceport.slots import SlotsItem
 from spaceport.tickets import Tickets
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,6 +45,7 @@ class Aws:
     jobs: Jobs
     connections: Connections
     tickets: Tickets
+    slots: SlotsItem
     state_machine_arn: str
     uploads_bucket: str = "uploads-bucket"
     data_bucket: str = "data-bucket"
@@ -101,10 +103,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
                 jobs_index("byOwner", "owner", ProjectionType="KEYS_ONLY"),
                 jobs_index("byTime", "collection", ProjectionType="KEYS_ONLY"),
                 jobs_index(
-                    "byStatus",
+                    "byState",
                     "status",
                     ProjectionType="INCLUDE",
-                    NonKeyAttributes=["discardArtifacts", "artifactsDiscarded"],
+                    NonKeyAttributes=[
+                        *("kind", "owner", "run", "queuedAt", "queuePosition"),
+                        *("discardArtifacts", "artifactsDiscarded"),
+                    ],
                 ),
             ],
             BillingMode="PAY_PER_REQUEST",
@@ -144,12 +149,24 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("jobId", "at")],
             BillingMode="PAY_PER_REQUEST",
         )
+        queue = dynamodb.create_table(
+            TableName="queue",
+            KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         machine = boto3.client("stepfunctions").create_state_machine(
             name="pipeline",
             definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
             roleArn="arn:aws:iam::123456789012:role/pipeline",
         )
-        yield Aws(Jobs(jobs), Connections(connections), Tickets(tickets), machine["stateMachineArn"])
+        yield Aws(
+            Jobs(jobs),
+            Connections(connections),
+            Tickets(tickets),
+            SlotsItem(queue),
+            machine["stateMachineArn"],
+        )
 
 
 @pytest.fixture
@@ -162,6 +179,9 @@ def load(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]
             "CONNECTIONS_TABLE": "connections",
             "TICKETS_TABLE": "tickets",
             "HISTORY_TABLE": "history",
+            "QUEUE_TABLE": "queue",
+            "MAX_RUNNING_JOBS": "4",
+            "MAX_RUNNING_JOBS_PER_OWNER": "2",
             "UPLOADS_BUCKET": aws.uploads_bucket,
             "DATA_BUCKET": aws.data_bucket,
             "STATE_MACHINE_ARN": aws.state_machine_arn,

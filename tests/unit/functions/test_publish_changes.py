@@ -159,4 +159,4 @@ def test_dispatch_starts_what_is_queued_when_the_event_arrives(aws, load, contex
 
 
 def test_dispatch_lets_a_job_be_that_is_not_there(aws, load, context):
-    assert load("dispatch_jobs").handler(EVENT, context)["started"] is False
+    assert load("dispatch_jobs").handler(EVENT, context)["started"] == []

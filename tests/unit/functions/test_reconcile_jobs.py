@@ -178,14 +178,17 @@ def test_a_stop_that_did_not_arrive_is_sent_again_after_a_minute(aws, executions
     assert executions.of(aws.jobs.get("fresh")).status == "RUNNING"
 
 
-def test_a_start_that_did_not_arrive_is_made_again_after_five_minutes(aws, executions, reconcile):
-    aws.jobs.create(row_of(job_id="late", created_at=ago(minutes=6)))
-    aws.jobs.create(row_of(job_id="fresh", created_at=ago(minutes=4)))
-    aws.jobs.create(row_of(job_id="retried", run=2, created_at=ago(days=1), queued_at=ago(minutes=1)))
+def test_what_waits_is_left_to_the_dispatcher_however_long(aws, executions, reconcile):
+    aws.jobs.create(row_of(job_id="long", created_at=ago(days=3)))
     reconcile()
-    assert [executions.of(aws.jobs.get(job)).status for job in ("late", "fresh", "retried")] == [
-        "RUNNING", MISSING, MISSING,
-    ]  # fmt: skip
+    assert executions.of(aws.jobs.get("long")).status == MISSING
+
+
+def test_a_job_whose_execution_ended_before_it_could_claim_the_row_ends(aws, executions, reconcile):
+    executions.stop(running(executions), "by hand")
+    aws.jobs.create(row_of())
+    reconcile()
+    assert status_after(aws) == (Status.STOPPED, "stopped")
 
 
 def test_what_runs_well_and_what_has_ended_is_left_alone(aws, executions, reconcile):
@@ -207,8 +210,8 @@ def test_artifacts_are_deleted_again_until_none_can_come_any_more(aws, reconcile
 
 
 def test_one_job_that_can_not_be_mended_does_not_keep_the_others_waiting(aws, executions, reconcile):
-    # Given a row that can't be started (its source is no zip), and after it one that can end
-    aws.jobs.create(row_of(job_id="bad", source="nowhere", created_at=ago(hours=3)))
+    # Given a row whose execution can't be asked for, and one that can end
+    aws.jobs.create(row_of(job_id="bad", status=Status.RUNNING, execution_arn="nowhere"))
     arn = running(executions).replace("job-1-1", "good-1")
     aws.jobs.create(row_of(job_id="good", status=Status.RUNNING, execution_arn=arn))
     # When the round is made, then it fails in the end, naming the one, and the other is mended
