@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class Checkup:
     project: Path
     folder: DataFolder
     launcher: Launcher
+    parameters: Mapping[str, str] = field(default_factory=dict)  # of the stack, as it should be
 
     def run(self) -> Iterator[Check]:
         """Each check's outcome as soon as it is known; together they take some seconds."""
@@ -113,7 +114,7 @@ class Checkup:
             return
         yield Check("local cloud", True, f"runs at {endpoint.url}, its data in {self.folder.root}")
         try:
-            deployment = Deployment(endpoint, self.project / TEMPLATE)
+            deployment = Deployment(endpoint, self.project / TEMPLATE, self.parameters)
             yield (
                 Check("stack", True, "deployed, and as the checkout has it")
                 if deployment.is_current()

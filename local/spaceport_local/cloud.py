@@ -19,7 +19,7 @@ from spaceport_local.endpoint import Endpoint
 from spaceport_local.folders import TEMPLATE, DataFolder, default_data_folder, find_project
 from spaceport_local.launcher import Launcher
 
-PORT_VARIABLE = "SPACEPORT_PORT"
+PORT_VARIABLE, PARAMETERS_VARIABLE = "SPACEPORT_PORT", "SPACEPORT_PARAMETERS"
 USER_POOL_OUTPUT, PASSWORD_OUTPUT = "UserPoolId", "AccessTokenSecretArn"
 WEBSOCKET_OUTPUT, API_OUTPUT, STAGE = "WebSocketApiId", "ApiId", "prod"
 
@@ -35,6 +35,8 @@ class LocalCloud:
         options: further command-line arguments of the engine.
         enforce_iam: whether roles may do only what their policies allow, for an engine that this starts;
             default: `$SPACEPORT_ENFORCE_IAM` is 1.
+        parameters: of the template, where they are not to have their defaults; default:
+            `$SPACEPORT_PARAMETERS`, as `Name=value Name=value`.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class LocalCloud:
         port: int | None = None,
         options: Sequence[str] = (),
         enforce_iam: bool | None = None,
+        parameters: Mapping[str, str] | None = None,
     ) -> None:
         self._project = project or find_project()
         folder = DataFolder((data_dir or default_data_folder(self._project)).resolve())
@@ -52,6 +55,7 @@ class LocalCloud:
         if enforce_iam is not None:
             options = (*options, "--enforce-iam" if enforce_iam else "--no-enforce-iam")
         self._enforce_iam = enforce_iam
+        self._parameters = _parameters_setting() if parameters is None else parameters
         self._launcher = Launcher(folder, self._project, port or _port_setting(), options)
 
     def is_running(self) -> bool:
@@ -82,7 +86,7 @@ class LocalCloud:
                 )
             how = ", IAM enforced" if enforced else ""
             report(f"local cloud {'runs' if running else 'started'} at {endpoint.url}{how}")
-            deployment = Deployment(endpoint, self._project / TEMPLATE)
+            deployment = Deployment(endpoint, self._project / TEMPLATE, self._parameters)
             deployment.run(report)
             _make_operator_ready(endpoint, deployment.outputs())
 
@@ -92,7 +96,7 @@ class LocalCloud:
 
     def checks(self) -> Iterator[Check]:
         """What this cloud needs of the machine, each checked when it is asked for."""
-        return Checkup(self._project, self._folder, self._launcher).run()
+        return Checkup(self._project, self._folder, self._launcher, self._parameters).run()
 
     def client(self, service: str) -> Any:
         """A boto3 client of the running engine. Raises UserError `not_running`."""
@@ -144,6 +148,16 @@ def _make_operator_ready(endpoint: Endpoint, outputs: Mapping[str, str]) -> None
         return
     secret = endpoint.client("secretsmanager").get_secret_value(SecretId=outputs[PASSWORD_OUTPUT])
     make_ready(endpoint.client("cognito-idp"), outputs[USER_POOL_OUTPUT], password_in(secret["SecretString"]))
+
+
+def _parameters_setting() -> dict[str, str]:
+    words = os.environ.get(PARAMETERS_VARIABLE, "").split()
+    for word in words:
+        if "=" not in word:
+            raise UserError(
+                "bad_parameter", f"{PARAMETERS_VARIABLE} says {word!r}.", "It must be Name=value Name=value."
+            )
+    return dict(word.split("=", 1) for word in words)
 
 
 def _port_setting() -> int | None:

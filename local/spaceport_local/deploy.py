@@ -12,7 +12,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,14 @@ class Deployment:
 
     endpoint: Endpoint
     template_file: Path
+    parameters: Mapping[str, str] = field(default_factory=dict)  # that are not to have their defaults
 
     def run(self, report: Report) -> None:
         """Make the stack what the template says; nothing happens when it is already.
 
         Raises:
-            UserError: `bad_template`, `missing_code`, `no_interpreter`, `no_viewer`, `deploy_failed`.
+            UserError: `bad_template`, `bad_parameter`, `missing_code`, `no_interpreter`, `no_viewer`,
+                `deploy_failed`.
         """
         template = read_template(self.template_file)
         check_programs(template)
@@ -109,12 +111,18 @@ class Deployment:
         report(f"{verb} the stack {STACK} in {time.monotonic() - began:.1f} s")
 
     def _parameters(self, template: Template, stack: Mapping[str, Any] | None) -> dict[str, str]:
-        """What the template's defaults can't know. Everything else keeps its default."""
+        """What the template's defaults can't know, and what is given. Everything else keeps its default."""
+        if unknown := sorted(set(self.parameters) - set(template.parameters)):
+            raise UserError(
+                "bad_parameter",
+                f"The template has no parameter {unknown[0]!r}.",
+                f"Its parameters are: {', '.join(template.parameters)}.",
+            )
         if VIEWER_PARAMETER not in template.parameters:
-            return {}
+            return dict(self.parameters)
         outputs = {item["OutputKey"]: item["OutputValue"] for item in (stack or {}).get("Outputs", [])}
         bucket = outputs.get(DATA_OUTPUT)
-        return {VIEWER_PARAMETER: f"{self.endpoint.url}/{bucket}" if bucket else ""}
+        return {VIEWER_PARAMETER: f"{self.endpoint.url}/{bucket}" if bucket else "", **self.parameters}
 
     def _stack(self) -> dict[str, Any] | None:
         try:

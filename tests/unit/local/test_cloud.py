@@ -46,3 +46,10 @@ def test_an_engine_that_refuses_everything_is_told_in_words(broken: LocalCloud) 
     with pytest.raises(UserError, match=r"can't be asked.*out of order") as error:
         broken.api_url()
     assert "spaceport down" in error.value.hint
+
+
+def test_parameters_that_are_none_are_refused_before_anything_starts(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SPACEPORT_PARAMETERS", "MaxRunningJobs=1 two")
+    with pytest.raises(UserError, match="'two'") as error:
+        LocalCloud(tmp_path)
+    assert "Name=value" in error.value.hint

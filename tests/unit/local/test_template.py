@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from spaceport.errors import UserError
+from spaceport_local.deploy import Deployment
+from spaceport_local.endpoint import Endpoint
 from spaceport_local.template import Document, read_template, zip_folder
 
 TEMPLATE = """
@@ -126,3 +128,14 @@ def test_zip_depends_on_names_and_contents_only(tmp_path: Path) -> None:
     assert names_in(zip_folder(tmp_path / "b")) == ["deep/a.py", "z.py"]
     (tmp_path / "b" / "z.py").write_text("changed")
     assert zip_folder(tmp_path / "a") != zip_folder(tmp_path / "b")
+
+
+def test_a_parameter_that_the_template_does_not_have_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "template.yaml"
+    file.write_text(TEMPLATE)
+    template = read_template(file)
+    given = Deployment(Endpoint(1), file, {"SfmImageUri": "another"})
+    assert given._parameters(template, None) == {"SfmImageUri": "another"}
+    with pytest.raises(UserError, match="no parameter 'Sfm'") as error:
+        Deployment(Endpoint(1), file, {"Sfm": "x"})._parameters(template, None)
+    assert "SfmImageUri" in error.value.hint
