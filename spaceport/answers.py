@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from spaceport.archive import Limits as ZipLimits
+from spaceport.batches import MAX_JOBS
 from spaceport.bodies import MAX_BODY_BYTES
 from spaceport.connections import MAX_SUBSCRIPTIONS
 from spaceport.job import MAX_RUNS, JobError, JobId, Kind, Outputs, PipelineStep
@@ -106,12 +107,23 @@ class ZipPolicy(_Answer):
     max_unpacked_bytes: int = Field(ZipLimits().max_unpacked_bytes, alias="maxUnpackedBytes")
 
 
+class Queue(_Answer):
+    """How many jobs may run at once, in all and of one owner; and how many run and wait now, of all."""
+
+    max_running: int = Field(alias="maxRunning")
+    max_running_per_owner: int = Field(alias="maxRunningPerOwner")
+    running: int
+    waiting: int
+
+
 class Limits(_Answer):
     """What this stack takes: for programs that would rather know than be refused."""
 
+    queue: Queue
     zip: ZipPolicy = ZipPolicy()
     presets: list[Preset] = list(Preset)
     max_runs: int = Field(MAX_RUNS, alias="maxRuns", description="of one job, retries included")
+    max_batch_jobs: int = Field(MAX_JOBS, alias="maxBatchJobs", description="in one manifest")
     max_body_bytes: int = Field(MAX_BODY_BYTES, alias="maxBodyBytes")
     max_subscriptions: int = Field(MAX_SUBSCRIPTIONS, alias="maxSubscriptions", description="a connection")
     ticket_seconds: int = Field(TICKET_LIFE_S, alias="ticketSeconds")

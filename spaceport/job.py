@@ -92,6 +92,11 @@ def archive_name(key: str) -> str:
     return key.rsplit("/", 1)[-1]
 
 
+def awaits_manifest(key: str) -> bool:
+    """Whether the zip at `key` is in a folder called `*.batch`: it is for a manifest to start its job."""
+    return any(folder.endswith(".batch") for folder in key.split("/")[:-1])
+
+
 def zip_job_name(key: str) -> str:
     """What the job of the zip at `key` is called where nobody gave it a name."""
     return archive_name(key).rsplit(".", 1)[0][:JOB_NAME_LENGTH]

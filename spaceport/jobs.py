@@ -19,10 +19,12 @@ from spaceport.errors import ErrorText
 from spaceport.job import JOBS_COLLECTION, JobRecord, Kind, Outputs
 from spaceport.progress import ProgressLine
 from spaceport.queue import Waiting
-from spaceport.stages import ACTIVE, COMPRESSION, DONE, LIVE, Status
+from spaceport.stages import ACTIVE, COMPRESSION, DONE, LIVE, SETUP, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
+
+    from spaceport.batches import Sum
 
 
 # The table's indexes: by owner and by time for lists, by status for the queue and the reconciler. They hold
@@ -150,6 +152,28 @@ class Jobs:
             **_of_execution(execution_arn, LIVE, or_waiting_run=row.run),
         )
 
+    def join(self, job_id: str, batch_id: str, now: str) -> bool:
+        """Make a job the batch's. False where there is no such job."""
+        fields = {"batchId": batch_id, "updatedAt": now}
+        return self._update(job_id, fields, condition="attribute_exists(#status)", values={})
+
+    def sum_up(self, batch: JobRecord, found: Sum, now: str) -> bool:
+        """Note how the batch stands. False where its row is not the one that was read any more."""
+        return self._update(
+            batch.job_id,
+            {
+                "status": found.status,
+                "metrics": found.counts,
+                "message": found.message,
+                "error": None if found.error is None else asdict(found.error),
+                "stage": (DONE if found.status is Status.COMPLETED else SETUP).name,
+                "updatedAt": batch.updated_at if batch.is_terminal else now,
+            },
+            condition="#version = :read",
+            values={":read": batch.version},
+            names={"#version": "version"},
+        )
+
     def request_stop(self, job_id: str, discard_artifacts: bool, now: str) -> bool:
         """A running job is STOPPING from now on. False where it is not running, or stopping already."""
         fields = {"status": Status.STOPPING, "discardArtifacts": discard_artifacts, "updatedAt": now}
@@ -254,6 +278,11 @@ class Jobs:
         found = self._by_state({"KeyConditionExpression": Key("status").eq(status.value)})
         return [str(item["jobId"]) for item in found]
 
+    def open_batches(self) -> list[str]:
+        """The ids of the batches that have jobs which have not ended; a moment behind the rows."""
+        query = {"KeyConditionExpression": Key("status").eq(Status.RUNNING.value)}
+        return [str(item["jobId"]) for item in self._by_state(query, Kind.BATCH)]
+
     def awaiting_discard(self) -> list[str]:
         """The ids of the stopped jobs whose artifacts are to be deleted; a moment behind the rows."""
         found = self._by_state(
@@ -264,12 +293,12 @@ class Jobs:
         )
         return [str(item["jobId"]) for item in found]
 
-    def _by_state(self, query: dict[str, Any]) -> list[dict[str, Any]]:
-        """What the index has of the jobs that `query` finds; batches are none."""
+    def _by_state(self, query: dict[str, Any], kind: Kind = Kind.JOB) -> list[dict[str, Any]]:
+        """What the index has of the rows of this kind that `query` finds."""
         items: list[dict[str, Any]] = []
         while True:
             page = self._table.query(IndexName=BY_STATE, **query)
-            items += [item for item in page["Items"] if item.get("kind") != Kind.BATCH]
+            items += [item for item in page["Items"] if item.get("kind", Kind.JOB) == kind]
             if "LastEvaluatedKey" not in page:
                 return items
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]

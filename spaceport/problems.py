@@ -13,6 +13,7 @@ _STATUS = {
     "no_such_job": HTTPStatus.NOT_FOUND,
     "no_such_zip": HTTPStatus.NOT_FOUND,
     "no_such_route": HTTPStatus.NOT_FOUND,
+    "is_batch": HTTPStatus.CONFLICT,
     "job_active": HTTPStatus.CONFLICT,
     "job_over": HTTPStatus.CONFLICT,
     "job_changed": HTTPStatus.CONFLICT,

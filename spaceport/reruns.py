@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spaceport.batches import must_be_job
 from spaceport.errors import UserError
 from spaceport.job import MAX_RUNS, JobRecord, PipelineStep
 from spaceport.stage_settings import settings_of
@@ -19,8 +20,9 @@ def retried(row: JobRecord, step: PipelineStep | None, changed: TuningRequest, n
 
     Raises:
         UserError: `already_done` where nothing says what a completed job should do once more, `no_effect`
-            where a step before `step` reads what is changed; or as `rerun`.
+            where a step before `step` reads what is changed; `is_batch`; or as `rerun`.
     """
+    must_be_job(row)
     fields = changed.model_dump(mode="json", exclude_none=True)
     readers = {name: _first_reader(name) for name in fields}
     stuck = [] if row.status is Status.COMPLETED else [row.next_step]

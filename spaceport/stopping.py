@@ -5,6 +5,7 @@ That it has stopped is told by the execution's end (`settle_execution`), or foun
 
 from __future__ import annotations
 
+from spaceport.batches import must_be_job
 from spaceport.ending import STOPPED
 from spaceport.errors import UserError
 from spaceport.executions import Executions
@@ -32,8 +33,9 @@ class Stopping:
         A second stop may still ask for the deletion of what the job has made.
 
         Raises:
-            UserError: `job_over` where it has ended otherwise.
+            UserError: `job_over` where it has ended otherwise, `is_batch` where it is no job.
         """
+        must_be_job(row)
         for _ in range(READINGS):
             if row.status in STOPS:
                 if self._stop_again(row, discard_artifacts, now):

@@ -1,6 +1,7 @@
 """EventBridge "Object Created" in the uploads bucket → one row: QUEUED, or REJECTED with the reason.
 
-The same event twice finds its row and changes nothing.
+The same event twice finds its row and changes nothing. A zip in a folder called `*.batch` is left to the
+manifest that comes after it (`ingest_batch`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from spaceport import metering
 from spaceport.environment import Environment
 from spaceport.intake import Intake
-from spaceport.job import now_iso
+from spaceport.job import awaits_manifest, now_iso
 from spaceport.jobs import Jobs
 from spaceport.stages import Status
 
@@ -35,7 +36,11 @@ jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
 def handler(event: S3EventBridgeNotificationEvent, context: LambdaContext) -> dict[str, Any]:
     bucket, upload = event.detail.bucket.name, event.detail.object
     # Not `upload.key`: that decodes, but EventBridge's keys, unlike S3's own notifications', are not encoded.
-    record = intake.judge(bucket, upload["key"], upload.version_id, now_iso())
+    key = upload["key"]
+    if awaits_manifest(key):
+        logger.info("left to its manifest", key=key)
+        return {"jobId": None, "status": None, "created": False}
+    record = intake.judge(bucket, key, upload.version_id, now_iso())
     logger.append_keys(job_id=record.job_id)
     created = jobs.create(record)
     if created and record.status is Status.REJECTED:

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport import metering
 from spaceport.artifacts import Artifacts
+from spaceport.batches import Summing
 from spaceport.environment import Environment
 from spaceport.executions import Executions
 from spaceport.job import now_iso
@@ -38,6 +39,7 @@ executions = Executions(boto3.client("stepfunctions"), settings.state_machine_ar
 sagemaker_tasks = SageMakerTasks(boto3.client("sagemaker"))
 artifacts = Artifacts(boto3.client("s3"), settings.data_bucket)
 settlement = Settlement(jobs, sagemaker_tasks, artifacts)
+summing = Summing(jobs)
 stopping = Stopping(jobs, executions, sagemaker_tasks)
 
 
@@ -50,6 +52,7 @@ def reconcile(now: datetime) -> dict[str, Any]:
     """Mend every job. Raises RuntimeError after the last one where some could not be mended."""
     work = [(job_id, mend) for status in LIVE for job_id in jobs.with_status(status)]
     work += [(job_id, discard) for job_id in jobs.awaiting_discard()]
+    work += [(batch_id, sum_up) for batch_id in jobs.open_batches()]
     stuck, failed = [], []
     for job_id, do in work:
         logger.append_keys(job_id=job_id)
@@ -82,6 +85,12 @@ def mend(job_id: str, now: datetime) -> bool:
     elif is_silent(row, now):
         logger.warning("silent", status=row.status, stage=row.stage, since=row.updated_at)
         return True
+    return False
+
+
+def sum_up(job_id: str, now: datetime) -> bool:
+    """Bring a batch up to date: an event may have been lost, and a job may be of a later batch too."""
+    summing.sum_up(job_id, now_iso(now))
     return False
 
 

@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.answers import Limits, Retried, Started, Ticket
+from spaceport.answers import Limits, Queue, Retried, Started, Ticket
 from spaceport.bodies import ListQuery, NoBody, RetryBody, StartBody, StopBody, parse_body, parse_fields
 from spaceport.callers import Caller, caller_of
 from spaceport.environment import Environment
@@ -28,6 +28,7 @@ from spaceport.jobs import Jobs
 from spaceport.problems import FAULT, MEDIA_TYPE, NO_ROUTE, problem, status_of
 from spaceport.reruns import retried
 from spaceport.sagemaker_tasks import SageMakerTasks
+from spaceport.slots import SlotsItem
 from spaceport.starting import Starting, changed
 from spaceport.stopping import Stopping
 from spaceport.tickets import Tickets
@@ -36,6 +37,9 @@ from spaceport.tickets import Tickets
 class Settings(Environment):
     jobs_table: str
     tickets_table: str
+    queue_table: str
+    max_running_jobs: int
+    max_running_jobs_per_owner: int
     uploads_bucket: str
     state_machine_arn: str
 
@@ -44,6 +48,7 @@ logger = Logger()
 settings = Settings.read()
 dynamodb = boto3.resource("dynamodb")
 jobs = Jobs(dynamodb.Table(settings.jobs_table))
+slots = SlotsItem(dynamodb.Table(settings.queue_table))
 tickets = Tickets(dynamodb.Table(settings.tickets_table))
 executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
 starting = Starting(jobs, Intake(boto3.client("s3")), settings.uploads_bucket)
@@ -107,7 +112,13 @@ def give_ticket() -> dict[str, Any]:
 
 @app.get("/limits")
 def get_limits() -> dict[str, Any]:
-    return Limits().told()
+    queue = Queue(
+        max_running=settings.max_running_jobs,
+        max_running_per_owner=settings.max_running_jobs_per_owner,
+        running=len(slots.read().held),
+        waiting=len(jobs.waiting()),
+    )
+    return Limits(queue=queue).told()
 
 
 @app.exception_handler(UserError)  # type: ignore[untyped-decorator]

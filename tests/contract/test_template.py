@@ -136,6 +136,9 @@ ADAPTERS = {
     ("jobs", "get"): ["get_item"],
     ("jobs", "many"): ["batch_get_item"],
     ("jobs", "waiting"): ["query"],
+    ("jobs", "open_batches"): ["query"],
+    ("jobs", "join"): ["update_item"],
+    ("jobs", "sum_up"): ["update_item"],
     ("jobs", "place"): ["update_item"],
     ("jobs", "begin"): ["update_item"],
     ("jobs", "progress"): ["update_item"],
@@ -159,6 +162,8 @@ ADAPTERS = {
     ("slots", "read"): ["get_item"],
     ("slots", "write"): ["put_item"],
     # Put others together.
+    ("batches", "take"): ["get_object", "head_object", "S3Object", "get_item", "put_item", "update_item"],
+    ("summing", "sum_up"): ["get_item", "batch_get_item", "update_item"],
     ("dispatching", "dispatch"): [
         *("get_item", "put_item", "batch_get_item", "query", "update_item", "start_execution"),
     ],

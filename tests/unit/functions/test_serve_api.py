@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from spaceport.answers import Limits
+from spaceport.answers import Limits, Queue
 from spaceport.archive import Limits as ZipLimits
 from spaceport.callers import Caller
 from spaceport.connections import MAX_SUBSCRIPTIONS
@@ -548,7 +548,8 @@ def test_a_ticket_is_the_callers_own_and_each_is_another(aws, call):
 
 def test_the_limits_are_those_that_zips_and_connections_are_judged_by(call):
     told = call("GET", "/limits")
-    assert (told.status, told.body) == (200, Limits().told())
+    queue = Queue(max_running=4, max_running_per_owner=2, running=0, waiting=0)
+    assert (told.status, told.body) == (200, Limits(queue=queue).told())
     assert told.body["zip"]["maxPhotos"] == ZipLimits().max_photos
     assert told.body["maxSubscriptions"] == MAX_SUBSCRIPTIONS
     assert "preview" in told.body["presets"]
