@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spaceport.errors import UserError
-from spaceport.job import JobError, Outputs, StageRecord
+from spaceport.job import JobError, Kind, Outputs, StageRecord
 from spaceport.stages import TERMINAL, Status
 
 
@@ -21,6 +21,9 @@ class JobStatus(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     job_id: str = Field(alias="jobId")
+    kind: Kind = Kind.JOB
+    batch_id: str | None = Field(None, alias="batchId")
+    members: list[str] = Field(default_factory=list)
     job_name: str = Field("", alias="jobName")
     status: Status
     stage: str

@@ -9,12 +9,13 @@ from datetime import datetime
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from spaceport.job import Kind
 from spaceport.prices import dollars
 from spaceport.stages import JOB_STAGES, Status
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.plain_text import printable
 from spaceport_cli.which_job import short_id
-from spaceport_cli.wording import age, duration, elapsed, headline, live, numbers, stage_title
+from spaceport_cli.wording import age, duration, elapsed, headline, live, numbers, ordinal, stage_title
 
 _STYLES = {
     Status.COMPLETED: "green",
@@ -51,12 +52,20 @@ def _cells(job: JobStatus, now: datetime) -> tuple[str, ...]:
         short_id(job.job_id),
         printable(job.job_name),
         job.status.value.partition("_")[0],
-        stage_title(job.stage) if began else "",
+        _stage_cell(job) if began else "",
         f"{job.progress:.0%}" if began else "",
         _took(job, now),
         age(elapsed(job, now)),
         _held_out(job),
     )
+
+
+def _stage_cell(job: JobStatus) -> str:
+    if job.kind is Kind.BATCH:
+        return f"batch of {len(job.members)}"
+    if job.status is Status.QUEUED and job.queue_position:
+        return f"{ordinal(job.queue_position)} in line"
+    return stage_title(job.stage)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> Text:
@@ -100,8 +109,7 @@ def _rows(job: JobStatus, now: datetime, own_machine: bool) -> Iterator[tuple[st
     yield "made", f"{made:%Y-%m-%d %H:%M:%S}, {age(elapsed(job, now))} ago"
     if took := _took(job, now):
         yield "time", took
-    for stage in JOB_STAGES:
-        yield stage_title(stage.name), _stage(job, stage.name, own_machine)
+    yield from _parts(job, own_machine)
     if job.earlier_costs and not own_machine:
         known = sum(cost for cost in job.earlier_costs.values() if cost is not None)
         yield "earlier runs", dollars(known) + (" and more" if None in job.earlier_costs.values() else "")
@@ -111,13 +119,25 @@ def _rows(job: JobStatus, now: datetime, own_machine: bool) -> Iterator[tuple[st
         for name, place in job.outputs.model_dump().items():
             if place is not None:
                 yield ("viewer" if name == "viewer_url" else name), place
-    if job.status in {Status.FAILED, Status.STOPPED}:
+    if job.status in {Status.FAILED, Status.STOPPED} and job.kind is Kind.JOB:
         yield "go on", f"spaceport retry {job.job_id}"
+
+
+def _parts(job: JobStatus, own_machine: bool) -> Iterator[tuple[str, str]]:
+    """A job's stages and its batch; a batch's jobs."""
+    if job.batch_id is not None:
+        yield "batch", job.batch_id
+    for member in job.members:
+        yield "job", member
+    for stage in () if job.kind is Kind.BATCH else JOB_STAGES:
+        yield stage_title(stage.name), _stage(job, stage.name, own_machine)
 
 
 def _standing(job: JobStatus) -> str:
     if job.status is Status.COMPLETED or job.status is Status.REJECTED:
         return job.status.value
+    if job.kind is Kind.BATCH:
+        return f"{job.status.value} {job.progress:.0%}: {headline(job)}"
     if job.is_terminal:
         return f"{job.status.value} in {stage_title(job.stage)}, {job.progress:.0%} done"
     about = live(job)

@@ -56,6 +56,12 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
+def ordinal(number: int) -> str:
+    """`1st`, `2nd`, `11th`, `23rd`."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 def stage_title(name: str) -> str:
     """What a stage is called for people."""
     return _STAGE_TITLES.get(name, name)
@@ -72,7 +78,7 @@ def numbers(metrics: Mapping[str, float]) -> str:
 def headline(status: JobStatus) -> str:
     """What the job is at, as one phrase."""
     if status.status is Status.QUEUED and status.queue_position:
-        return f"Waiting in the queue, place {status.queue_position}"
+        return f"{ordinal(status.queue_position)} in the queue"
     if status.status is Status.WAITING_CAPACITY and status.next_try_at:
         at = datetime.fromisoformat(status.next_try_at).astimezone()
         return f"Waiting for a free machine, next try at {at:%H:%M}"

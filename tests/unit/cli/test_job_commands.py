@@ -40,6 +40,32 @@ SFM_DONE = {
 # ---- status -------------------------------------------
 
 
+def test_status_tells_the_place_in_the_queue_and_of_a_batch_its_jobs(stack, told, capsys):
+    batch = {
+        **told(status=Status.RUNNING, stage="setup", message="1 of 3 jobs have ended: 1 completed"),
+        **{"kind": "batch", "members": [JOB, OTHER, "beach-2026"], "progress": 1 / 3},
+        **{"metrics": {"jobs": 3, "queued": 1, "running": 1}, "stages": {}},
+    }
+    waits = {**told(status=Status.QUEUED, stage="setup"), "queuePosition": 3, "batchId": "batch-0123456789"}
+    drones = stack()
+    drones.http.jobs = {"batch-0123456789": batch, JOB: waits}
+
+    assert main(["status", *STACK]) == ExitCode.DONE
+    _, summed, waiting = capsys.readouterr().out.splitlines()
+    assert "RUNNING batch of 3 33%" in " ".join(summed.split())
+    assert "3rd in line" in waiting
+
+    assert main(["status", JOB, *STACK]) == ExitCode.DONE
+    text = capsys.readouterr().out
+    assert "3rd in the queue" in text
+    assert "batch-0123456789" in text
+    assert main(["status", "batch-0123456789", *STACK]) == ExitCode.DONE
+    text = capsys.readouterr().out
+    assert "RUNNING 33%: 1 of 3 jobs have ended: 1 completed" in text
+    assert text.count("  job  ") == 3
+    assert "training" not in text
+
+
 def test_status_shows_the_newest_jobs_on_80_columns(stack, told, capsys):
     drones = stack()
     drones.http.jobs = {

@@ -11,7 +11,7 @@ import pytest
 from spaceport.stages import Status
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.show import Bar, JsonLines, PlainLines, presenter_for
-from spaceport_cli.wording import counted, duration, size
+from spaceport_cli.wording import counted, duration, ordinal, size
 
 
 class Terminal(io.StringIO):
@@ -144,11 +144,17 @@ def test_waiting_and_stopping_are_said(told):
     lines.update(JobStatus.from_message({**waiting, "nextTryAt": "2026-11-23T12:34:56.000Z"}))
     lines.update(JobStatus.from_message(told(version=3, status=Status.STOPPING)))
 
-    assert "Waiting in the queue, place 2" in out.getvalue()
+    assert "2nd in the queue" in out.getvalue()
     assert "Waiting for a free machine, next try at " in out.getvalue()
     assert ":34" in out.getvalue()
     assert "No free ml.g5.xlarge" in out.getvalue()
     assert "Stopping" in out.getvalue()
+
+
+def test_places_in_words():
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 22, 100, 101, 111)] == [
+        *("1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "100th", "101st", "111th")
+    ]
 
 
 def test_numbers_in_words():
