@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,12 @@ def test_commands_name_what_the_stack_has():
     assert outputs <= set(TEMPLATE["Outputs"])
     assert resources <= set(TEMPLATE["Resources"])
     assert parameters <= set(TEMPLATE["Parameters"])
+
+
+def test_commands_are_such_as_a_shell_reads():
+    blocks = re.findall(r"^```bash\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 2
+    subprocess.run(["bash", "-n"], input="\n".join(blocks), text=True, check=True)
 
 
 def test_the_logs_have_what_their_patterns_look_for(monkeypatch, capsys):
