@@ -16,8 +16,11 @@ GPU_REASON = "gpu"  # every skip for want of a CUDA device begins with this word
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C back: what a shell starts with `&` ignores SIGINT, and so would all programs under test."""
+    # Take Ctrl-C back: what a shell starts with `&` ignores SIGINT, and so would all programs under test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Every engine lets roles do only what their policies allow, unless a test says otherwise: a right that a
+    # policy lacks must show here, and not on AWS.
+    os.environ.setdefault("SPACEPORT_ENFORCE_IAM", "1")
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
