@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+from injection import Faults, start_faulty_cloud
+from soundness import assert_sound
 
 from spaceport.errors import UserError
 from spaceport.job import JobRecord
@@ -35,13 +37,17 @@ class Crashing:
     stack: Any
     stubs: Any
     folder: Path
+    faults: Faults  # there are none: what keeps the changes of rows
 
     def kill(self) -> None:
         """End the engine as nothing can prepare for; its job programs and Lambda workers end with it."""
         kill(self.folder)
 
     def up(self) -> None:
-        self.stack.cloud.up()
+        start_faulty_cloud(self.folder, self.faults, self.stubs.options)
+
+    def assert_sound(self, job_id: str) -> None:
+        assert_sound(self.stack, job_id, self.faults)
 
     def row(self, job_id: str) -> JobRecord | None:
         found = self.stack.cloud.client("dynamodb").get_item(
@@ -97,10 +103,9 @@ def until(test: Callable[[], T], seconds: float = 30) -> T:
 
 @pytest.fixture(scope="module")
 def crashing(tmp_path_factory: pytest.TempPathFactory, stack_of, stubs) -> Iterator[Crashing]:
-    folder = tmp_path_factory.mktemp("crashing")
-    cloud = LocalCloud(data_dir=folder, options=stubs.options)
-    cloud.up()
-    yield Crashing(stack_of(cloud), stubs, folder)
+    folder, faults = tmp_path_factory.mktemp("crashing"), Faults(tmp_path_factory.mktemp("faults"))
+    cloud = start_faulty_cloud(folder, faults, stubs.options)
+    yield Crashing(stack_of(cloud), stubs, folder, faults)
     cloud.down()
 
 
@@ -135,6 +140,7 @@ def test_a_job_that_a_kill_interrupts_says_so_and_goes_on_from_there(crashing, p
     assert (row.status, row.error) == (Status.COMPLETED, None)
     assert crashing.stubs.begun(job_id)[len(before) :] == again
     assert crashing.sog(row) == f"{job_id}-sog-2-0"
+    crashing.assert_sound(job_id)
 
 
 def test_a_kill_right_after_a_client_saw_the_end_loses_nothing(crashing, photos_zip):
@@ -152,6 +158,7 @@ def test_a_kill_right_after_a_client_saw_the_end_loses_nothing(crashing, photos_
     # And it stays so when the news of the interrupted engine have been heard
     until(lambda: all(e["status"] != "RUNNING" for e in crashing.stack.executions_of(job_id)))
     assert crashing.stack.last_status(job_id, seconds=10) == last
+    crashing.assert_sound(job_id)
 
 
 def test_a_kill_right_after_a_refusal_was_seen_keeps_it(crashing):
@@ -161,6 +168,7 @@ def test_a_kill_right_after_a_refusal_was_seen_keeps_it(crashing):
     crashing.up()
     assert crashing.stack.last_status(job_id, seconds=10) == last
     assert last["status"] == "REJECTED"
+    crashing.assert_sound(job_id)
 
 
 def test_an_upload_that_was_accepted_becomes_a_job_whatever_happens(crashing, photos_zip):
@@ -171,6 +179,7 @@ def test_an_upload_that_was_accepted_becomes_a_job_whatever_happens(crashing, ph
     crashing.up()
     # Then its job runs after all
     assert crashing.ended(job_id).status is Status.COMPLETED
+    crashing.assert_sound(job_id)
 
 
 def test_a_job_that_is_killed_while_it_is_set_up_is_not_stuck(crashing, photos_zip):
@@ -187,6 +196,7 @@ def test_a_job_that_is_killed_while_it_is_set_up_is_not_stuck(crashing, photos_z
         assert row.error.code == "interrupted"
         row = crashing.retry(job_id)
     assert row.status is Status.COMPLETED
+    crashing.assert_sound(job_id)
 
 
 def test_a_kill_in_the_middle_of_the_first_deployment_leaves_nothing_in_the_way(tmp_path: Path):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,7 @@ from typing import Any
 
 import pytest
 from boto3.dynamodb.types import TypeSerializer
+from injection import Faults, start_faulty_cloud
 
 from spaceport.attempts import SPOT_LIMITS
 from spaceport.job import JobRecord, empty_stages, now_iso
@@ -157,7 +156,7 @@ class Case:
         execution: the execution's status in the end.
         given: the input's fields besides jobId and s3Url; or the whole input, where it is no object.
         orders: what the stage's program is told to do (`ordered_program.py`).
-        faults: {state: (error, attempts that fail)} (`faulty_engine.py`).
+        faults: {state: (error, attempts that fail)} (`faults/faulty_engine.py`).
         row: fields of a row that is there before.
         artifacts: what lies in the job's folder before.
         in_sfm: done while SfM waits; it goes on afterwards.
@@ -514,21 +513,15 @@ def until(holds: Callable[[], object], seconds: float, needed: bool = True) -> N
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory, stubs) -> Iterator[Engine]:
-    data, faults = tmp_path_factory.mktemp("engine"), stubs.folder / "faults.json"
     program = stubs.folder / "ordered.py"
     options = [word.replace(str(stubs.folder / "program.py"), str(program)) for word in stubs.options]
     program.write_text((HERE / "ordered_program.py").read_text())
     (stubs.folder / "orders").mkdir()
-    faults.write_text(json.dumps({f"{case.name}-1": case.faults for case in CASES}))
-    script = HERE / "faulty_engine.py"
-    command = [sys.executable, script, faults, "--data-dir", data, "--project", ROOT, *options]
-    with (data / "output.log").open("w") as log:
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    cloud = LocalCloud(data_dir=data, project=ROOT)
-    until(cloud.is_running, seconds=60)
-    cloud.up()
+    faults = Faults(tmp_path_factory.mktemp("faults"))
+    faults.make()
+    for case in CASES:
+        faults.fail_tasks(f"{case.name}-1", case.faults)
+    cloud = start_faulty_cloud(tmp_path_factory.mktemp("engine"), faults, options)
     yield Engine(cloud, stubs.folder)
     cloud.down()
 
