@@ -28,7 +28,8 @@ summing = Summing(Jobs(boto3.resource("dynamodb").Table(settings.jobs_table)))
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     told = JobChanged.model_validate(event["detail"])
     logger.append_keys(job_id=told.batch_id)
-    if told.batch_id is None or told.before is told.status:  # it is in another stage: nothing that counts
+    # Of new rows `ingest_batch` makes the sum when it has made all; another stage is nothing that counts.
+    if told.batch_id is None or told.before in (None, told.status):
         return {"batchId": told.batch_id, "status": None}
     found = summing.sum_up(told.batch_id, now_iso())
     logger.info("summed up", status=found and found.status, counts=found and found.counts)

@@ -243,11 +243,14 @@ def test_the_row_follows_its_jobs(aws, load, context, take, zips):
     assert (seen.status, seen.error.code) == (Status.FAILED, "none_completed")
 
 
-def test_another_stage_of_a_job_is_no_news(aws, load, context, take, zips):
+def test_another_stage_of_a_job_is_no_news_nor_is_one_that_the_manifest_has_just_made(
+    aws, load, context, take, zips
+):
     batch = take({"jobs": zips})
-    row = aws.jobs.get(batch.members[0])
-    told = load("sum_up_batch").handler(changed(row, before=row.status), context)
-    assert told["status"] is None
+    row, handler = aws.jobs.get(batch.members[0]), load("sum_up_batch").handler
+    assert handler(changed(row, before=row.status), context)["status"] is None
+    assert handler(changed(row, before=None), context)["status"] is None
+    assert handler(changed(row, before="STOPPED"), context)["status"] == "RUNNING"
 
 
 def test_of_two_who_sum_up_at_once_the_one_who_saw_less_reads_again(aws, load, context, take, zips):
@@ -263,12 +266,12 @@ def test_of_two_who_sum_up_at_once_the_one_who_saw_less_reads_again(aws, load, c
         if not others:
             others.append(None)
             end(aws, second, Status.STOPPED)
-            function.handler(changed(second), context)
+            function.handler(changed(second, before="RUNNING"), context)
         return seen
 
     function.summing._jobs.many = many_then_another
     # When
-    function.handler(changed(first), context)
+    function.handler(changed(first, before="RUNNING"), context)
     # Then nothing is lost
     assert aws.jobs.get(batch.job_id).metrics["ended"] == 2
 
