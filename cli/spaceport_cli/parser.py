@@ -50,6 +50,7 @@ def parser() -> Parser:
     _up_arguments(command("up", "up", "start the local cloud and leave it running"))
     command("down", "down", "stop the local cloud")
     _run_arguments(command("run", "run", "make a model of a zip, or a folder, of photos"))
+    _batch_arguments(command("batch", "batch", "make a model of each zip in a folder"))
     _watch_arguments(command("watch", "watch", "follow a job to its end and fetch its results"))
     _status_arguments(command("status", "status", "show how the newest jobs, or one of them, stand"))
     _logs_arguments(command("logs", "logs", "show what a job's programs printed"))
@@ -90,6 +91,15 @@ def _run_arguments(run: argparse.ArgumentParser) -> None:
     _out(run)
     _stack(run)
     _json(run)
+
+
+def _batch_arguments(batch: argparse.ArgumentParser) -> None:
+    batch.add_argument("folder", metavar="FOLDER", type=Path, help="the folder that the zips lie in")
+    _tuning(batch, "preview, balanced (the default) or quality, for all of them")
+    batch.add_argument("--name", help="what to call the batch; the folder's name if not given")
+    batch.set_defaults(out=None)  # for a later `watch`
+    _stack(batch)
+    _json(batch)
 
 
 def _watch_arguments(watch: argparse.ArgumentParser) -> None:

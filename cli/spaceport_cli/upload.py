@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport.errors import UserError
-from spaceport.job import OPERATOR, REQUEST_METADATA, JobRequest, job_id_for
+from spaceport.job import OPERATOR, REQUEST_METADATA, JobRequest, batch_id_for, job_id_for
 from spaceport_cli.exits import UsageError
 from spaceport_cli.photos import PhotoZip
 
@@ -35,7 +35,7 @@ class Drop:
 
 def plan_drop(bucket: str, photos: PhotoZip, request: JobRequest) -> Drop:
     """Where `photos` goes: the same bytes always to the same key. Raises UsageError for a name too long."""
-    key = f"uploads/{OPERATOR}/{_key_stem(photos.name)}-{photos.digest[:12]}.zip"
+    key = f"uploads/{OPERATOR}/{key_stem(photos.name)}-{photos.digest[:12]}.zip"
     return Drop(bucket, key, to_metadata(request), photos)
 
 
@@ -55,14 +55,10 @@ def find_job(s3: Any, drop: Drop) -> str | None:
         UserError: `upload_failed`, when the bucket can't be asked.
     """
     try:
-        head = s3.head_object(Bucket=drop.bucket, Key=drop.key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
-            return None
+        head = _head(s3, drop.bucket, drop.key)
+    except (BotoCoreError, ClientError) as error:
         raise _unreachable(error) from error
-    except BotoCoreError as error:
-        raise _unreachable(error) from error
-    if head["Metadata"].get(REQUEST_METADATA) != drop.metadata:
+    if head is None or head["Metadata"].get(REQUEST_METADATA) != drop.metadata:
         return None
     return job_id_for(drop.bucket, drop.key, head["VersionId"])
 
@@ -83,6 +79,32 @@ def send(s3: Any, drop: Drop, sent: Sent) -> str:
     return job_id_for(drop.bucket, drop.key, head["VersionId"])
 
 
+def send_manifest(s3: Any, bucket: str, key: str, manifest: Mapping[str, Any]) -> str:
+    """Upload the manifest, if it is not there yet, and return its batch's id.
+
+    Raises:
+        UserError: `upload_failed`, when the bucket did not take it.
+    """
+    try:
+        head = _head(s3, bucket, key)
+        if head is None:
+            head = s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(manifest).encode())
+    except (BotoCoreError, ClientError) as error:
+        raise _unreachable(error) from error
+    return batch_id_for(bucket, key, head["VersionId"])
+
+
+def _head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+    """What the bucket knows of the object; None where there is none. Raises ClientError, BotoCoreError."""
+    try:
+        head: dict[str, Any] = s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+            return None
+        raise
+    return head
+
+
 def _unreachable(error: Exception) -> UserError:
     return UserError(
         "upload_failed",
@@ -91,7 +113,7 @@ def _unreachable(error: Exception) -> UserError:
     )
 
 
-def _key_stem(name: str) -> str:
+def key_stem(name: str) -> str:
     """`name` in letters that every part of the way to SageMaker takes in an S3 URI."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:80] or "photos"

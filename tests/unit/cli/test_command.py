@@ -11,9 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 
-from spaceport.job import JobError, Outputs, StageRecord, job_id_for
+from spaceport.batches import parse_manifest
+from spaceport.job import JobError, Outputs, StageRecord, batch_id_for, job_id_for
 from spaceport.stages import Status
 from spaceport_cli.__main__ import main
 from spaceport_cli.exits import ExitCode
@@ -447,3 +449,54 @@ def test_help_imports_nothing_slow():
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert loaded.stdout.strip() == "[]"
+
+
+# ---- batch -------------------------------------------
+
+
+def test_a_folder_of_zips_becomes_a_batch_that_is_followed_to_its_end(stack, told, say, photos, capsys):
+    # Given a folder of two zips, and a cloud that finishes what it is sent
+    folder = Path("Week 12")
+    folder.mkdir()
+    for name in ("beach", "cliff"):
+        (folder / f"{name}.zip").write_bytes(photos.read_bytes())
+    drones = stack()
+    batch = {"kind": "batch", "members": ["job-1", "job-2"], "metrics": {"jobs": 2}, "stages": {}}
+    ended = told(2, Status.COMPLETED, stage="done", message="2 of 2 jobs have ended: 2 completed")
+    drones.api.play(say({**told(1), **batch}, {**ended, **batch}))
+    # When
+    code = main(["batch", str(folder), *STACK, "--preset", "preview"])
+    # Then the zips lie in the manifest's folder, so that they wait for it
+    assert code == ExitCode.DONE
+    manifest, *zips = sorted(drones.uploads(), key=lambda upload: upload["Key"].endswith(".zip"))
+    (stem,) = {upload["Key"].rpartition(".batch/")[0] for upload in zips}
+    assert manifest["Key"] == f"{stem}.batch.json"
+    # And it asks for what was asked
+    body = boto3.client("s3").get_object(Bucket="drones-uploads", Key=manifest["Key"])["Body"].read()
+    asked = parse_manifest(body)
+    assert (asked.name, asked.defaults.preset) == ("Week 12", "preview")
+    assert {entry.s3_url.removeprefix("s3://drones-uploads/") for entry in asked.jobs} == {
+        upload["Key"] for upload in zips
+    }
+    assert [entry.job_name for entry in asked.jobs] == ["beach", "cliff"]
+    # And the batch was followed
+    batch_id = batch_id_for("drones-uploads", manifest["Key"], manifest["VersionId"])
+    assert [request["jobId"] for request in drones.api.requests] == [batch_id]
+    assert "2 of 2 jobs have ended: 2 completed" in capsys.readouterr().out
+
+
+def test_a_folder_without_zips_is_no_batch(stack, capsys):
+    stack()
+    Path("empty").mkdir()
+    assert main(["batch", "empty", *STACK]) == ExitCode.USAGE
+    assert main(["batch", "nowhere", *STACK]) == ExitCode.USAGE
+    assert "holds 0 zips" in capsys.readouterr().err
+
+
+def test_one_bad_zip_keeps_the_whole_batch_from_being_sent(stack, photos):
+    drones = stack()
+    Path("week").mkdir()
+    Path("week/a.zip").write_bytes(photos.read_bytes())
+    Path("week/b.zip").write_bytes(b"no zip")
+    assert main(["batch", "week", *STACK]) == ExitCode.REFUSED
+    assert drones.uploads() == []

@@ -1,0 +1,81 @@
+"""`spaceport batch`: many zips in, a model of each out, and one row that tells how far they are."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from spaceport.batches import MANIFEST_SUFFIX, MAX_JOBS
+from spaceport.job import OPERATOR, JobRequest
+from spaceport_cli.clouds import borrowed, output
+from spaceport_cli.commands.run import job_request
+from spaceport_cli.exits import ExitCode, UsageError
+from spaceport_cli.latest_job import users_latest_jobs
+from spaceport_cli.photos import PhotoZip, photo_zip
+from spaceport_cli.show import presenter_for
+from spaceport_cli.tuning_options import tuning_of
+from spaceport_cli.upload import Drop, find_job, key_stem, send, send_manifest, to_metadata
+from spaceport_cli.watching import conclude, tell_interrupted, watch_to_end
+from spaceport_cli.wording import counted
+
+
+def execute(args: argparse.Namespace) -> ExitCode:
+    """Send the folder's zips and a manifest of them, and follow the batch to its end."""
+    asked = job_request(tuning_of(args.preset, args.settings), args.name or args.folder.resolve().name)
+    with ExitStack() as opened:
+        # All of them are judged before any is sent.
+        zips = [opened.enter_context(photo_zip(path)) for path in zips_in(args.folder)]
+        return _run(args, zips, asked)
+
+
+def zips_in(folder: Path) -> list[Path]:
+    """The zips that lie in the folder, by name. Raises UsageError where there are none, or too many."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.", "Name the folder that the zips lie in.")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".zip" and path.is_file())
+    if not 1 <= len(found) <= MAX_JOBS:
+        raise UsageError(f"{folder} holds {len(found)} zips.", f"A batch has 1 to {MAX_JOBS}.")
+    return found
+
+
+def _run(args: argparse.Namespace, zips: Sequence[PhotoZip], asked: JobRequest) -> ExitCode:
+    presenter = presenter_for(sys.stdout, sys.stderr, args.json)
+    with ExitStack() as shown, borrowed(args.stack, presenter.note) as loan:
+        shown.enter_context(presenter)
+        s3, bucket = loan.cloud.client("s3"), output(loan.cloud, "UploadsBucket")
+        # The same zips with the same settings are the same batch: the folder and the manifest say which.
+        stem = f"uploads/{OPERATOR}/{key_stem(asked.job_name or '')}-{_digest(zips, asked)}"
+        drops = [
+            Drop(bucket, f"{stem}.batch/{key_stem(photos.name)}-{photos.digest[:12]}.zip", "{}", photos)
+            for photos in zips
+        ]
+        for drop in drops:
+            if find_job(s3, drop) is None:
+                send(s3, drop, presenter.uploading)
+        batch_id = send_manifest(s3, bucket, stem + MANIFEST_SUFFIX, manifest(drops, asked))
+        presenter.note(f"Sent {counted(len(zips), 'zip')}: batch {batch_id}.")
+        users_latest_jobs().remember(args.stack, batch_id)
+        try:
+            status = watch_to_end(loan.cloud, batch_id, presenter)
+        except KeyboardInterrupt:
+            shown.close()  # as when watching
+            return tell_interrupted(batch_id, args, stays_up=loan.keep())
+    return conclude(status, None, quiet=args.json)
+
+
+def manifest(drops: Sequence[Drop], asked: JobRequest) -> dict[str, Any]:
+    """The manifest of these zips: each job is called after its zip, the batch as `asked` is."""
+    defaults = asked.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"job_name"})
+    jobs = [{"s3Url": f"s3://{drop.bucket}/{drop.key}", "jobName": drop.zip.name} for drop in drops]
+    return {"name": asked.job_name, "defaults": defaults, "jobs": jobs}
+
+
+def _digest(zips: Sequence[PhotoZip], asked: JobRequest) -> str:
+    told = [to_metadata(asked), *(f"{photos.name} {photos.digest}" for photos in zips)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
