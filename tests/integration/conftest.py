@@ -121,7 +121,7 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    cloud = LocalCloud(data_dir=tmp_path_factory.mktemp("cloud"))
+    cloud = LocalCloud(data_dir=tmp_path_factory.mktemp("cloud"), enforce_iam=True)
     cloud.up()
     yield Stack(cloud)
     cloud.down()

@@ -1,4 +1,4 @@
-"""`sam build && sam deploy` against the local engine: what AWS would get, deployed and working."""
+"""`sam build && sam deploy` against the local engine, IAM enforced: what AWS would get, and it works."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ def run(sam: Path, checkout: Path, *words: str, **environment: str) -> None:
 def deployed(
     sam: Path, built: Path, checkout: Path, repository: Path, tmp_path_factory, stubs, stack_of
 ) -> Any:
-    """The stack that `sam deploy` made on a fresh engine."""
+    """The stack that `sam deploy` made on a fresh engine; its roles may do only what they must."""
     folder = DataFolder(tmp_path_factory.mktemp("engine"))
-    launcher = Launcher(folder, repository, options=stubs.options)
+    launcher = Launcher(folder, repository, options=[*stubs.options, "--enforce-iam"])
     endpoint = launcher.start()
     try:
         run(
