@@ -85,7 +85,7 @@ def observe(name: str, value: float, **said: str) -> None:
 
 def job_ended(row: JobRecord, status: Status, bill: Bill, code: str = "") -> None:
     """A run has ended, as `status`: `row` as it was before, what it cost, and the failure's code."""
-    said = {"job_id": row.job_id, **({"code": code} if code else {})}
+    said = {"job_id": row.job_id, "owner": row.owner, **({"code": code} if code else {})}
     count(_OF_END[status], 1, **said)
     if status is Status.FAILED and code in FAULTS:
         count("JobFaults", 1, **said)

@@ -76,7 +76,8 @@ def test_a_failed_job_is_counted_once_with_its_code_and_its_cost(aws, load, cont
     # Then
     said = capsys.readouterr().out
     assert metrics(said) == {"JobsFailed": 1, "JobFaults": 1, "JobCost": 0}
-    assert {line["code"] for line in lines(said) if "_aws" in line} == {"timeout"}
+    told = {(line["code"], line["owner"]) for line in lines(said) if "_aws" in line}
+    assert told == {("timeout", "operator")}
 
 
 def test_photos_that_can_not_be_used_are_no_fault(aws, load, context, capsys):
