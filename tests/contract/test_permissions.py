@@ -178,6 +178,43 @@ def test_a_role_is_passed_to_a_named_service_only(resources):
     assert passing[0]["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
+def test_what_a_function_fails_on_may_go_to_the_queue_of_lost_events(resources):
+    """Lambda sends it in the function's name; a queue's policy lets in nobody but EventBridge."""
+    given_up = {
+        function_in(mapping["FunctionName"]): mapping["DestinationConfig"]["OnFailure"]["Destination"]
+        for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    } | {
+        name: function["DeadLetterConfig"]["TargetArn"]
+        for name, function in of_type(resources, "AWS::Lambda::Function").items()
+        if "DeadLetterConfig" in function
+    }
+    assert len(given_up) >= 5
+    for function, queue in given_up.items():
+        sends = [
+            statement["Resource"]
+            for statement in own_statements(resources[f"{function}Role"]["Properties"])
+            if "sqs:SendMessage" in listed(statement["Action"])
+        ]
+        assert queue in sends, function
+
+
+def test_what_a_rule_can_not_deliver_may_go_to_the_queue_of_lost_events(resources):
+    queues = {
+        target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        for rule in of_type(resources, "AWS::Events::Rule").values()
+        for target in rule["Targets"]
+    }
+    open_to_events = {
+        queue["Ref"]
+        for policy in of_type(resources, "AWS::SQS::QueuePolicy").values()
+        for statement in statements(policy["PolicyDocument"])
+        for queue in policy["Queues"]
+        if statement["Effect"] == "Allow" and statement["Principal"] == {"Service": "events.amazonaws.com"}
+    }
+    assert queues
+    assert queues <= open_to_events
+
+
 def test_no_bucket_is_listed_as_a_whole(resources):
     for name, role in of_type(resources, "AWS::IAM::Role").items():
         for statement in own_statements(role):
