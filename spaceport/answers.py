@@ -31,6 +31,8 @@ class StageStatus(_Answer):
     ended: str | None
     progress: float
     instance: str | None
+    spot: bool
+    billable_seconds: float | None = Field(description="as SageMaker bills them, where it tells")
     cost: float | None
     seconds: float | None
 

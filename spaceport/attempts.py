@@ -82,19 +82,17 @@ class TrainingMachine(Machine):
 
     Attributes:
         spot: whether to ask for one next.
-        market: what the row adds to the type's name then.
         stopping_condition: how long the job may take (SageMaker's StoppingCondition), seconds.
     """
 
     spot: bool = False
-    market: str = ""
     stopping_condition: dict[str, int] = ON_DEMAND_LIMITS
 
     def on_spot(self) -> Self:
-        return self.model_copy(update={"spot": True, "market": " spot", "stopping_condition": SPOT_LIMITS})
+        return self.model_copy(update={"spot": True, "stopping_condition": SPOT_LIMITS})
 
     def on_demand(self) -> Self:
-        return self.model_copy(update={"spot": False, "market": "", "stopping_condition": ON_DEMAND_LIMITS})
+        return self.model_copy(update={"spot": False, "stopping_condition": ON_DEMAND_LIMITS})
 
 
 class Attempt(_Part):

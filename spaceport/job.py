@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from spaceport.stages import JOB_STAGES, SETUP, SFM, TERMINAL, Status, overall_progress, stage_named
 from spaceport.tuning import TuningRequest
@@ -176,13 +176,25 @@ class StageRecord(BaseModel):
     """One stage of one job: ISO 8601 times, wall seconds, progress 0..1, cost in USD once it is done.
 
     A cost of None: not done, or a machine whose price is not known.
+
+    Attributes:
+        spot: whether it ran on a spot instance.
+        billable_seconds: what SageMaker bills of it, where it tells that: for a spot instance, as many as
+            cost the same on demand.
     """
 
     started: str | None = None
     ended: str | None = None
     progress: float = 0.0
     instance: str | None = None
+    spot: bool = False
+    billable_seconds: float | None = None
     cost: float | None = None
+
+    @field_validator("billable_seconds")
+    @classmethod
+    def _told(cls, seconds: float | None) -> float | None:
+        return seconds or None  # the state machine writes 0 where it was not told
 
     @property
     def seconds(self) -> float | None:
@@ -264,6 +276,7 @@ class JobRecord(BaseModel):
     stages: dict[str, StageRecord] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
+    advice: list[str] = Field(default_factory=list, description="what SfM says could be flown better")
     error: JobError | None = None
     outputs: Outputs | None = None
     deleted_at: str | None = Field(
@@ -313,7 +326,7 @@ class JobRecord(BaseModel):
                 for name, record in self.stages.items()
             },
             "metrics": self.metrics,
-            "warnings": self.warnings,
+            "warnings": [*self.warnings, *self.advice],
             "error": self.error.model_dump() if self.error else None,
             "outputs": self.outputs.model_dump(by_alias=True) if self.outputs else None,
             "earlierCosts": self.earlier_costs,
@@ -369,6 +382,7 @@ class JobRecord(BaseModel):
                 "artifacts_discarded": False,
                 "stages": {**empty_stages(), **kept},
                 "metrics": {} if step is PipelineStep.SFM else self.metrics,
+                "advice": [] if step is PipelineStep.SFM else self.advice,
                 "error": None,
                 "outputs": results,
                 "earlier_results": results is not None,

@@ -79,6 +79,14 @@ class Jobs:
             names={"#task": "task"},
         )
 
+    def note_scene(
+        self, job_id: str, execution_arn: str, metrics: Mapping[str, float], advice: Sequence[str], now: str
+    ) -> bool:
+        """What this execution's SfM has come to. False where the row is another's by now, or is ending."""
+        fields: dict[str, Any] = {"advice": list(advice), "updatedAt": now}
+        fields |= {f"metrics.{name}": value for name, value in metrics.items()}
+        return self._update(job_id, fields, **_of_execution(execution_arn, ACTIVE))
+
     def complete(
         self,
         job_id: str,

@@ -81,6 +81,7 @@ class Position(_Plan):
 
     step: PipelineStep
     model_s3_uri: str = Field(alias="modelS3Uri")
+    billable_seconds: int = 0  # of the training before, where SageMaker tells; 0: not told
 
 
 class Plan(_Plan):

@@ -2,8 +2,10 @@
 
 Never a guess. SageMaker bills a job's machine by the second (aws.amazon.com/sagemaker/pricing). The seconds
 here are a stage's wall time, which begins when the machine is asked for and, where the stage did not finish,
-ends with the job: so a stage costs at most what is told. Storage and transfer, which come to a small part of
-it, are not in it. What a spot instance costs changes by the hour, so it is not known.
+ends with the job: so a stage costs at most what is told. Where SageMaker itself told the seconds that it
+bills, these count: for a spot instance they are as many as cost the same on demand (DescribeTrainingJob:
+savings are 1 - BillableTimeInSeconds / TrainingTimeInSeconds); without them what one cost is not known.
+Storage and transfer, which come to a small part of it, are not in it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from spaceport.job import JobRecord
+from spaceport.job import JobRecord, StageRecord
 
 # USD an hour, on demand, by region and instance type, as read on AS_OF. Two public copies of AWS's price page
 # agree on 0.7364: github.com/goerlitz/nlp-classification, notebooks/10kGNAD/sagemaker/README.md, and a module
@@ -73,8 +75,17 @@ def cost_of(seconds: Mapping[str, float], instances: Mapping[str, str], executio
 
 def bill_of(row: JobRecord, execution_arn: str, now: str) -> Bill:
     """The bill of the stages that `row` has begun, and of earlier runs of them."""
-    instances = {name: record.instance for name, record in row.stages.items() if record.instance}
-    return replace(cost_of(stage_seconds(row, now), instances, execution_arn), earlier=row.earlier_costs)
+    instances = {name: _priced(record) for name, record in row.stages.items() if record.instance}
+    billed = {name: record.billable_seconds for name, record in row.stages.items() if record.billable_seconds}
+    seconds = stage_seconds(row, now)
+    seconds |= {name: billed[name] for name in seconds.keys() & billed.keys()}
+    return replace(cost_of(seconds, instances, execution_arn), earlier=row.earlier_costs)
+
+
+def _priced(record: StageRecord) -> str:
+    """What the machine of a stage is called in the table of prices; a spot instance is not there."""
+    on_demand = not record.spot or record.billable_seconds
+    return f"{record.instance}" if on_demand else f"{record.instance} spot"
 
 
 def stage_seconds(row: JobRecord, now: str) -> dict[str, float]:

@@ -167,6 +167,11 @@ class Advice(_Report):
     message: str
     hint: str
 
+    @property
+    def text(self) -> str:
+        """Both sentences, as they are shown."""
+        return f"{self.message} {self.hint}"
+
 
 class SfmReport(_Report):
     """`sfm.json`, beside `sparse/` and `dense/`. `georef` is null where GPS says too little."""

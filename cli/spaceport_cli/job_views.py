@@ -154,7 +154,8 @@ def _stage(job: JobStatus, name: str, own_machine: bool) -> str:
     if own_machine:
         return done
     cost = None if record.cost is None else dollars(record.cost)
-    return ", ".join(filter(None, (done, record.instance, cost)))
+    machine = f"{record.instance} spot" if record.instance and record.spot else record.instance
+    return ", ".join(filter(None, (done, machine, cost)))
 
 
 def _took(job: JobStatus, now: datetime) -> str:

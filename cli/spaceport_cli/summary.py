@@ -16,12 +16,14 @@ _PHOTOS_SHOWN = 10  # of those that something is wrong with; the rest is in qual
 
 def summary(status: JobStatus, results: Results | None) -> str:
     """What became of a completed job: its photos, place, quality, size, times, files and viewer."""
+    advice = [*_advice(results.quality)] if results and results.quality else []
+    told_below = {text for _, text in advice}
     rows = [
-        *((("note", warning)) for warning in status.warnings),
+        *(("note", warning) for warning in status.warnings if warning not in told_below),
         *(_measured(results.quality) if results and results.quality else ()),
         *_times(status),
         *_places(status, results),
-        *(_advice(results.quality) if results and results.quality else ()),
+        *advice,
     ]
     lines = [f"{status.message}  {status.job_name or status.job_id}"]
     lines += [f"  {label:<9} {text}" for label, text in rows]
@@ -81,7 +83,7 @@ def _checked(control: ControlNumbers) -> str:
 def _advice(quality: QualityReport) -> Iterator[tuple[str, str]]:
     """What to do better next time: last, where the eye rests."""
     for advice in quality.advice:
-        yield "advice", f"{advice.message} {advice.hint}"
+        yield "advice", advice.text
 
 
 def _quality(training: TrainingReport) -> str:

@@ -142,6 +142,7 @@ ADAPTERS = {
     ("jobs", "place"): ["update_item"],
     ("jobs", "begin"): ["update_item"],
     ("jobs", "progress"): ["update_item"],
+    ("jobs", "note_scene"): ["update_item"],
     ("jobs", "complete"): ["update_item"],
     ("jobs", "fail"): ["update_item"],
     ("jobs", "settle"): ["update_item"],
@@ -522,7 +523,7 @@ def test_the_states_read_only_what_the_plan_has():
     # What the states themselves add, and what services answer.
     added = {
         *("failure", "refused", "over", "row", "recording", "unclassified", "plan"),
-        *("Payload", "Item", "ModelArtifacts"),
+        *("Payload", "Item", "trained"),
     }
     for path in paths:
         if path.split(".")[0] in added:

@@ -33,6 +33,11 @@ match ORDER.read_text() if ORDER.exists() else "":
         message = TREE.training_failure if SUFFIX == "3dgs" else TREE.processing_message
         message.write_text(json.dumps({"code": "bad_light", "message": "Too dark.", "hint": "Fly at noon."}))
         sys.exit(1)
+    case "poor":  # a scene of next to nothing
+        runpy.run_path(str(HERE / "program.py"), run_name="__main__")
+        report = TREE.processing_output("colmap") / "sfm.json"
+        report.write_text(report.read_text().replace('"points":100', '"points":7'))
+        sys.exit()
     case "break":
         sys.exit(70)
     case "die":  # as the kernel ends what uses too much memory

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from spaceport.errors import UserError
+from spaceport.scene_check import MIN_PHOTOS, MIN_POINTS, too_few_points
 from spaceport_gaussian.photos import MIN_SIDE
 from spaceport_render.scene import Scene, View
 
-MIN_POINTS = 50  # fewer cover no scene: training would only smear them over the photos
-MIN_PHOTOS = 2  # one photo says nothing of depth
 # The cameras' spread as a share of the way to the points. Below it nothing moves in the photos: a pixel of a
 # 1,000-pixel photo at most. SfM wants sixteen times that (COLMAP: 1.5°).
 MIN_PARALLAX = 1e-3
@@ -42,11 +41,7 @@ def check_trainable(scene: Scene, views: Sequence[View]) -> None:
     _require_finite(scene)
     shared = shared_points(scene, views)
     if shared < MIN_POINTS:
-        raise UserError(
-            "too_few_points",
-            f"The photos share only {shared} points in space, and training needs {MIN_POINTS}.",
-            "Take photos that overlap by 70 % or more and show textured ground.",
-        )
+        raise too_few_points(shared)
     _require_parallax(scene, views)
 
 

@@ -160,9 +160,19 @@ class Job:
             fields["FailureReason"] = reason[:REASON_LIMIT]
         with self._lock:
             self.enter(secondary or status)
-            self.update(**fields, **{f"{self.kind.name}EndTime": time.time(), self.kind.status_field: status})
+            now = time.time()
+            self.update(**fields, **self._billed(now))
+            self.update(**{f"{self.kind.name}EndTime": now, self.kind.status_field: status})
         self._announce(self)
         self.ended.set()
+
+    def _billed(self, now: float) -> dict[str, int]:
+        """What a training job that ends now tells of its seconds: whole ones, from its start."""
+        started = self._description.get("TrainingStartTime")
+        if self.kind is not TRAINING or started is None:
+            return {}
+        seconds = max(1, round(now - started))
+        return {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
 
 
 @dataclass

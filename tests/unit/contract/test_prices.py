@@ -2,7 +2,8 @@
 
 import pytest
 
-from spaceport.prices import ON_DEMAND, cost_of, free
+from spaceport.job import JobRecord, StageRecord
+from spaceport.prices import ON_DEMAND, bill_of, cost_of, free
 from spaceport_local.endpoint import ACCOUNT, REGION
 
 ON_AWS = "arn:aws:states:{}:123456789012:execution:spaceport:job-1-1"
@@ -30,6 +31,23 @@ def test_an_unknown_machine_or_region_is_never_guessed(region, instance):
 def test_an_unknown_type_is_named_once():
     instances = {"sfm": "ml.huge", "3dgs": "ml.g4dn.xlarge", "compression": "ml.huge"}
     assert cost_of(SECONDS, instances, ON_AWS.format("us-east-1")).unknown == ["ml.huge"]
+
+
+@pytest.mark.parametrize(
+    ("spot", "billed", "hours"),
+    [(False, None, 2), (False, 3600, 1), (True, 1800, 0.5), (True, None, None)],
+)
+def test_what_sagemaker_bills_counts_and_a_spot_instance_without_it_is_not_known(spot, billed, hours):
+    # Given a training that took two hours
+    record = StageRecord(
+        started="2026-01-01T00:00:00.000Z", ended="2026-01-01T02:00:00.000Z",
+        instance="ml.g4dn.xlarge", spot=spot, billable_seconds=billed,
+    )  # fmt: skip
+    row = JobRecord(job_id="job-1", created_at="", updated_at="", stages={"3dgs": record})
+    bill = bill_of(row, ON_AWS.format("us-east-1"), "2026-01-01T03:00:00.000Z")
+    hourly = ON_DEMAND["us-east-1"]["ml.g4dn.xlarge"]
+    assert bill.stages["3dgs"] == (None if hours is None else pytest.approx(hours * hourly))
+    assert bill.unknown == (["ml.g4dn.xlarge spot"] if hours is None else [])
 
 
 def test_the_one_machine_cloud_costs_nothing_whatever_it_calls_its_machines():

@@ -236,7 +236,7 @@ def test_an_execution_by_hand_does_an_ended_jobs_later_steps_again(
     # Then the row is its own, as a new run of its owner's job, and the plan goes on from the model there
     row = aws.jobs.get("job-1")
     assert (row.status, row.run, row.execution_arn, row.owner) == (Status.RUNNING, 2, ARN + "0", "ann")
-    assert plan["at"] == {"step": step, "modelS3Uri": home + (model or "gaussian/")}
+    assert (plan["at"]["step"], plan["at"]["modelS3Uri"]) == (step, home + (model or "gaussian/"))
     assert plan["training"]["task"] == "job-1-3dgs-2"
 
 
@@ -436,6 +436,54 @@ def test_a_job_that_does_not_finish_tells_what_it_has_cost_and_left(aws, load, c
     told = row.status_view()
     assert (told["outputs"]["points"], told["outputs"]["report"]) == (points, None)
     assert told["stages"]["3dgs"]["cost"] == row.stages["3dgs"].cost
+
+
+def check_scene(aws, load, context, arn: str = ARN) -> dict[str, Any]:
+    event = {"jobId": "job-1", "executionArn": arn, "colmapS3Uri": f"{job_folder(aws)}colmap/"}
+    return load("check_scene").handler(event, context)
+
+
+def leave_scene(aws, points: int) -> None:
+    """What SfM says of its scene."""
+    report = {
+        "photos": {"given": 4, "refused": [], "registered": 3},
+        "sfm": {
+            "seconds": 1, "cpu_seconds": 1, "reprojection_px": 0.5, "points": points, "mean_track": 3.0,
+        },
+        "georef": None,
+        "advice": [{"code": "few_photos", "message": "Few photos.", "hint": "Take more."}],
+    }  # fmt: skip
+    key = "jobs/job-1/colmap/sfm.json"
+    boto3.client("s3").put_object(Bucket=aws.data_bucket, Key=key, Body=json.dumps(report))
+
+
+def test_a_scene_is_told_of_while_its_job_runs(aws, load, context, queued):
+    leave_scene(aws, points=900)
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    # When it is checked, twice, as Lambdas are
+    assert check_scene(aws, load, context)["noted"]
+    assert check_scene(aws, load, context)["noted"]
+    # Then the row has its numbers, and SfM's advice beside what was said of the zip, once
+    row = aws.jobs.get("job-1")
+    assert (row.metrics["registered"], row.metrics["points"]) == (3, 900)
+    assert row.status_view()["warnings"] == [*queued.warnings, "Few photos. Take more."]
+    # And a new run from SfM on has none of them
+    assert row.reopened(PipelineStep.SFM, {}, now_iso()).advice == []
+
+
+def test_a_scene_that_can_not_be_trained_is_refused_in_the_trainers_words(aws, load, context, queued):
+    leave_scene(aws, points=7)
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    with pytest.raises(Exception, match="too_few_points") as refused:
+        check_scene(aws, load, context)
+    assert fail(load, context, json.dumps({"errorMessage": str(refused.value)}))["code"] == "too_few_points"
+
+
+def test_another_executions_scene_is_not_told(aws, load, context, queued):
+    leave_scene(aws, points=900)
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    assert not check_scene(aws, load, context, arn=f"{ARN}-other")["noted"]
+    assert aws.jobs.get("job-1").metrics == {}
 
 
 @pytest.mark.parametrize("by", ["RecordFailure", "SettleExecution"])
