@@ -14,10 +14,12 @@ from spaceport.job import MAX_RUNS, JobError, JobId, Kind, Outputs, PipelineStep
 from spaceport.stages import Status
 from spaceport.tickets import TICKET_LIFE_S
 from spaceport.tuning import Preset
+from spaceport.uploads import ADDRESS_LIFE_S, MAX_UPLOAD_BYTES
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # A call needs one of all these: the others are never built, which would delay a handler's start.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     def told(self) -> dict[str, Any]:
         """The JSON object that a handler answers with."""
@@ -100,6 +102,59 @@ class Ticket(_Answer):
     expires_in: int = Field(TICKET_LIFE_S, alias="expiresIn")
 
 
+class UploadBegun(_Answer):
+    """An upload in `parts` parts of `partBytes`, the last one shorter. Later calls take `key`, too."""
+
+    upload_id: str = Field(alias="uploadId")
+    key: str
+    part_bytes: int = Field(alias="partBytes")
+    parts: int
+
+
+class PartAddress(_Answer):
+    """Where to PUT a part's bytes, without a token; the answer's `ETag` completes the upload."""
+
+    number: int
+    url: str
+
+
+class PartAddresses(_Answer):
+    """Addresses that are good for `expiresIn` seconds."""
+
+    parts: list[PartAddress]
+    expires_in: int = Field(ADDRESS_LIFE_S, alias="expiresIn")
+
+
+class SentPart(_Answer):
+    """A part that is there."""
+
+    number: int
+    size: int = Field(alias="bytes")
+    etag: str
+
+
+class SentParts(_Answer):
+    """The parts that are there, for going on after a reload."""
+
+    upload_id: str = Field(alias="uploadId")
+    key: str
+    parts: list[SentPart]
+
+
+class Uploaded(_Answer):
+    """The zip, and its job, which starts by itself."""
+
+    job_id: JobId = Field(alias="jobId")
+    s3_url: str = Field(alias="s3Url")
+
+
+class Forgotten(_Answer):
+    """An upload that is no more."""
+
+    upload_id: str = Field(alias="uploadId")
+    key: str
+
+
 class ZipPolicy(_Answer):
     """What a zip may hold (`spaceport.archive`)."""
 
@@ -122,7 +177,8 @@ class Limits(_Answer):
     """What this stack takes: for programs that would rather know than be refused."""
 
     queue: Queue
-    zip: ZipPolicy = ZipPolicy()
+    zip: ZipPolicy = Field(default_factory=ZipPolicy)
+    max_upload_bytes: int = Field(MAX_UPLOAD_BYTES, alias="maxUploadBytes")
     presets: list[Preset] = list(Preset)
     max_runs: int = Field(MAX_RUNS, alias="maxRuns", description="of one job, retries included")
     max_batch_jobs: int = Field(MAX_JOBS, alias="maxBatchJobs", description="in one manifest")

@@ -13,12 +13,14 @@ from pydantic import (
     StrictBool,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from spaceport.errors import UserError
 from spaceport.job import Email, JobName, JobRequest, PipelineStep, S3Uri
 from spaceport.tuning import Preset, TuningRequest
+from spaceport.uploads import ADDRESSES_A_CALL, MAX_PARTS
 
 MAX_BODY_BYTES = 64 * 2**10  # the largest honest body is a tenth of that
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,17 +31,29 @@ CreatedAt = Annotated[
 ]
 
 
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+UploadKey = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+PartNumber = Annotated[int, Field(ge=1, le=MAX_PARTS, strict=True)]
+# Hex digits, which S3 puts into quotes.
+ETag = Annotated[str, StringConstraints(pattern=r'^"?[0-9A-Za-z-]{1,64}"?$')]
+
+
 class _Sent(BaseModel):
     """What nobody asked for is refused, so that a misspelt field is not lost unseen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        defer_build=True,  # a call needs one of all these: the others would delay a handler's start
+    )
 
 
 class _Tuned(_Sent):
     """A preset and the settings over it."""
 
     preset: Preset | None = None
-    tuning: TuningRequest = TuningRequest()
+    tuning: TuningRequest = Field(default_factory=TuningRequest)
 
     @model_validator(mode="after")
     def _one_preset(self) -> Self:
@@ -80,6 +94,48 @@ class RetryBody(_Tuned):
     def changes(self) -> TuningRequest:
         """The tuning to change."""
         return self.tuning.model_copy(update={"preset": self.preset or self.tuning.preset})
+
+
+class UploadBody(_Sent):
+    """`POST /uploads`: the zip's name and size, and what is asked of its job, as by `spaceport.json`."""
+
+    file_name: FileName = Field(alias="fileName")
+    size: int = Field(alias="bytes", ge=1, strict=True)
+    request: JobRequest = Field(default_factory=JobRequest)
+
+    @field_validator("request")
+    @classmethod
+    def _from_the_start(cls, request: JobRequest) -> JobRequest:
+        if request.pipeline_step is not PipelineStep.SFM:
+            raise ValueError("a new zip's job begins at sfm; leave pipelineStep out")
+        return request
+
+
+class PartsBody(_Sent):
+    """`POST /uploads/{uploadId}/parts`: which parts' addresses, numbered from 1."""
+
+    key: UploadKey
+    numbers: list[PartNumber] = Field(min_length=1, max_length=ADDRESSES_A_CALL)
+
+
+class SentPart(_Sent):
+    """A part that is there, and the ETag that S3 answered it with."""
+
+    number: PartNumber
+    etag: ETag
+
+
+class CompleteBody(_Sent):
+    """`POST /uploads/{uploadId}/complete`: all parts, in order."""
+
+    key: UploadKey
+    parts: list[SentPart] = Field(min_length=1, max_length=MAX_PARTS)
+
+
+class KeyQuery(_Sent):
+    """`GET` and `DELETE /uploads/{uploadId}`: the upload's key, which its answer told."""
+
+    key: UploadKey
 
 
 class NoBody(_Sent):

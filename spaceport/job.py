@@ -122,7 +122,8 @@ class JobInput(TuningRequest):
     `s3Url` and `inputS3Uri` are two names of one thing, kept because callers use both: they must agree.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # Few handlers read one: it is built where it is first used, not at every handler's start.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     job_id: JobId | None = Field(None, alias="jobId")
     run: int = Field(1, ge=1, le=MAX_RUNS)

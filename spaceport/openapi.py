@@ -11,20 +11,49 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, StringConstraints, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from spaceport.answers import GatewayMessage, JobPage, JobStatus, Limits, Problem, Retried, Started, Ticket
-from spaceport.bodies import ListQuery, NoBody, RetryBody, StartBody, StopBody
+from spaceport.answers import (
+    Forgotten,
+    GatewayMessage,
+    JobPage,
+    JobStatus,
+    Limits,
+    PartAddresses,
+    Problem,
+    Retried,
+    SentParts,
+    Started,
+    Ticket,
+    UploadBegun,
+    Uploaded,
+)
+from spaceport.bodies import (
+    CompleteBody,
+    KeyQuery,
+    ListQuery,
+    NoBody,
+    PartsBody,
+    RetryBody,
+    StartBody,
+    StopBody,
+    UploadBody,
+)
 from spaceport.job import JobId
 from spaceport.problems import MEDIA_TYPE
 
 JSON = "application/json"
-OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
+OK, CREATED, ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
 BAD, NOT_FOUND, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
 TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+# What stands in a path's braces.
+IN_PATH: dict[str, Any] = {
+    "jobId": JobId,
+    "uploadId": Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,256}$")],
+}
 # What any operation may be answered with, by the gateway before it or for what fails on our side.
 ANYWHERE = (
     HTTPStatus.UNAUTHORIZED,
@@ -70,6 +99,26 @@ OPERATIONS = (
     Operation(
         "post", "/jobs/{jobId}/retry", "retry_job", "Let a stopped or failed job go on where it was",
         {ACCEPTED: Retried}, RetryBody, refusals=(BAD, NOT_FOUND, CONFLICT, TOO_LARGE),
+    ),
+    Operation(
+        "post", "/uploads", "begin_upload", "Begin to upload a zip in parts",
+        {CREATED: UploadBegun}, UploadBody, refusals=(BAD, TOO_LARGE),
+    ),
+    Operation(
+        "get", "/uploads/{uploadId}", "get_upload", "The parts that are there",
+        {OK: SentParts}, query=KeyQuery, refusals=(BAD, NOT_FOUND),
+    ),
+    Operation(
+        "post", "/uploads/{uploadId}/parts", "address_parts", "Where to PUT parts",
+        {OK: PartAddresses}, PartsBody, refusals=(BAD, NOT_FOUND, TOO_LARGE),
+    ),
+    Operation(
+        "post", "/uploads/{uploadId}/complete", "complete_upload", "Make one zip of the parts, and its job",
+        {OK: Uploaded}, CompleteBody, refusals=(BAD, NOT_FOUND, TOO_LARGE),
+    ),
+    Operation(
+        "delete", "/uploads/{uploadId}", "abort_upload", "Forget an unfinished upload",
+        {OK: Forgotten}, query=KeyQuery, refusals=(BAD, NOT_FOUND),
     ),
     Operation(
         "post", "/ws-ticket", "give_ticket", "A ticket for a WebSocket connection",
@@ -136,11 +185,18 @@ def _described(operation: Operation, schema_of: Mapping[type, Any]) -> dict[str,
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     in_path = [
-        {"name": "jobId", "in": "path", "required": True, "schema": TypeAdapter(JobId).json_schema()}
-        for _ in range(operation.path.count("{jobId}"))
+        {"name": name, "in": "path", "required": True, "schema": TypeAdapter(kind).json_schema()}
+        for name, kind in IN_PATH.items()
+        if f"{{{name}}}" in operation.path
     ]
-    fields = operation.query.model_json_schema()["properties"] if operation.query else {}
-    return in_path + [{"name": name, "in": "query", "schema": schema} for name, schema in fields.items()]
+    if operation.query is None:
+        return in_path
+    schema = operation.query.model_json_schema()
+    needed = {name: {"required": True} for name in schema.get("required", [])}
+    return in_path + [
+        {"name": name, "in": "query", **needed.get(name, {}), "schema": part}
+        for name, part in schema["properties"].items()
+    ]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS = {
     "no_such_job": HTTPStatus.NOT_FOUND,
     "no_such_zip": HTTPStatus.NOT_FOUND,
+    "no_such_upload": HTTPStatus.NOT_FOUND,
     "no_such_route": HTTPStatus.NOT_FOUND,
     "is_batch": HTTPStatus.CONFLICT,
     "job_active": HTTPStatus.CONFLICT,

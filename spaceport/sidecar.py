@@ -17,6 +17,7 @@ from spaceport.errors import UserError
 from spaceport.job import REQUEST_METADATA, JobRequest
 from spaceport.unpacking import Pieces, beginning
 
+MAX_METADATA_BYTES = 2000  # S3 holds 2 KB of user metadata, names included
 MAX_SIDECAR_BYTES = 16 * 2**10  # every field that there is takes a tenth of it
 
 
@@ -45,6 +46,23 @@ def parse_metadata(text: str) -> JobRequest:
             f"The upload's metadata “{REQUEST_METADATA}” can't be used: {error}.",
             "Upload again with `spaceport run`, or leave the metadata out.",
         ) from error
+
+
+def to_metadata(request: JobRequest) -> str:
+    """`request` as an object's metadata holds it: compact ASCII JSON of what was asked, nothing else.
+
+    Raises:
+        UserError: `request_too_long`.
+    """
+    asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    text = json.dumps(asked, separators=(",", ":"), sort_keys=True)
+    if len(text) > MAX_METADATA_BYTES:
+        raise UserError(
+            "request_too_long",
+            f"What is asked of the job takes {len(text)} bytes; {MAX_METADATA_BYTES} can travel with a zip.",
+            "Choose a shorter name.",
+        )
+    return text
 
 
 def combined(*requests: JobRequest) -> JobRequest:

@@ -201,7 +201,7 @@ class Tuning(BaseModel):
     show the same ground.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # as JobInput
 
     preset: Preset = Preset.BALANCED
     optimization_enabled: bool = True

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport.errors import UserError
 from spaceport.job import OPERATOR, REQUEST_METADATA, JobRequest, batch_id_for, job_id_for
+from spaceport.sidecar import to_metadata
+from spaceport.uploads import key_stem
 from spaceport_cli.exits import UsageError
 from spaceport_cli.photos import PhotoZip
-
-METADATA_LIMIT = 2000  # bytes; S3 holds 2 KB of user metadata, names included
 
 Sent = Callable[[int, int], None]  # bytes sent so far, bytes in all
 
@@ -36,16 +34,15 @@ class Drop:
 def plan_drop(bucket: str, photos: PhotoZip, request: JobRequest) -> Drop:
     """Where `photos` goes: the same bytes always to the same key. Raises UsageError for a name too long."""
     key = f"uploads/{OPERATOR}/{key_stem(photos.name)}-{photos.digest[:12]}.zip"
-    return Drop(bucket, key, to_metadata(request), photos)
+    return Drop(bucket, key, metadata_of(request), photos)
 
 
-def to_metadata(request: JobRequest) -> str:
-    """`request` as S3 metadata holds it: compact ASCII JSON of what was asked, nothing else."""
-    asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    text = json.dumps(asked, separators=(",", ":"), sort_keys=True)
-    if len(text) > METADATA_LIMIT:
-        raise UsageError("The job's name is too long to travel with the zip.", "Choose a shorter --name.")
-    return text
+def metadata_of(request: JobRequest) -> str:
+    """`request` as it travels with a zip. Raises UsageError for a name too long."""
+    try:
+        return to_metadata(request)
+    except UserError as error:
+        raise UsageError(error.message, "Choose a shorter --name.") from error
 
 
 def find_job(s3: Any, drop: Drop) -> str | None:
@@ -111,12 +108,6 @@ def _unreachable(error: Exception) -> UserError:
         f"The photos could not be uploaded: {error}",
         "Check the connection and your rights on the uploads bucket, then run the command again.",
     )
-
-
-def key_stem(name: str) -> str:
-    """`name` in letters that every part of the way to SageMaker takes in an S3 URI."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:80] or "photos"
 
 
 class _Counter:

@@ -1,4 +1,4 @@
-"""The HTTP API: start, stop, retry, list and show jobs, and let their followers connect.
+"""The HTTP API: upload zips, start, stop, retry, list and show jobs, let their followers connect.
 
 API Gateway has checked the token; which jobs its owner may see is decided here. What is refused is told as
 problem details, with the code and the hint of the UserError behind it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -15,9 +16,35 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 
-from spaceport.answers import Limits, Queue, Retried, Started, Ticket
-from spaceport.bodies import ListQuery, NoBody, RetryBody, StartBody, StopBody, parse_body, parse_fields
+from spaceport.answers import (
+    Forgotten,
+    Limits,
+    PartAddress,
+    PartAddresses,
+    Queue,
+    Retried,
+    SentPart,
+    SentParts,
+    Started,
+    Ticket,
+    UploadBegun,
+    Uploaded,
+)
+from spaceport.bodies import (
+    CompleteBody,
+    KeyQuery,
+    ListQuery,
+    NoBody,
+    PartsBody,
+    RetryBody,
+    StartBody,
+    StopBody,
+    UploadBody,
+    parse_body,
+    parse_fields,
+)
 from spaceport.callers import Caller, caller_of
 from spaceport.environment import Environment
 from spaceport.errors import UserError
@@ -32,6 +59,7 @@ from spaceport.slots import SlotsItem
 from spaceport.starting import Starting, changed
 from spaceport.stopping import Stopping
 from spaceport.tickets import Tickets
+from spaceport.uploads import Uploads
 
 
 class Settings(Environment):
@@ -51,8 +79,11 @@ jobs = Jobs(dynamodb.Table(settings.jobs_table))
 slots = SlotsItem(dynamodb.Table(settings.queue_table))
 tickets = Tickets(dynamodb.Table(settings.tickets_table))
 executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
-starting = Starting(jobs, Intake(boto3.client("s3")), settings.uploads_bucket)
-stopping = Stopping(jobs, executions, SageMakerTasks(boto3.client("sagemaker")))
+# The older signature, which botocore's addresses have in old regions, is no good in new ones.
+s3 = boto3.client("s3", config=Config(signature_version="s3v4"))
+intake = Intake(s3)
+starting = Starting(jobs, intake, settings.uploads_bucket)
+uploads = Uploads(s3, intake, settings.uploads_bucket)
 app = APIGatewayHttpResolver()
 
 
@@ -74,6 +105,7 @@ def start_job() -> tuple[dict[str, Any], int]:
 def stop_job() -> tuple[dict[str, Any], int]:
     body = parse_body(StopBody, sent())
     row = own_job(body.job_id)
+    stopping = made_stopping()
     began = stopping.stop(row, body.discard_artifacts, now_iso())
     logger.info("stop", is_new=began)
     return own_job(row.job_id).status_view(), HTTPStatus.ACCEPTED if began else HTTPStatus.OK
@@ -102,6 +134,50 @@ def retry_job(job_id: str) -> tuple[dict[str, Any], int]:
     logger.info("retry", run=again.run)
     told = Retried(job_id=again.job_id, run=again.run, pipeline_step=again.request["pipelineStep"])
     return told.told(), HTTPStatus.ACCEPTED
+
+
+@app.post("/uploads")
+def begin_upload() -> tuple[dict[str, Any], int]:
+    body = parse_body(UploadBody, sent())
+    upload = uploads.begin(caller(), body.file_name, body.size, body.request)
+    logger.info("upload begun", key=upload.key, bytes=body.size)
+    told = UploadBegun(
+        upload_id=upload.upload_id, key=upload.key, part_bytes=upload.part_bytes, parts=upload.parts
+    )
+    return told.told(), HTTPStatus.CREATED
+
+
+@app.get("/uploads/<upload_id>")
+def get_upload(upload_id: str) -> dict[str, Any]:
+    query = parse_fields(KeyQuery, app.current_event.query_string_parameters or {})
+    there = uploads.parts(caller(), upload_id, query.key)
+    parts = [SentPart(number=part.number, size=part.size, etag=part.etag) for part in there]
+    return SentParts(upload_id=upload_id, key=query.key, parts=parts).told()
+
+
+@app.post("/uploads/<upload_id>/parts")
+def address_parts(upload_id: str) -> dict[str, Any]:
+    body = parse_body(PartsBody, sent())
+    addresses = uploads.addresses(caller(), upload_id, body.key, body.numbers)
+    return PartAddresses(
+        parts=[PartAddress(number=number, url=url) for number, url in addresses.items()]
+    ).told()
+
+
+@app.post("/uploads/<upload_id>/complete")
+def complete_upload(upload_id: str) -> dict[str, Any]:
+    body = parse_body(CompleteBody, sent())
+    etags = [(part.number, part.etag) for part in body.parts]
+    job_id = uploads.complete(caller(), upload_id, body.key, etags)
+    logger.info("uploaded", job_id=job_id, key=body.key)
+    return Uploaded(job_id=job_id, s3_url=uploads.s3_uri(body.key)).told()
+
+
+@app.delete("/uploads/<upload_id>")
+def abort_upload(upload_id: str) -> dict[str, Any]:
+    query = parse_fields(KeyQuery, app.current_event.query_string_parameters or {})
+    uploads.abort(caller(), upload_id, query.key)
+    return Forgotten(upload_id=upload_id, key=query.key).told()
 
 
 @app.post("/ws-ticket")
@@ -136,6 +212,12 @@ def tell_no_route(error: Exception) -> Response[str]:
 def tell_fault(error: Exception) -> Response[str]:
     logger.exception("fault")
     return problem_response(FAULT)
+
+
+@cache
+def made_stopping() -> Stopping:
+    """Made at the first stop: SageMaker's client takes a tenth of the function's whole start."""
+    return Stopping(jobs, executions, SageMakerTasks(boto3.client("sagemaker")))
 
 
 def problem_response(refused: UserError) -> Response[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ ARTIFACTS = "spaceport-local-artifacts"
 FINGERPRINT_TAG = "spaceport:fingerprint"
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 VIEWER_PARAMETER, DATA_OUTPUT = "ViewerBaseUrl", "DataBucket"
+WEB_ORIGIN_PARAMETER, WEB_ORIGIN_VARIABLE = "WebOrigin", "SPACEPORT_WEB_ORIGIN"
 BEGINNINGS = ((STACK, "CREATE_IN_PROGRESS"), (STACK, "UPDATE_IN_PROGRESS"))
 WAIT_S = 300.0
 POLL_S = 0.1
@@ -111,18 +113,26 @@ class Deployment:
         report(f"{verb} the stack {STACK} in {time.monotonic() - began:.1f} s")
 
     def _parameters(self, template: Template, stack: Mapping[str, Any] | None) -> dict[str, str]:
-        """What the template's defaults can't know, and what is given. Everything else keeps its default."""
+        """What the template's defaults can't know, and what is given. Everything else keeps its default.
+
+        A page that the engine itself serves has the API's own origin and needs no leave; one of another port,
+        as a developer's server has, gets it by WEB_ORIGIN_VARIABLE.
+        """
         if unknown := sorted(set(self.parameters) - set(template.parameters)):
             raise UserError(
                 "bad_parameter",
                 f"The template has no parameter {unknown[0]!r}.",
                 f"Its parameters are: {', '.join(template.parameters)}.",
             )
-        if VIEWER_PARAMETER not in template.parameters:
-            return dict(self.parameters)
         outputs = {item["OutputKey"]: item["OutputValue"] for item in (stack or {}).get("Outputs", [])}
         bucket = outputs.get(DATA_OUTPUT)
-        return {VIEWER_PARAMETER: f"{self.endpoint.url}/{bucket}" if bucket else "", **self.parameters}
+        known = {VIEWER_PARAMETER: f"{self.endpoint.url}/{bucket}" if bucket else ""}
+        if origin := os.environ.get(WEB_ORIGIN_VARIABLE):
+            known[WEB_ORIGIN_PARAMETER] = origin
+        return {
+            **{name: value for name, value in known.items() if name in template.parameters},
+            **self.parameters,
+        }
 
     def _stack(self) -> dict[str, Any] | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from http import HTTPStatus
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from spaceport.problems import _STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
 HANDLER = ast.parse((ROOT / "functions" / "serve_api" / "app.py").read_text())
+METHODS = {"app.get", "app.post", "app.delete"}
 
 
 def test_the_document_is_current():
@@ -26,8 +28,9 @@ def routes() -> dict[tuple[str, str], ast.FunctionDef]:
     found = {}
     for function in (node for node in HANDLER.body if isinstance(node, ast.FunctionDef)):
         for decorator in function.decorator_list:
-            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in {"app.get", "app.post"}:
-                path = ast.literal_eval(decorator.args[0]).replace("<job_id>", "{jobId}")
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in METHODS:
+                path = ast.literal_eval(decorator.args[0])
+                path = re.sub(r"<(\w+)_id>", r"{\1Id}", path)
                 found[decorator.func.attr, path] = function
     return found
 

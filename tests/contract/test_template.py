@@ -112,6 +112,11 @@ IAM_OF_CALL = {
     "update_item": "dynamodb:UpdateItem",
     "delete_item": "dynamodb:DeleteItem",
     "query": "dynamodb:Query",
+    "create_multipart_upload": "s3:PutObject",
+    "generate_presigned_url": "s3:PutObject",  # of upload_part
+    "complete_multipart_upload": "s3:PutObject",
+    "abort_multipart_upload": "s3:AbortMultipartUpload",
+    "list_parts": "s3:ListMultipartUploadParts",
     "head_object": "s3:GetObject",
     "get_object": "s3:GetObject",
     "put_object": "s3:PutObject",
@@ -191,6 +196,12 @@ ADAPTERS = {
     ("sockets", "post"): ["post_to_connection", "delete_connection"],
     ("tickets", "issue"): ["put_item"],
     ("tickets", "redeem"): ["delete_item"],
+    ("uploads", "begin"): ["create_multipart_upload"],
+    ("uploads", "addresses"): ["generate_presigned_url"],
+    ("uploads", "parts"): ["list_parts"],
+    ("uploads", "complete"): ["list_parts", "complete_multipart_upload", "abort_multipart_upload"],
+    ("uploads", "abort"): ["abort_multipart_upload"],
+    ("uploads", "s3_uri"): [],
     ("delivered", "read"): ["get_object"],
     ("delivered", "write"): ["put_object"],
     ("delivered", "link"): [],
@@ -227,7 +238,8 @@ def test_adapters_make_the_calls_that_the_table_says():
     clients = {
         "jobs": "_table", "connections": "_table", "tickets": "_table", "sockets": "_management",
         "executions": "_step_functions", "sagemaker_tasks": "_sagemaker", "intake": "_s3",
-        "artifacts": "_s3", "delivered": "_s3", "history": "_table", "slots": "_table",
+        "artifacts": "_s3", "delivered": "_s3", "uploads": "_s3", "history": "_table",
+        "slots": "_table",
     }  # fmt: skip
     for module, names in clients.items():
         tree = ast.parse((ROOT / "spaceport" / f"{module}.py").read_text())
@@ -334,6 +346,7 @@ def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
     ]
     assert {route["Path"] for route in routes} == {
         "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry", "/ws-ticket", "/limits",
+        "/uploads", "/uploads/{uploadId}", "/uploads/{uploadId}/parts", "/uploads/{uploadId}/complete",
     }  # fmt: skip
     for route in routes:
         assert set(route) == {"ApiId", "Method", "Path"}
@@ -346,7 +359,7 @@ def test_the_handler_serves_the_routes_of_the_template():
         for event in functions_in_template()["serve_api"]["Events"].values()
     }
     source = (ROOT / "functions" / "serve_api" / "app.py").read_text()
-    served = re.findall(r'^@app\.(get|post)\("(.*)"\)$', source, re.MULTILINE)
+    served = re.findall(r'^@app\.(get|post|delete)\("(.*)"\)$', source, re.MULTILINE)
     assert {(method, re.sub(r"<\w+>", "{}", path)) for method, path in served} == routes
 
 

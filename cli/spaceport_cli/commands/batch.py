@@ -13,6 +13,7 @@ from typing import Any
 
 from spaceport.batches import MANIFEST_SUFFIX, MAX_JOBS
 from spaceport.job import OPERATOR, JobRequest
+from spaceport.uploads import key_stem
 from spaceport_cli.clouds import borrowed, output
 from spaceport_cli.commands.run import job_request
 from spaceport_cli.exits import ExitCode, UsageError
@@ -20,7 +21,7 @@ from spaceport_cli.latest_job import users_latest_jobs
 from spaceport_cli.photos import PhotoZip, photo_zip
 from spaceport_cli.show import presenter_for
 from spaceport_cli.tuning_options import tuning_of
-from spaceport_cli.upload import Drop, find_job, key_stem, send, send_manifest, to_metadata
+from spaceport_cli.upload import Drop, find_job, metadata_of, send, send_manifest
 from spaceport_cli.watching import conclude, tell_interrupted, watch_to_end
 from spaceport_cli.wording import counted
 
@@ -77,5 +78,5 @@ def manifest(drops: Sequence[Drop], asked: JobRequest) -> dict[str, Any]:
 
 
 def _digest(zips: Sequence[PhotoZip], asked: JobRequest) -> str:
-    told = [to_metadata(asked), *(f"{photos.name} {photos.digest}" for photos in zips)]
+    told = [metadata_of(asked), *(f"{photos.name} {photos.digest}" for photos in zips)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]

@@ -24,6 +24,7 @@ SEAMS = (
     Seam("services.apigateway:_invoke_lambda_proxy", "fbe5024fcd36"),
 )
 ANY_METHOD = "x-amazon-apigateway-any-method"
+CORS = "x-amazon-apigateway-cors"
 DEFAULT_STAGE = "$default"
 
 
@@ -63,11 +64,15 @@ def _titled(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _import(api_id: str, body: Mapping[str, Any]) -> None:
-    """Make the API's authorizers and routes those of the OpenAPI document `body`, and no others."""
+    """Make the API's authorizers, routes and CORS those of the OpenAPI document `body`, and no others."""
     for store in (apigateway._routes, apigateway._integrations, apigateway._authorizers):
         store[api_id] = {}
     schemes = body.get("components", {}).get("securitySchemes", {})
     authorizers = {name: _authorizer(api_id, name, scheme) for name, scheme in schemes.items()}
+    api = apigateway._apis[api_id]
+    api.pop("corsConfiguration", None)
+    if cors := body.get(CORS):
+        api["corsConfiguration"] = dict(cors)
     for path, operations in body.get("paths", {}).items():
         for method, operation in operations.items():
             _route(api_id, _route_key(method, path), operation, authorizers)

@@ -12,8 +12,9 @@ from moto import mock_aws
 
 from spaceport.errors import UserError
 from spaceport.job import JobRequest, job_id_for
+from spaceport.sidecar import to_metadata
 from spaceport_cli.photos import PhotoZip
-from spaceport_cli.upload import find_job, plan_drop, send, to_metadata
+from spaceport_cli.upload import find_job, plan_drop, send
 
 DIGEST = "0123456789abcdef" * 4
 
