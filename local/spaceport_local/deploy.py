@@ -84,6 +84,8 @@ class Deployment:
         if stack is not None and _never_was(stack):
             self._delete()
             stack = None
+        for name, value in parameters.items():  # MiniStack expands SAM's resources by the defaults alone
+            document["Parameters"][name]["Default"] = value
         body = json.dumps(document).encode()
         request: dict[str, Any] = {
             "StackName": STACK,
