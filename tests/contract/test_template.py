@@ -353,6 +353,17 @@ def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
         assert route["ApiId"] == {"Ref": "HttpApi"}
 
 
+def test_no_page_may_use_the_api_unless_the_stack_names_its_origin():
+    rules = RESOURCES["UploadsBucket"]["Properties"]["CorsConfiguration"]["CorsRules"]
+    cors = RESOURCES["HttpApi"]["Properties"]["CorsConfiguration"]
+    for origins in (cors["AllowOrigins"], *(rule["AllowedOrigins"] for rule in rules)):
+        assert origins == [{"Ref": "WebOrigin"}]
+    assert "AllowCredentials" not in cors
+    origin = TEMPLATE["Parameters"]["WebOrigin"]
+    assert origin["Default"].endswith(".invalid")  # a domain that nobody can have: RFC 2606
+    assert not re.match(origin["AllowedPattern"], "*")
+
+
 def test_the_handler_serves_the_routes_of_the_template():
     routes = {
         (event["Properties"]["Method"].lower(), re.sub(r"\{\w+\}", "{}", event["Properties"]["Path"]))

@@ -102,6 +102,62 @@ OTHERS: dict[str, tuple[str, str, Any, tuple[int, str]]] = {
     "trying it again with an image": (
         "POST", "/jobs/{bobs_job}/retry", {"sfmImageUri": "evil"}, (400, "unknown_field"),
     ),
+    "changing its tuning": (
+        "POST", "/jobs/{bobs_job}/retry", {"tuning": {"max_iterations": 200_000}}, (404, "no_such_job"),
+    ),
+    "an upload without end": ("POST", "/uploads", {"fileName": "a.zip", "bytes": 10**15}, (413, "too_large")),
+    "an upload of less than nothing": (
+        "POST", "/uploads", {"fileName": "a.zip", "bytes": -1}, (400, "bad_field"),
+    ),
+    "an upload of a program": ("POST", "/uploads", {"fileName": "a.exe", "bytes": 1}, (400, "not_a_zip")),
+    "an upload under another's name": (
+        "POST", "/uploads", {"fileName": "a.zip", "bytes": 1, "owner": "bob"}, (400, "unknown_field"),
+    ),
+    "an upload to a key of one's own": (
+        "POST", "/uploads", {"fileName": "a.zip", "bytes": 1, "key": "jobs/a"}, (400, "unknown_field"),
+    ),
+    "an upload that asks for an image": (
+        "POST", "/uploads", {"fileName": "a.zip", "bytes": 1, "request": {"sfmImageUri": "evil"}},
+        (400, "unknown_field"),
+    ),
+    "parts of another's upload": (
+        "POST", "/uploads/x/parts", {"key": "uploads/bob/a.zip", "numbers": [1]}, (404, "no_such_upload"),
+    ),
+    "an address among the results": (
+        "POST", "/uploads/x/parts", {"key": "jobs/a/model.sog", "numbers": [1]}, (404, "no_such_upload"),
+    ),
+    "an address of a zip that is there": (
+        "POST", "/uploads/x/parts", {"key": "flight.zip", "numbers": [1]}, (404, "no_such_upload"),
+    ),
+    "more addresses than a call has": (
+        "POST", "/uploads/x/parts", {"key": "uploads/mallory/a.zip", "numbers": [*range(1, 102)]},
+        (400, "bad_field"),
+    ),
+    "a part beyond the last": (
+        "POST", "/uploads/x/parts", {"key": "uploads/mallory/a.zip", "numbers": [501]}, (400, "bad_field"),
+    ),
+    "looking at another's upload": (
+        "GET", "/uploads/x?key=uploads/bob/a.zip", None, (404, "no_such_upload"),
+    ),
+    "looking at it by dots": (
+        "GET", "/uploads/x?key=uploads/mallory/../bob/a.zip", None, (404, "no_such_upload"),
+    ),
+    "an upload of no name": ("GET", "/uploads/x", None, (400, "bad_field")),
+    "forgetting another's upload": (
+        "DELETE", "/uploads/x?key=uploads/bob/a.zip", None, (404, "no_such_upload"),
+    ),
+    "completing another's upload": (
+        "POST", "/uploads/x/complete",
+        {"key": "uploads/bob/a.zip", "parts": [{"number": 1, "etag": "0"}]}, (404, "no_such_upload"),
+    ),
+    "completing what is there already": (
+        "POST", "/uploads/x/complete",
+        {"key": "uploads/bob/tower.zip", "parts": [{"number": 1, "etag": "0"}]}, (404, "no_such_upload"),
+    ),
+    "an ETag with a header in it": (
+        "POST", "/uploads/x/complete",
+        {"key": "uploads/mallory/a.zip", "parts": [{"number": 1, "etag": "0\r\nx: y"}]}, (400, "bad_field"),
+    ),
     "a ticket of another's": ("POST", "/ws-ticket", {"owner": "bob"}, (400, "unknown_field")),
     "a ticket of an admin's": ("POST", "/ws-ticket", {"admin": True}, (400, "unknown_field")),
     "dots for an id": ("POST", "/stop-job", {"jobId": "../../jobs"}, (404, "no_such_job")),
@@ -178,6 +234,8 @@ def test_without_a_token_there_is_nothing(token, mallory, names):
         ("GET", "/jobs"),
         ("GET", "/limits"),
         ("POST", "/ws-ticket"),
+        ("POST", "/uploads"),
+        ("DELETE", "/uploads/x"),
         ("POST", "/start-job"),
     ):
         assert replace(mallory, token=token).ask(method, path, {})[0] == 401
