@@ -16,11 +16,19 @@ pytestmark = pytest.mark.engine
 def letters(stack) -> Iterator[str]:
     """The URL of a queue that subscribes to the stack's alarms, as a pager would."""
     sqs, sns = stack.cloud.client("sqs"), stack.cloud.client("sns")
+    topic = stack.output("AlarmTopicArn")
     url = sqs.create_queue(QueueName="pager")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    subscription = sns.subscribe(
-        TopicArn=stack.output("AlarmTopicArn"), Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True
-    )
+    may_send = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
     yield url
     sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
     sqs.delete_queue(QueueUrl=url)
