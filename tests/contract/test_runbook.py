@@ -96,7 +96,7 @@ def test_commands_are_such_as_a_shell_reads():
 
 def test_the_logs_have_what_their_patterns_look_for(monkeypatch, capsys):
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "spaceport")
-    patterns = re.findall(r"--filter-pattern '([^']+)'", RUNBOOK)
+    patterns = re.findall(r"(?:seen|asked) '([^']+)'", RUNBOOK)
     for pattern in patterns:
         matches = compile_pattern(pattern)  # raises PatternError
         if metric := re.match(r"\{ \$\.(\w+)\[0\] >", pattern):
