@@ -29,7 +29,7 @@ class Strike:
             (as the service answers), `no answer`.
         times: how many calls it strikes.
         answers: of `throttle`: how many of botocore's tries of one call.
-        marker: what occurs in the call's parameters; None: the job's id.
+        marker: what occurs in the call's parameters, where that is not the job's id.
     """
 
     function: str
@@ -56,7 +56,7 @@ class Faults:
             "call": strike.call,
             "how": strike.how,
             "answers": strike.answers,
-            "marker": marker if strike.marker is None else strike.marker,
+            "marker": marker,
         }
         for number in range(strike.times):
             draft = self.folder / f"{name}.{number}.draft"
@@ -100,7 +100,9 @@ def _row(image: Mapping[str, object] | None) -> JobRecord | None:
     return record_from_image(image) if image else None
 
 
-def start_faulty_cloud(data: Path, faults: Faults, options: Sequence[str] = ()) -> LocalCloud:
+def start_faulty_cloud(
+    data: Path, faults: Faults, options: Sequence[str], parameters: Mapping[str, str] | None = None
+) -> LocalCloud:
     """A cloud whose engine takes its faults from there, deployed. After a kill: the same again."""
     faults.make()
     data.mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,7 @@ def start_faulty_cloud(data: Path, faults: Faults, options: Sequence[str] = ()) 
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
-    cloud = LocalCloud(data_dir=data, project=ROOT)
+    cloud = LocalCloud(data_dir=data, project=ROOT, parameters=parameters)
     deadline = time.monotonic() + START_WITHIN_S
     while not cloud.is_running():
         assert time.monotonic() < deadline, (data / "output.log").read_text()[-2000:]

@@ -15,8 +15,7 @@ from soundness import row_of, running_sagemaker_jobs, until
 from watching import Watcher
 
 from spaceport.errors import UserError
-from spaceport.job import JobRecord, empty_stages, execution_name, job_id_for, now_iso
-from spaceport.jobs import item_of
+from spaceport.job import JobRecord, batch_id_for, execution_name, job_id_for
 from spaceport.stages import TERMINAL, Status, stage_named
 from spaceport_cli.api import ApiClient
 
@@ -28,6 +27,7 @@ LEFT_BEHIND = {
     "3dgs": ("colmap/sfm.json", "colmap/dense/scene.txt"),
     "sfm": (),
 }
+BATCH = "the batch's id"  # a strike's marker
 OF_AN_EARLIER_RUN = "compressed/tiles/old.json"
 
 
@@ -49,11 +49,12 @@ class Stage:
 class Scene:
     """One job of a line of the table."""
 
-    def __init__(self, stage: Stage, name: str, strikes: Sequence[Strike]) -> None:
+    def __init__(self, stage: Stage, name: str, strikes: Sequence[Strike], owner: str = "") -> None:
         self.stage, self.stack, self.faults, self.api = stage, stage.stack, stage.faults, stage.api
-        self.name, self.strikes = name, strikes
-        self.key = f"uploads/faults/{name}.zip"
-        self.job_id = ""
+        self.name, self._unarmed = name, list(enumerate(strikes))
+        self.owner = owner or f"owner-of-{name}"  # the queue is fair: one's jobs must not wait for another's
+        self.key = f"uploads/{self.owner}/faults/{name}.zip"
+        self.job_id, self.batch_id = "", ""
         self.watcher: Watcher | None = None
         self.evidence: list[str] = []  # of faults that the test itself makes
 
@@ -79,16 +80,39 @@ class Scene:
             )
         if order:
             self.order(step).write_text(order)
-        for number, strike in enumerate(self.strikes):
-            self.faults.arm(f"{self.name}.{number}", strike, job_id)
+        self.arm(job_id)
         self.watcher = Watcher(job_id, self.api.socket_address)
         self.watcher.wait_subscribed()
+
+    def arm(self, marker: str) -> None:
+        """Arm what has still to strike, at calls with `marker` in them."""
+        while self._unarmed:
+            number, strike = self._unarmed.pop()
+            own = {None: marker, BATCH: self.batch_id}.get(strike.marker, strike.marker)
+            self.faults.arm(f"{self.name}.{number}", strike, own or "")
 
     def drop(self, step: str = "compression", order: str = "", events: Sequence[float] = (0.0,)) -> None:
         """A dropped zip becomes a job, its event coming after so many seconds, for each time."""
         version = self.put(step)
         self.expect(job_id_for(self.stack.output("UploadsBucket"), self.key, version), step, order)
         self.faults.release(self.key, {version: events})
+
+    def put_manifest(self) -> tuple[str, dict[str, list[float]]]:
+        """Upload the manifest of a batch of this job only, whose event waits; what releases it."""
+        bucket, key = (
+            self.stack.output("UploadsBucket"),
+            f"uploads/{self.owner}/faults/{self.name}.batch.json",
+        )
+        manifest = {"jobs": [{"s3Url": f"s3://{bucket}/{self.key}"}]}
+        put = self.stack.cloud.client("s3").put_object(
+            Bucket=bucket, Key=key, Body=json.dumps(manifest).encode()
+        )
+        self.batch_id = batch_id_for(bucket, key, put["VersionId"])
+        return key, {put["VersionId"]: [0.0]}
+
+    def close(self) -> None:
+        if self.watcher is not None:
+            self.watcher.stop()
 
     def order(self, step: str = "compression") -> Path:
         """The file that tells the step's program what to do."""
@@ -114,9 +138,21 @@ class Scene:
         self.until_row(lambda row: row.stage == step, f"not in {step}")
         until(lambda: running_sagemaker_jobs(self.stack, self.job_id), "no SageMaker job", ENDS_WITHIN_S)
 
+    def until_batch_ended(self) -> None:
+        """Until the batch's row says of its one job what that job's says."""
+
+        def agrees() -> bool:
+            batch, job = row_of(self.stack, self.batch_id), self.row()
+            if batch is None or job is None or job.batch_id != self.batch_id:
+                return False
+            return (batch.status, batch.metrics.get("ended")) == (job.status, 1)
+
+        until(agrees, lambda: f"the batch is {row_of(self.stack, self.batch_id)}", ENDS_WITHIN_S)
+
     def struck(self) -> list[str]:
         """What has gone wrong."""
-        in_functions = sorted(set(self.faults.fired(self.name)) - set(self.events()))
+        fired = self.faults.fired(self.name)
+        in_functions = [name for name in fired if name.removeprefix(f"{self.name}.")[0].isdigit()]
         return [*in_functions, *self.faults.fired(self.job_id), *self.task_faults(), *self.evidence]
 
     def events(self) -> list[str]:
@@ -128,15 +164,16 @@ class Scene:
 
     # ---- what its owner, or an operator, does -------------------------------------------------------------
 
-    def ask(self, path: str, body: dict[str, Any], is_done: Callable[[], object]) -> None:
+    def ask(
+        self, path: str, body: dict[str, Any], is_done: Callable[[], object] = lambda: False
+    ) -> dict[str, Any]:
         """Ask the API until it answers, or what was asked for is done: an answer may be lost."""
         for _ in range(ASKED_TIMES):
             try:
-                self.api.post(path, body)
-                return
+                return self.api.post(path, body)
             except UserError:
                 if is_done():
-                    return
+                    return {}
                 time.sleep(0.3)
         raise AssertionError(f"{path} is never answered")
 
@@ -144,7 +181,7 @@ class Scene:
         """Stop it, and have all that it made deleted."""
         body = {"jobId": self.job_id, "discardArtifacts": True}
         # Repeated until an answer says so: the first call may have got half-way.
-        self.ask("/stop-job", body, is_done=lambda: False)
+        self.ask("/stop-job", body)
 
     def retry(self) -> None:
         self.order().unlink()
@@ -168,20 +205,6 @@ class Scene:
             return row is not None and row.status in TERMINAL and not self.faults.still_armed(self.name)
 
         until(reconciled, lambda: f"not reconciled: {self.row()}", ENDS_WITHIN_S)
-
-    def put_row(self, **fields: Any) -> None:
-        """A row as some earlier fault has left it."""
-        now = now_iso()
-        row = JobRecord(
-            **{"job_id": self.job_id, "created_at": now, "updated_at": now, "stages": empty_stages()},
-            **{"source": f"s3://{self.stack.output('UploadsBucket')}/{self.key}", "owner": "faults"},
-            **fields,
-        )
-        serialize = TypeSerializer().serialize
-        self.stack.cloud.client("dynamodb").put_item(
-            TableName=self.stack.output("JobsTable"),
-            Item={name: serialize(value) for name, value in item_of(row).items()},
-        )
 
     def change_row(self, **fields: Any) -> None:
         serialize = TypeSerializer().serialize

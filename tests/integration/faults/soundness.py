@@ -54,6 +54,7 @@ def assert_sound(
         assert row.outputs.sog is not None
         bucket, key = row.outputs.sog.removeprefix("s3://").split("/", 1)
         stack.cloud.client("s3").head_object(Bucket=bucket, Key=key)
+    until(lambda: job_id not in slots_held(stack), f"{job_id} still holds a slot")
     if faults is not None:
         assert_history_is_legal(faults, row)
         until(
@@ -105,6 +106,14 @@ def running_sagemaker_jobs(stack: Any, job_id: str) -> list[str]:
     states = {job["ProcessingJobName"]: job["ProcessingJobStatus"] for job in processing}
     states |= {job["TrainingJobName"]: job["TrainingJobStatus"] for job in training}
     return [name for name, state in states.items() if state in RUNNING_STATES]
+
+
+def slots_held(stack: Any) -> set[str]:
+    """The jobs that hold a slot of the queue."""
+    found = stack.cloud.client("dynamodb").get_item(
+        TableName=stack.resource("QueueTable"), Key={"name": {"S": "slots"}}, ConsistentRead=True
+    )
+    return set(found["Item"]["held"]["M"]) if "Item" in found else set()
 
 
 def assert_history_is_legal(faults: Faults, row: JobRecord) -> None:
