@@ -63,21 +63,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def send_to_followers(rows: Sequence[JobRecord]) -> list[str]:
     """Send each job's rows, oldest first, to whoever follows and may see it; the jobs that not all got.
 
-    Posts to all connections of all jobs go at once, so that one which takes its time delays no other.
+    Followers of all jobs are looked up at once, and so go the posts to all their connections: one that takes
+    its time delays no other.
     """
     rows_of: dict[str, list[JobRecord]] = {}
     for row in rows:
         rows_of.setdefault(row.job_id, []).append(row)
     posts: list[tuple[str, str, Future[Outcome]]] = []
     with ThreadPoolExecutor(SENDERS) as pool:
-        for job_id, of_job in rows_of.items():
+        followers_of = zip(rows_of.items(), pool.map(connections.followers, rows_of), strict=True)
+        for (job_id, of_job), followers in followers_of:
             messages = [status_message(row) for row in of_job]
-            for follower in connections.followers(job_id):
+            for follower in followers:
                 if follower.caller.sees(of_job[-1]):
                     sending = pool.submit(send, job_id, follower.connection_id, messages)
                     posts.append((job_id, follower.connection_id, sending))
     for connection_id in {connection for _, connection, sent in posts if sent.result() is Outcome.GONE}:
         connections.forget(connection_id)
+    logger.info("sent", job_ids=list(rows_of), connections=len(posts))
     return list(dict.fromkeys(job_id for job_id, _, sent in posts if sent.result() is Outcome.FAILED))
 
 
