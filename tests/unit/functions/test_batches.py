@@ -294,7 +294,7 @@ def test_a_batch_is_neither_started_nor_stopped_nor_retried(aws, load, take, zip
     assert Executions(boto3.client("stepfunctions"), aws.state_machine_arn).of(batch).status == "MISSING"
     api = load("serve_api")
     for refuse in (
-        lambda: api.stopping.stop(batch, False, now_iso()),
+        lambda: api.made_stopping().stop(batch, False, now_iso()),
         lambda: api.retried(batch, None, TuningRequest(), now_iso()),
     ):
         with pytest.raises(UserError, match="is a batch"):
