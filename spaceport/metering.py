@@ -64,7 +64,7 @@ FAULTS = frozenset(
         *("bad_scene", "bad_ply", "broken_model", "bad_report", "bad_training_report"),
     }
 )
-_OF_END = {
+OF_END = {
     Status.COMPLETED: "JobsCompleted",
     Status.FAILED: "JobsFailed",
     Status.STOPPED: "JobsStopped",
@@ -86,7 +86,7 @@ def observe(name: str, value: float, **said: str) -> None:
 def job_ended(row: JobRecord, status: Status, bill: Bill, code: str = "") -> None:
     """A run has ended, as `status`: `row` as it was before, what it cost, and the failure's code."""
     said = {"job_id": row.job_id, "owner": row.owner, **({"code": code} if code else {})}
-    count(_OF_END[status], 1, **said)
+    count(OF_END[status], 1, **said)
     if status is Status.FAILED and code in FAULTS:
         count("JobFaults", 1, **said)
     observe("JobCost", _of_this_run(row, bill), **said)
