@@ -202,7 +202,7 @@ async def first_messages(bench: Bench, drops: int) -> list[float]:
 
 
 async def follow(address: str, seen: Seen) -> None:
-    async with connect(address, max_queue=None) as socket:
+    async with connect(address, max_queue=None, open_timeout=ANSWER_WITHIN_S) as socket:
         await socket.send(json.dumps({"action": "subscribe", "jobId": seen.job_id}))
         while not seen.has_ended:
             message = json.loads(await socket.recv())
