@@ -10,6 +10,7 @@ from spaceport.archive import Limits as ZipLimits
 from spaceport.batches import MAX_JOBS
 from spaceport.bodies import MAX_BODY_BYTES
 from spaceport.connections import MAX_SUBSCRIPTIONS
+from spaceport.history import JobEvent
 from spaceport.job import MAX_RUNS, JobError, JobId, Kind, Outputs, PipelineStep
 from spaceport.stages import Status
 from spaceport.tickets import TICKET_LIFE_S
@@ -93,6 +94,19 @@ class Retried(_Answer):
     job_id: JobId = Field(alias="jobId")
     run: int
     pipeline_step: PipelineStep = Field(alias="pipelineStep")
+
+
+class Deleted(_Answer):
+    """The job is gone for everybody; what it left is erased within minutes."""
+
+    job_id: JobId = Field(alias="jobId")
+
+
+class JobEvents(_Answer):
+    """A job's changes of status, stage or run, oldest first; `next` is the next page's `after`."""
+
+    events: list[JobEvent]
+    next: int | None
 
 
 class Ticket(_Answer):

@@ -56,7 +56,11 @@ class Artifacts:
         Raises:
             RuntimeError: S3 kept some of them.
         """
-        return sum(self._delete([found["Key"] for found in page]) for page in self._pages(f"jobs/{job_id}/"))
+        return self._discard(f"jobs/{job_id}/")
+
+    def discard_folders(self, job_id: str, folders: Iterable[str]) -> int:
+        """Delete what `job_id` has made in these folders of its own; otherwise as `discard`."""
+        return sum(self._discard(f"jobs/{job_id}/{folder}") for folder in folders)
 
     def discard_older(self, folder: str, names: Sequence[str], begun: datetime) -> int:
         """Delete what an earlier run left in `folder`, an `s3://` URI; returns how many objects that were.
@@ -80,6 +84,9 @@ class Artifacts:
             )
             for page in self._pages(prefix)
         )
+
+    def _discard(self, prefix: str) -> int:
+        return sum(self._delete([found["Key"] for found in page]) for page in self._pages(prefix))
 
     def _pages(self, prefix: str) -> Iterator[list[ObjectTypeDef]]:
         """A page has at most as many objects as one call may delete: 1000."""

@@ -149,6 +149,13 @@ class ListQuery(_Sent):
     before: CreatedAt | None = None
 
 
+class EventsQuery(_Sent):
+    """`GET /jobs/{jobId}/events`: how many, and after which version (the last page's `next`)."""
+
+    limit: int = Field(100, ge=1, le=100)
+    after: int = Field(0, ge=0, lt=10**12)
+
+
 def parse_body(model: type[Model], body: bytes) -> Model:
     """`body`, a JSON object, as a `model`; an empty body is an empty object.
 

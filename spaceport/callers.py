@@ -24,8 +24,9 @@ class Caller:
         return None if self.is_admin else self.name
 
     def sees(self, row: JobRecord) -> bool:
-        """Whether the row is the caller's own, or anybody's where the caller is an admin."""
-        return self.is_admin or row.owner == self.name
+        """Whether the row is the caller's own, or anybody's where the caller is an admin; a deleted one is
+        nobody's."""
+        return row.deleted_at is None and (self.is_admin or row.owner == self.name)
 
     def own(self, row: JobRecord | None, job_id: str) -> JobRecord:
         """`row`, the row of `job_id`. Raises UserError `no_such_job`: another owner's is as if not there."""

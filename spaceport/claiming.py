@@ -49,7 +49,8 @@ class Claiming:
             if not self.jobs.begin(row, arn, now):
                 raise JobOverError(f"{job_id} is {row.status}")
             return row
-        if row is not None and row.is_terminal and given.pipeline_step is not PipelineStep.SFM:
+        later_step = given.pipeline_step is not PipelineStep.SFM
+        if row is not None and row.is_terminal and row.deleted_at is None and later_step:
             again = row.reopened(given.pipeline_step, _request_of(given), now, arn)
             self._plan_for(again, given)  # a step that can't be done leaves the row as it ended
             if self.jobs.reopen(row, again):

@@ -81,6 +81,13 @@ class Connections:
     def unsubscribe(self, job_id: str, connection_id: str) -> None:
         self._table.delete_item(Key={"jobId": job_id, "connectionId": connection_id})
 
+    def drop(self, job_id: str) -> int:
+        """Let nobody follow `job_id` any more; returns how many did."""
+        followers = self.followers(job_id)
+        for follower in followers:
+            self.unsubscribe(job_id, follower.connection_id)
+        return len(followers)
+
     def forget(self, connection_id: str) -> None:
         """Drop every subscription of a connection that is gone."""
         for job_id in self._followed(connection_id):

@@ -267,6 +267,9 @@ class JobRecord(BaseModel):
     artifacts_discarded: bool = Field(
         False, alias="artifactsDiscarded", description="what discardArtifacts asked for is done, for good"
     )
+    intermediates_discarded: bool = Field(
+        False, alias="intermediatesDiscarded", description="what its stages left for each other is deleted"
+    )
     message: str = SETUP.message
     detail: str = Field("", description="what the current stage's program last said it is doing")
     version: int = 1
@@ -345,7 +348,7 @@ class JobRecord(BaseModel):
     @property
     def next_step(self) -> PipelineStep:
         """The step that a retry begins with: the first whose artifacts are not all there."""
-        if self.discard_artifacts:
+        if self.discard_artifacts or self.intermediates_discarded:
             return PipelineStep.SFM
         done = {name for name, record in self.stages.items() if record.ended is not None}
         if SFM.name not in done:
@@ -381,6 +384,7 @@ class JobRecord(BaseModel):
                 "model_s3_uri": self.model_s3_uri if step is PipelineStep.COMPRESSION else None,
                 "discard_artifacts": False,
                 "artifacts_discarded": False,
+                "intermediates_discarded": False,
                 "stages": {**empty_stages(), **kept},
                 "metrics": {} if step is PipelineStep.SFM else self.metrics,
                 "advice": [] if step is PipelineStep.SFM else self.advice,

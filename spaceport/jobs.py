@@ -6,7 +6,7 @@ whose condition fails changed nothing and returns False: somebody else was there
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from spaceport.errors import ErrorText
 from spaceport.job import JOBS_COLLECTION, JobRecord, Kind, Outputs
 from spaceport.progress import ProgressLine
 from spaceport.queue import Waiting
-from spaceport.stages import ACTIVE, COMPRESSION, DONE, LIVE, SETUP, Status
+from spaceport.stages import ACTIVE, COMPRESSION, DONE, LIVE, SETUP, TERMINAL, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # keys, and the last one what those two ask of many rows at once.
 BY_OWNER, BY_TIME, BY_STATE = "byOwner", "byTime", "byState"
 MANY = 100  # rows, the most that one BatchGetItem reads
+# Longer than an upload's event can wait before it is given up, in the queue of lost events too (14 days).
+TOMBSTONE_S = 30 * 86_400
 
 
 class Jobs:
@@ -44,9 +46,9 @@ class Jobs:
         return self._put(record, ConditionExpression="attribute_not_exists(jobId)")
 
     def get(self, job_id: str) -> JobRecord | None:
-        """The row as it is now (strongly consistent), or None."""
+        """The row as it is now (strongly consistent), or None: an erased job's tombstone is none."""
         item = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
-        return record_from_item(item) if item else None
+        return record_from_item(item) if item and _is_row(item) else None
 
     def begin(self, row: JobRecord, execution_arn: str, now: str) -> bool:
         """QUEUED → RUNNING under this execution, which `row` belongs to.
@@ -217,6 +219,35 @@ class Jobs:
         fields = {"artifactsDiscarded": True, "updatedAt": now}
         return self._update(job_id, fields, **_is_one_of((Status.STOPPED,)))
 
+    def intermediates_discarded(self, ended: JobRecord) -> bool:
+        """What an ended job's stages left for each other is gone. False where the row changed since."""
+        return self._update(
+            ended.job_id,
+            {"intermediatesDiscarded": True},
+            condition="#status = :ended AND #version = :was",
+            values={":ended": ended.status, ":was": ended.version},
+            names={"#version": "version"},
+        )
+
+    def delete(self, job_id: str, now: str) -> bool:
+        """An ended job is hidden from everybody, for ever. False where it runs or waits, or is not there.
+
+        Once more has its erasure begin once more.
+        """
+        return self._update(job_id, {"deletedAt": now}, **_is_one_of(tuple(TERMINAL)))
+
+    def entomb(self, job_id: str, now: float) -> bool:
+        """All that a deleted job left is erased: of its row only that it was remains, for TOMBSTONE_S.
+
+        While that is there, no late event of its upload makes the job anew. It holds nothing of the owner's,
+        and none of the attributes that indexes have for keys. `now` is in seconds since 1970.
+        """
+        return self._put_item(
+            {"jobId": job_id, "expiresAt": int(now) + TOMBSTONE_S},
+            ConditionExpression="attribute_type(deletedAt, :text)",
+            ExpressionAttributeValues={":text": "S"},
+        )
+
     def page(self, owner: str | None, limit: int, before: str | None = None) -> list[JobRecord]:
         """The newest `limit` jobs, newest first, of one owner or (None) of all.
 
@@ -244,6 +275,13 @@ class Jobs:
         rows = (self.get(job_id) for job_id in dict.fromkeys(str(item["jobId"]) for item in found))
         return [row for row in rows if row is not None]
 
+    def all(self, at_once: int) -> Iterator[JobRecord]:
+        """Every job, newest first, read `at_once` at a time."""
+        before: str | None = None
+        while rows := self.page(None, at_once, before):
+            yield from rows
+            before = rows[-1].created_at
+
     def many(self, job_ids: Iterable[str]) -> list[JobRecord]:
         """The rows of these jobs as they are now (strongly consistent), in any order, if there are."""
         wanted, rows = sorted(set(job_ids)), list[JobRecord]()
@@ -252,7 +290,7 @@ class Jobs:
             keys = [{"jobId": job_id} for job_id in wanted[:MANY]]
             asked: Any = {name: {"Keys": keys, "ConsistentRead": True}}
             answer = self._table.meta.client.batch_get_item(RequestItems=asked)
-            rows += [record_from_item(item) for item in answer["Responses"][name]]
+            rows += [record_from_item(item) for item in answer["Responses"][name] if _is_row(item)]
             # What one answer has no room for (16 MB) is asked for again.
             left = answer["UnprocessedKeys"].get(name, {"Keys": []})["Keys"]
             wanted = [str(key["jobId"]) for key in left] + wanted[MANY:]
@@ -313,8 +351,11 @@ class Jobs:
 
     def _put(self, record: JobRecord, **condition: Any) -> bool:
         """Put a whole row, under `condition`."""
+        return self._put_item(item_of(record), **condition)
+
+    def _put_item(self, item: dict[str, Any], **condition: Any) -> bool:
         try:
-            self._table.put_item(Item=item_of(record), **condition)
+            self._table.put_item(Item=item, **condition)
         except ClientError as error:
             return _condition_failed(error)
         return True
@@ -386,6 +427,11 @@ def _of_execution(
         values |= {":null": "NULL", ":run": or_waiting_run}
         names |= {"#run": "run"}
     return {"condition": f"{status['condition']} AND {owner}", "values": values, "names": names}
+
+
+def _is_row(item: Mapping[str, Any]) -> bool:
+    """Whether it is a job's row, and not the tombstone of an erased one."""
+    return "status" in item
 
 
 def record_from_item(item: Mapping[str, Any]) -> JobRecord:

@@ -17,8 +17,10 @@ from pydantic import BaseModel, StringConstraints, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from spaceport.answers import (
+    Deleted,
     Forgotten,
     GatewayMessage,
+    JobEvents,
     JobPage,
     JobStatus,
     Limits,
@@ -33,6 +35,7 @@ from spaceport.answers import (
 )
 from spaceport.bodies import (
     CompleteBody,
+    EventsQuery,
     KeyQuery,
     ListQuery,
     NoBody,
@@ -119,6 +122,14 @@ OPERATIONS = (
     Operation(
         "delete", "/uploads/{uploadId}", "abort_upload", "Forget an unfinished upload",
         {OK: Forgotten}, query=KeyQuery, refusals=(BAD, NOT_FOUND),
+    ),
+    Operation(
+        "get", "/jobs/{jobId}/events", "list_events", "What became of a job, change by change",
+        {OK: JobEvents}, query=EventsQuery, refusals=(BAD, NOT_FOUND),
+    ),
+    Operation(
+        "delete", "/jobs/{jobId}", "delete_job", "Delete an ended job, its zip and all that it has made",
+        {ACCEPTED: Deleted}, refusals=(NOT_FOUND, CONFLICT),
     ),
     Operation(
         "post", "/ws-ticket", "give_ticket", "A ticket for a WebSocket connection",

@@ -77,9 +77,7 @@ def rerun(row: JobRecord, step: PipelineStep, request: dict[str, Any], now: str)
             "rejected", f"The job {row.job_id} never had a zip.", "Start an execution with a mended input."
         )
     if not row.is_terminal:
-        raise UserError(
-            "job_active", f"The job {row.job_id} is {row.status}.", "Wait for its end, or stop it first."
-        )
+        raise still_active(row)
     if _order(step) > _order(row.next_step):
         raise no_artifacts(step, row.next_step)
     if row.run >= MAX_RUNS:
@@ -87,6 +85,13 @@ def rerun(row: JobRecord, step: PipelineStep, request: dict[str, Any], now: str)
             "too_many_runs", f"The job {row.job_id} has run {row.run} times.", "Upload the zip again."
         )
     return row.reopened(step, request, now)
+
+
+def still_active(row: JobRecord) -> UserError:
+    """Why what is for ended jobs can't be done with `row`."""
+    return UserError(
+        "job_active", f"The job {row.job_id} is {row.status}.", "Wait for its end, or stop it first."
+    )
 
 
 def no_artifacts(step: PipelineStep, possible: PipelineStep) -> UserError:

@@ -23,12 +23,15 @@ class Starting:
         """The job's row, and whether this call made it, or a new run of it.
 
         Raises:
-            UserError: `foreign_s3_uri`, `no_such_zip`, or as `rerun` where a later step is asked for.
+            UserError: `foreign_s3_uri`, `no_such_zip` (its job was deleted, and it goes, too), or as `rerun`
+                where a later step is asked for.
         """
         key = self._key(body.s3_url, caller)
         version = self._intake.newest_version(self._bucket, key)
         job_id = job_id_for(self._bucket, key, version)
         row = self._jobs.get(job_id)
+        if row is not None and row.deleted_at is not None:
+            raise deleted(key)
         request = body.job_request()
         if request.pipeline_step is not PipelineStep.SFM:
             return self._again(row, request, now), True
@@ -37,7 +40,10 @@ class Starting:
         fresh = self._intake.judge(self._bucket, key, version, now, request)
         if self._jobs.create(fresh):
             return fresh, True
-        return self._jobs.get(job_id) or fresh, False  # the drop's own event was quicker
+        row = self._jobs.get(job_id)  # the drop's own event was quicker, or the job is erased
+        if row is None:
+            raise deleted(key)
+        return row, False
 
     def _key(self, uri: str, caller: Caller) -> str:
         bucket, key = bucket_and_key(uri)
@@ -61,6 +67,11 @@ class Starting:
         if not self._jobs.reopen(row, again):
             raise changed(row)
         return again
+
+
+def deleted(key: str) -> UserError:
+    """That a zip's job was deleted, which deletes the zip, too."""
+    return UserError("no_such_zip", f"The job of {key} was deleted, and the zip with it.", "Upload it again.")
 
 
 def changed(row: JobRecord) -> UserError:

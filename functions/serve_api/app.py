@@ -1,4 +1,4 @@
-"""The HTTP API: upload zips, start, stop, retry, list and show jobs, let their followers connect.
+"""The HTTP API: upload zips; start, stop, retry, list, show and delete jobs; let their followers connect.
 
 API Gateway has checked the token; which jobs its owner may see is decided here. What is refused is told as
 problem details, with the code and the hint of the UserError behind it.
@@ -19,7 +19,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from spaceport.answers import (
+    Deleted,
     Forgotten,
+    JobEvents,
     Limits,
     PartAddress,
     PartAddresses,
@@ -34,6 +36,7 @@ from spaceport.answers import (
 )
 from spaceport.bodies import (
     CompleteBody,
+    EventsQuery,
     KeyQuery,
     ListQuery,
     NoBody,
@@ -49,11 +52,12 @@ from spaceport.callers import Caller, caller_of
 from spaceport.environment import Environment
 from spaceport.errors import UserError
 from spaceport.executions import Executions
+from spaceport.history import History
 from spaceport.intake import Intake
 from spaceport.job import JobRecord, is_job_id, now_iso
 from spaceport.jobs import Jobs
 from spaceport.problems import FAULT, MEDIA_TYPE, NO_ROUTE, problem, status_of
-from spaceport.reruns import retried
+from spaceport.reruns import retried, still_active
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.slots import SlotsItem
 from spaceport.starting import Starting, changed
@@ -68,6 +72,7 @@ class Settings(Environment):
     queue_table: str
     max_running_jobs: int
     max_running_jobs_per_owner: int
+    history_table: str
     uploads_bucket: str
     state_machine_arn: str
 
@@ -77,6 +82,7 @@ settings = Settings.read()
 dynamodb = boto3.resource("dynamodb")
 jobs = Jobs(dynamodb.Table(settings.jobs_table))
 slots = SlotsItem(dynamodb.Table(settings.queue_table))
+history = History(dynamodb.Table(settings.history_table))
 tickets = Tickets(dynamodb.Table(settings.tickets_table))
 executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
 # The older signature, which botocore's addresses have in old regions, is no good in new ones.
@@ -116,12 +122,30 @@ def list_jobs() -> dict[str, Any]:
     query = parse_fields(ListQuery, app.current_event.query_string_parameters or {})
     rows = jobs.page(caller().scope, query.limit, query.before)
     is_last = len(rows) < query.limit
-    return {"jobs": [row.status_view() for row in rows], "next": None if is_last else rows[-1].created_at}
+    shown = [row.status_view() for row in rows if caller().sees(row)]
+    return {"jobs": shown, "next": None if is_last else rows[-1].created_at}
 
 
 @app.get("/jobs/<job_id>")
 def get_job(job_id: str) -> dict[str, Any]:
     return own_job(job_id).status_view()
+
+
+@app.delete("/jobs/<job_id>")
+def delete_job(job_id: str) -> tuple[dict[str, Any], int]:
+    row = own_job(job_id)
+    if not jobs.delete(row.job_id, now_iso()):
+        raise still_active(row)
+    logger.info("delete")
+    return Deleted(job_id=row.job_id).told(), HTTPStatus.ACCEPTED
+
+
+@app.get("/jobs/<job_id>/events")
+def list_events(job_id: str) -> dict[str, Any]:
+    query = parse_fields(EventsQuery, app.current_event.query_string_parameters or {})
+    events = history.page(own_job(job_id).job_id, query.limit, query.after)
+    is_last = len(events) < query.limit
+    return JobEvents(events=events, next=None if is_last else events[-1].version).told()
 
 
 @app.post("/jobs/<job_id>/retry")

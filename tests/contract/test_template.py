@@ -130,6 +130,10 @@ IAM_OF_CALL = {
     "describe_execution": "states:DescribeExecution",
     "stop_training_job": "sagemaker:StopTrainingJob",
     "stop_processing_job": "sagemaker:StopProcessingJob",
+    "batch_writer": "dynamodb:BatchWriteItem",
+    "delete_object": "s3:DeleteObjectVersion",
+    "describe_log_streams": "logs:DescribeLogStreams",
+    "delete_log_stream": "logs:DeleteLogStream",
     "put_events": "events:PutEvents",
     "create_log_group": "logs:CreateLogGroup",
     "post_to_connection": "execute-api:ManageConnections",
@@ -159,7 +163,19 @@ ADAPTERS = {
     ("jobs", "page"): ["query", "get_item"],
     ("jobs", "with_status"): ["query"],
     ("jobs", "awaiting_discard"): ["query"],
+    ("jobs", "delete"): ["update_item"],
+    ("jobs", "intermediates_discarded"): ["update_item"],
+    ("jobs", "entomb"): ["put_item"],
+    ("jobs", "all"): ["query", "get_item"],
     ("history", "append"): ["put_item"],
+    ("history", "page"): ["query"],
+    ("history", "erase"): ["query", "batch_writer"],
+    ("connections", "drop"): ["query", "delete_item"],
+    ("artifacts", "discard_folders"): ["get_paginator", "delete_objects"],
+    ("erasure", "erase"): [
+        *("get_paginator", "delete_objects", "delete_object", "describe_log_streams", "delete_log_stream"),
+        *("query", "delete_item", "batch_writer", "put_item"),
+    ],
     ("sagemaker_tasks", "stop"): ["stop_training_job", "stop_processing_job"],
     ("artifacts", "discard"): ["get_paginator", "delete_objects"],
     ("artifacts", "discard_older"): ["get_paginator", "delete_objects"],
@@ -345,7 +361,8 @@ def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
         if event["Type"] in {"HttpApi", "Api"}
     ]
     assert {route["Path"] for route in routes} == {
-        "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry", "/ws-ticket", "/limits",
+        "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry",
+        "/jobs/{jobId}/events", "/ws-ticket", "/limits",
         "/uploads", "/uploads/{uploadId}", "/uploads/{uploadId}/parts", "/uploads/{uploadId}/complete",
     }  # fmt: skip
     for route in routes:

@@ -18,7 +18,7 @@ from spaceport.callers import Caller
 from spaceport.connections import MAX_SUBSCRIPTIONS
 from spaceport.executions import Executions, execution_input
 from spaceport.job import MAX_RUNS, JobRecord, PipelineStep, StageRecord, empty_stages, job_id_for, now_iso
-from spaceport.stages import ACTIVE, Status
+from spaceport.stages import ACTIVE, TERMINAL, Status
 
 ANN, ADMIN = {"username": "ann"}, {"username": "operator", "cognito:groups": "[pilots admins]"}
 TASK, ZIP = "job-1-sfm-1", "s3://uploads/uploads/ann/beach.zip"
@@ -565,3 +565,71 @@ def test_a_fault_of_ours_is_told_as_one_and_not_in_detail(aws, call):
     told = call("GET", "/jobs/job-1")
     assert told.refusal == (500, "fault")
     assert "ResourceNotFound" not in json.dumps(told.body)
+
+
+# ---- deletion, and history ----------------------------------------
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_job_that_has_ended_can_be_deleted_and_is_there_for_nobody(aws, call, put, status):
+    # Given a job
+    put(status=status)
+    # When its owner deletes it
+    told = call("DELETE", "/jobs/job-1")
+    # Then that is done once it has ended
+    if status not in TERMINAL:
+        assert told.refusal == (409, "job_active")
+        assert call("GET", "/jobs/job-1").status == 200
+        return
+    assert (told.status, told.body) == (202, {"jobId": "job-1"})
+    # And from then on there is no such job, for an admin neither
+    for by in (ANN, ADMIN):
+        for method, path in (
+            *(("GET", "/jobs/job-1"), ("GET", "/jobs/job-1/events"), ("DELETE", "/jobs/job-1")),
+            ("POST", "/jobs/job-1/retry"),
+        ):
+            assert call(method, path, by=by).refusal == (404, "no_such_job")
+        assert call("GET", "/jobs", by=by).body == {"jobs": [], "next": None}
+    # And its followers are sent nothing more
+    assert not Caller("ann").sees(row_of(aws, "job-1"))
+
+
+def test_nobody_deletes_another_owners_job_but_an_admin(call, put):
+    put(owner="ben", status=Status.COMPLETED)
+    assert call("DELETE", "/jobs/job-1").refusal == (404, "no_such_job")
+    assert call("DELETE", "/jobs/job-1", by=ADMIN).status == 202
+
+
+def test_a_zip_whose_job_was_deleted_starts_no_other(aws, call, beach):
+    # Given a job that was deleted, whose zip is not erased yet
+    body = beach(status=Status.COMPLETED, stages=done("sfm", "3dgs"), model_s3_uri="s3://m/x/")
+    (job_id,) = (row.job_id for row in aws.jobs.page("ann", 1))
+    assert call("DELETE", f"/jobs/{job_id}").status == 202
+    # When it is started, at once or after the row was made a tombstone
+    for _ in range(2):
+        for step in ({}, {"pipelineStep": "compression"}):
+            told = call("POST", "/start-job", {**body, **step})
+            assert told.status in {404, 409}
+        aws.jobs.entomb(job_id, 0)
+    # Then
+    assert call("GET", "/jobs").body["jobs"] == []
+
+
+def test_the_history_of_a_job_is_told_page_by_page(aws, load, context, call, put):
+    # Given a job that began and was stopped, and the stream of it
+    row = put()
+    aws.jobs.begin(row, "arn:aws:states:eu-west-1:123456789012:execution:pipeline:job-1-1", now_iso())
+    aws.jobs.request_stop("job-1", False, now_iso())
+    load("publish_changes").handler({"Records": aws.stream()}, context)
+    # When it is asked for in pages of two
+    first = call("GET", "/jobs/job-1/events", query={"limit": "2"}).body
+    second = call("GET", "/jobs/job-1/events", query={"limit": "2", "after": str(first["next"])}).body
+    # Then it is all there, in order
+    told = [(event["version"], event["before"], event["status"]) for event in first["events"]]
+    assert told == [(1, None, "QUEUED"), (2, "QUEUED", "RUNNING")]
+    assert [event["status"] for event in second["events"]] == ["STOPPING"]
+    assert second["next"] is None
+    # And to nobody else
+    assert call("GET", "/jobs/job-1/events", by={"username": "ben"}).refusal == (404, "no_such_job")
+    for query in ({"after": "-1"}, {"limit": "0"}, {"before": "2"}):
+        assert call("GET", "/jobs/job-1/events", query=query).status == 400

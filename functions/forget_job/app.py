@@ -1,0 +1,53 @@
+"""Job Changed (rows that were deleted) → all that the job left is erased.
+
+What fails is tried again, three times at once and every day by `tidy_jobs`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.artifacts import Artifacts
+from spaceport.changes import JobChanged
+from spaceport.connections import Connections
+from spaceport.environment import Environment
+from spaceport.erasure import Erasure, JobLogStreams, Zips
+from spaceport.history import History
+from spaceport.jobs import Jobs
+
+
+class Settings(Environment):
+    jobs_table: str
+    history_table: str
+    connections_table: str
+    uploads_bucket: str
+    data_bucket: str
+
+
+logger = Logger()
+settings = Settings.read()
+dynamodb, s3 = boto3.resource("dynamodb"), boto3.client("s3")
+jobs = Jobs(dynamodb.Table(settings.jobs_table))
+erasure = Erasure(
+    jobs,
+    Artifacts(s3, settings.data_bucket),
+    Zips(s3, settings.uploads_bucket),
+    History(dynamodb.Table(settings.history_table)),
+    Connections(dynamodb.Table(settings.connections_table)),
+    JobLogStreams(boto3.client("logs")),
+)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    told = JobChanged.model_validate(event["detail"])
+    logger.append_keys(job_id=told.job_id)
+    row = jobs.get(told.job_id)
+    if row is None or row.deleted_at is None:
+        return {"jobId": told.job_id, "erased": False}
+    logger.info("erased", erased=erasure.erase(row))
+    return {"jobId": told.job_id, "erased": True}

@@ -1,0 +1,184 @@
+"""Deleted jobs, and what has been kept long enough: on moto's stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from spaceport.callers import Caller
+from spaceport.changes import change_in
+from spaceport.connections import Follower
+from spaceport.erasure import LOG_GROUPS
+from spaceport.history import History
+from spaceport.job import JobRecord, empty_stages, job_id_for, now_iso
+from spaceport.jobs import TOMBSTONE_S
+from spaceport.retention import INTERMEDIATES
+from spaceport.stages import TERMINAL, Status
+
+ROOT = Path(__file__).resolve().parents[3]
+EVENT: dict[str, Any] = json.loads((ROOT / "events" / "job_changed.json").read_text())
+KEPT = ("colmap/sparse/points.ply", "gaussian/model.ply", "compressed/model.sog")
+
+
+@pytest.fixture
+def put(aws) -> Callable[..., JobRecord]:
+    """`put("job-1", days=3, status=...)`: a row that was last written then."""
+
+    def put(job_id: str, days: float = 0, **fields: Any) -> JobRecord:
+        then = now_iso(datetime.now(UTC) - timedelta(days=days))
+        told = {"job_id": job_id, "owner": "ann", "created_at": then, "updated_at": then}
+        row = JobRecord.model_validate({**told, "stages": empty_stages(), **fields})
+        assert aws.jobs.create(row)
+        return row
+
+    return put
+
+
+@pytest.fixture
+def streams(aws) -> Callable[[], set[str]]:
+    """The names of all log streams of SageMaker jobs; the groups are there."""
+    logs = boto3.client("logs")
+    for group in LOG_GROUPS:
+        logs.create_log_group(logGroupName=group)
+
+    def names() -> set[str]:
+        listed = [logs.describe_log_streams(logGroupName=group)["logStreams"] for group in LOG_GROUPS]
+        return {stream["logStreamName"] for streams in listed for stream in streams}
+
+    return names
+
+
+def put_objects(aws: Any, job_id: str, *names: str) -> None:
+    for name in names:
+        boto3.client("s3").put_object(Bucket=aws.data_bucket, Key=f"jobs/{job_id}/{name}", Body=b"x")
+
+
+def keys(aws: Any) -> set[str]:
+    listed = boto3.client("s3").list_objects_v2(Bucket=aws.data_bucket).get("Contents", [])
+    return {found["Key"] for found in listed}
+
+
+def told_of(job_id: str) -> dict[str, Any]:
+    return {**EVENT, "detail": {**EVENT["detail"], "jobId": job_id, "deleted": True}}
+
+
+# ---- deletion ----------------------------------------
+
+
+def test_a_deleted_job_leaves_a_tombstone_and_others_lose_nothing(aws, put, load, context, streams):
+    # Given two jobs, the id of one of which is the other's beginning, with something in every store
+    version = boto3.client("s3").put_object(Bucket=aws.uploads_bucket, Key="uploads/ann/a.zip", Body=b"x")
+    job_id = job_id_for(aws.uploads_bucket, "uploads/ann/a.zip", version["VersionId"])
+    boto3.client("s3").put_object(Bucket=aws.uploads_bucket, Key="uploads/ann/a.zip", Body=b"newer")
+    source = {"source": f"s3://{aws.uploads_bucket}/uploads/ann/a.zip"}
+    other = f"{job_id}-2"
+    put(job_id, status=Status.COMPLETED, source_version=version["VersionId"], **source)
+    put(other, status=Status.COMPLETED, **source)
+    history = History(boto3.resource("dynamodb").Table("history"))
+    for record in aws.stream():
+        assert history.append(change_in(record["dynamodb"]))
+    for one in (job_id, other):
+        put_objects(aws, one, "extracted/photo.jpg", *KEPT)
+        aws.connections.subscribe(one, Follower("connection-1", Caller("ann")))
+        boto3.client("logs").create_log_stream(
+            logGroupName=LOG_GROUPS[0], logStreamName=f"{one}-sfm-1-0/algo-1-1"
+        )
+    # When the first is deleted, and the event of it comes twice
+    assert aws.jobs.delete(job_id, now_iso())
+    forget = load("forget_job").handler
+    answers = [forget(told_of(job_id), context)["erased"] for _ in range(2)]
+    # Then only its tombstone is there, which no index has
+    assert answers == [True, False]
+    assert aws.jobs.get(job_id) is None
+    (tomb,) = [i for i in boto3.resource("dynamodb").Table("jobs").scan()["Items"] if i["jobId"] == job_id]
+    assert set(tomb) == {"jobId", "expiresAt"}
+    assert abs(int(tomb["expiresAt"]) - datetime.now(UTC).timestamp() - TOMBSTONE_S) < 60
+    assert [row.job_id for row in aws.jobs.page("ann", 20)] == [other]
+    # And in all other stores there is what belongs to the other
+    assert keys(aws) == {f"jobs/{other}/{name}" for name in ("extracted/photo.jpg", *KEPT)}
+    versions = boto3.client("s3").list_object_versions(Bucket=aws.uploads_bucket)
+    assert version["VersionId"] not in {found["VersionId"] for found in versions["Versions"]}
+    assert len(versions["Versions"]) == 1
+    assert streams() == {f"{other}-sfm-1-0/algo-1-1"}
+    assert (aws.connections.followers(job_id), len(aws.connections.followers(other))) == ([], 1)
+    assert (history.page(job_id, 10), len(history.page(other, 10))) == ([], 1)
+    # And the upload's event, should it come late, makes no job of it
+    fresh = JobRecord(job_id=job_id, created_at=now_iso(), updated_at=now_iso())
+    assert not aws.jobs.create(fresh)
+
+
+def test_what_is_not_deleted_is_not_erased(aws, put, load, context, streams):
+    put("job-1", status=Status.COMPLETED)
+    put_objects(aws, "job-1", *KEPT)
+    assert load("forget_job").handler(told_of("job-1"), context)["erased"] is False
+    assert len(keys(aws)) == len(KEPT)
+    assert not aws.jobs.entomb("job-1", 0)
+
+
+def test_a_zip_that_is_another_jobs_stays(aws, put, load, context, streams):
+    # Given an execution that was started by hand with somebody's zip
+    boto3.client("s3").put_object(Bucket=aws.uploads_bucket, Key="uploads/ann/a.zip", Body=b"x")
+    put("by-hand", status=Status.FAILED, source=f"s3://{aws.uploads_bucket}/uploads/ann/a.zip")
+    aws.jobs.delete("by-hand", now_iso())
+    # When its job is forgotten
+    assert load("forget_job").handler(told_of("by-hand"), context)["erased"]
+    # Then
+    assert boto3.client("s3").list_objects_v2(Bucket=aws.uploads_bucket)["KeyCount"] == 1
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_only_an_ended_job_can_be_deleted(aws, put, status):
+    put("job-1", status=status)
+    assert aws.jobs.delete("job-1", now_iso()) is (status in TERMINAL)
+
+
+# ---- what has been kept long enough ----------------------------------------
+
+
+def test_intermediates_go_after_two_weeks_and_results_when_the_stack_says_so(aws, put, load, context):
+    # Given jobs of different ages on a stack that keeps results for a month
+    for job_id, days in (("new", 1), ("old", 20), ("ancient", 40)):
+        put(job_id, days, status=Status.COMPLETED)
+        put_objects(aws, job_id, *(f"{folder}file" for folder in INTERMEDIATES), *KEPT)
+    put("running", 50, status=Status.RUNNING)
+    put("half-erased", 1, status=Status.FAILED, deleted_at=now_iso(datetime.now(UTC) - timedelta(hours=3)))
+    tidy = load("tidy_jobs", RESULTS_DAYS="30").handler
+    # When the stack is tidied
+    assert tidy({}, context) == {"tidied": 3}
+    # Then the old one has its results only, and the new one all
+    assert {key for key in keys(aws) if "/old/" in key} == {f"jobs/old/{name}" for name in KEPT}
+    assert len([key for key in keys(aws) if "/new/" in key]) == len(KEPT) + len(INTERMEDIATES)
+    # And the ancient one is deleted, which forget_job hears of, as it does of the half-erased one again
+    deletions = [change_in(record["dynamodb"]) for record in aws.stream() if "OldImage" in record["dynamodb"]]
+    assert {change.row.job_id for change in deletions if change} == {"ancient", "half-erased"}
+    # And a moment later there is nothing to do
+    assert tidy({}, context) == {"tidied": 0}
+
+
+def test_results_are_kept_for_ever_unless_the_stack_says_otherwise(aws, put, load, context):
+    put("ancient", 4000, status=Status.COMPLETED, intermediates_discarded=True)
+    assert load("tidy_jobs", RESULTS_DAYS="0").handler({}, context) == {"tidied": 0}
+
+
+def test_one_job_that_can_not_be_tidied_keeps_no_other_waiting(aws, put, load, context, monkeypatch):
+    for job_id in ("job-1", "job-2", "job-3"):
+        put(job_id, 20, status=Status.COMPLETED)
+        put_objects(aws, job_id, "training/model.ply")
+    function = load("tidy_jobs", RESULTS_DAYS="0")
+    discard = function.artifacts.discard_folders
+
+    def discard_or_fail(job_id: str, folders: Any) -> int:
+        if job_id == "job-2":
+            raise RuntimeError("S3 kept some of them")
+        return discard(job_id, folders)
+
+    monkeypatch.setattr(function.artifacts, "discard_folders", discard_or_fail)
+    with pytest.raises(RuntimeError, match="1 jobs could not be tidied: job-2"):
+        function.handler({}, context)
+    assert keys(aws) == {"jobs/job-2/training/model.ply"}
