@@ -77,16 +77,18 @@ class Intake:
             updated_at=now,
             stages=empty_stages(),
         )
+        told = asked.email  # whom to tell that the zip is refused
         try:
             check_place(queued.source)
             metadata = self._metadata(bucket, key, version)
+            told = told or metadata.email
             file = S3Object(self._s3, bucket, key, version)
             contents = archive.inspect(cast("IO[bytes]", file), archive_name(key))
             request = combined(read_sidecar(file, contents.sidecar), metadata, asked)
             warnings = [*contents.warnings, *sampling.look_at(file, contents, archive_name(key))]
         except UserError as refused:
             error = JobError(code=refused.code, message=refused.message, hint=refused.hint)
-            return queued.model_copy(update={"status": Status.REJECTED, "error": error})
+            return queued.model_copy(update={"status": Status.REJECTED, "error": error, "email": told})
         return queued.model_copy(
             update={
                 "job_name": request.job_name or queued.job_name,

@@ -28,7 +28,8 @@ JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_
 # Nothing that is no text: names go into programs' environments, which know no NUL, and into tables and logs.
 _TEXT = r"[^\x00-\x1f\x7f]*"
 JobName = Annotated[str, StringConstraints(pattern=f"^{_TEXT}$", max_length=JOB_NAME_LENGTH)]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+EMAIL_PATTERN = r"^[^@\s]+@[^@\s]+$"
+Email = Annotated[str, StringConstraints(pattern=EMAIL_PATTERN, max_length=254)]
 # As SageMaker takes them: up to 1024 characters.
 S3Uri = Annotated[
     str,
@@ -225,6 +226,25 @@ class Outputs(BaseModel):
     points: str | None = None
 
 
+class NotificationState(StrEnum):
+    """How far the letter about a job's end is."""
+
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Notification(BaseModel):
+    """The letter that tells a job's owner that its `run` ended as `status`; `at` is ISO 8601."""
+
+    run: int
+    status: Status
+    state: NotificationState
+    at: str
+    reason: str = Field("", description="why it was not sent")
+
+
 class JobRecord(BaseModel):
     """A row of the Jobs table: the only truth about a job."""
 
@@ -286,6 +306,7 @@ class JobRecord(BaseModel):
     deleted_at: str | None = Field(
         None, alias="deletedAt", description="since when nobody sees the job, and what it left is erased"
     )
+    notification: Notification | None = None
     earlier_results: bool = Field(
         False, alias="earlierResults", description="outputs are an earlier run's, until this one has its own"
     )
@@ -339,6 +360,12 @@ class JobRecord(BaseModel):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def wants_letter(self) -> bool:
+        """Whether its owner asked to be told of its end, which has come; a batch tells of its members'."""
+        is_member = self.kind is Kind.JOB and self.batch_id is not None
+        return self.is_terminal and bool(self.email) and self.deleted_at is None and not is_member
 
     @property
     def awaits_discard(self) -> bool:

@@ -16,7 +16,14 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from spaceport.errors import ErrorText
-from spaceport.job import JOBS_COLLECTION, JobRecord, Kind, Outputs
+from spaceport.job import (
+    JOBS_COLLECTION,
+    JobRecord,
+    Kind,
+    Notification,
+    NotificationState,
+    Outputs,
+)
 from spaceport.progress import ProgressLine
 from spaceport.queue import Waiting
 from spaceport.stages import ACTIVE, COMPRESSION, DONE, LIVE, SETUP, TERMINAL, Status
@@ -229,6 +236,36 @@ class Jobs:
             names={"#version": "version"},
         )
 
+    def claim_notification(self, ended: JobRecord, now: str) -> bool:
+        """Whether the caller is to write to the owner of `ended`, and nobody else: once for a run's end.
+
+        Once more after a try that failed. One that broke off stays SENDING: the letter may have gone out.
+        """
+        return self._update(
+            ended.job_id,
+            _notification(ended, NotificationState.SENDING, now),
+            condition="#status = :ended AND #run = :run AND (attribute_not_exists(#notification)"
+            " OR attribute_type(#notification, :null) OR #notification.#run <> :run"
+            " OR #notification.#status <> :ended OR #notification.#state = :failed)",
+            values={
+                ":ended": ended.status,
+                ":run": ended.run,
+                ":null": "NULL",
+                ":failed": NotificationState.FAILED.value,
+            },
+            names={"#run": "run", "#state": "state"},
+        )
+
+    def notified(self, ended: JobRecord, state: NotificationState, now: str, reason: str = "") -> bool:
+        """What became of the letter about `ended`. False where its job has gone on since."""
+        return self._update(
+            ended.job_id,
+            _notification(ended, state, now, reason),
+            condition="#status = :ended AND #run = :run",
+            values={":ended": ended.status, ":run": ended.run},
+            names={"#run": "run"},
+        )
+
     def delete(self, job_id: str, now: str) -> bool:
         """An ended job is hidden from everybody, for ever. False where it runs or waits, or is not there.
 
@@ -392,6 +429,11 @@ class Jobs:
         except ClientError as error:
             return _condition_failed(error)
         return True
+
+
+def _notification(ended: JobRecord, state: NotificationState, now: str, reason: str = "") -> dict[str, Any]:
+    told = Notification(run=ended.run, status=ended.status, state=state, at=now, reason=reason)
+    return {"notification": told.model_dump(mode="json")}
 
 
 def _unfinished(

@@ -134,6 +134,9 @@ def get_job(job_id: str) -> dict[str, Any]:
 @app.delete("/jobs/<job_id>")
 def delete_job(job_id: str) -> tuple[dict[str, Any], int]:
     row = own_job(job_id)
+    batch = jobs.get(row.batch_id) if row.batch_id else None
+    if batch is not None and not batch.is_terminal:  # which waits for all its jobs' ends
+        raise still_active(batch)
     if not jobs.delete(row.job_id, now_iso()):
         raise still_active(row)
     logger.info("delete")

@@ -130,6 +130,8 @@ IAM_OF_CALL = {
     "describe_execution": "states:DescribeExecution",
     "stop_training_job": "sagemaker:StopTrainingJob",
     "stop_processing_job": "sagemaker:StopProcessingJob",
+    "admin_get_user": "cognito-idp:AdminGetUser",
+    "send_email": "ses:SendEmail",
     "batch_writer": "dynamodb:BatchWriteItem",
     "delete_object": "s3:DeleteObjectVersion",
     "describe_log_streams": "logs:DescribeLogStreams",
@@ -163,6 +165,9 @@ ADAPTERS = {
     ("jobs", "page"): ["query", "get_item"],
     ("jobs", "with_status"): ["query"],
     ("jobs", "awaiting_discard"): ["query"],
+    ("jobs", "claim_notification"): ["update_item"],
+    ("jobs", "notified"): ["update_item"],
+    ("addressees", "of"): ["admin_get_user"],
     ("jobs", "delete"): ["update_item"],
     ("jobs", "intermediates_discarded"): ["update_item"],
     ("jobs", "entomb"): ["put_item"],
@@ -223,7 +228,7 @@ ADAPTERS = {
     ("delivered", "link"): [],
     ("delivered", "give_media_types"): ["get_paginator", "copy_object"],
 }
-CLIENTS = {"s3", "step_functions", "logs", "event_bus"}
+CLIENTS = {"s3", "step_functions", "logs", "event_bus", "ses"}
 
 
 def aws_calls(function: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a job's changes set off, on the local cloud with stub programs: its history, and its deletion."""
+"""What a job's changes set off, on the local cloud with stub programs: history, letter, deletion."""
 
 from __future__ import annotations
 
@@ -8,18 +8,27 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import pytest
+import urllib3
 
 from spaceport.erasure import LOG_GROUPS
+from spaceport.jobs import record_from_image
 from spaceport_local.cloud import LocalCloud
 
 pytestmark = pytest.mark.engine
 T = TypeVar("T")
+SENDER, ALICE = "spaceport@example.org", "alice@example.org"
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory, stubs, stack_of) -> Iterator[Any]:
-    cloud = LocalCloud(data_dir=tmp_path_factory.mktemp("changes"), options=stubs.options)
+    cloud = LocalCloud(
+        data_dir=tmp_path_factory.mktemp("changes"),
+        options=stubs.options,
+        parameters={"SenderAddress": SENDER},
+    )
     cloud.up()
+    for address in (SENDER, ALICE):  # as SES wants it of an account in its sandbox
+        cloud.client("sesv2").create_email_identity(EmailIdentity=address)
     yield stack_of(cloud)
     cloud.down()
 
@@ -106,3 +115,61 @@ def sole_tombstone(stack: Any, job_id: str) -> dict[str, Any] | None:
         return None
     item: dict[str, Any] = json.loads(lines[0].partition(" ")[2])
     return item if "status" not in item else None
+
+
+# ---- letters ----------------------------------------
+
+
+def letters(stack: Any) -> list[dict[str, Any]]:
+    """What MiniStack's SES has sent."""
+    engine = stack.cloud.client("sesv2").meta.endpoint_url
+    told = urllib3.request("GET", f"{engine}/_ministack/ses/messages").json()
+    return [letter for of_account in told["messages"].values() for letter in of_account]
+
+
+@pytest.fixture(scope="module")
+def verified(stack, alice) -> None:
+    """Alice's address is verified in the user pool."""
+    told = {"email": ALICE, "email_verified": "true"}
+    stack.cloud.client("cognito-idp").admin_update_user_attributes(
+        UserPoolId=stack.output("UserPoolId"),
+        Username="alice",
+        UserAttributes=[{"Name": name, "Value": value} for name, value in told.items()],
+    )
+
+
+def notified(stack: Any, job_id: str) -> dict[str, Any]:
+    """What the job's row says of its letter, once that is decided."""
+
+    def decided() -> dict[str, Any] | None:
+        item = stack.cloud.client("dynamodb").get_item(
+            TableName=stack.output("JobsTable"), Key={"jobId": {"S": job_id}}
+        )["Item"]
+        told = record_from_image(item).notification
+        return told.model_dump() if told and told.state != "sending" else None
+
+    return until(decided)
+
+
+def test_the_owner_is_told_of_the_end_and_a_stranger_is_not(stack, alice, verified, photos_zip):
+    # Given jobs of Alice's: one asks for a letter to her, under a hostile name; one, to a stranger
+    name = "<b>Pier</b> & co"
+    mine = stack.drop(photos_zip, "uploads/alice/mine.zip", email=ALICE, jobName=name)
+    strangers = stack.drop(photos_zip, "uploads/alice/strangers.zip", email="stranger@example.org")
+    refused = stack.drop(b"no zip", "uploads/alice/refused.zip", email=ALICE)
+    # And one of the operator's, to somebody whom SES in its sandbox does not know
+    unknown = stack.drop(photos_zip, "unknown.zip", email="unknown@example.org")
+    # When they have ended
+    assert alice.until_ended(mine)["status"] == "COMPLETED"
+    states = {job_id: notified(stack, job_id)["state"] for job_id in (mine, refused, strangers, unknown)}
+    # Then she has her letter, and the others are told in the rows why there is none
+    assert states == {mine: "sent", refused: "sent", strangers: "skipped", unknown: "failed"}
+    assert "not verified" in notified(stack, unknown)["reason"]
+    (letter,) = [sent for sent in letters(stack) if "Pier" in sent["Subject"]]
+    assert letter["Subject"] == f"Your 3D model is ready: {name}"
+    assert (letter["To"], letter["Source"]) == ([ALICE], SENDER)
+    assert "&lt;b&gt;Pier&lt;/b&gt; &amp; co" in letter["BodyHtml"]
+    assert f"Look at it: {alice.status_of(mine)['outputs']['viewerUrl']}" in letter["BodyText"]
+    assert alice.status_of(strangers)["status"] == "COMPLETED"
+    (letter,) = [sent for sent in letters(stack) if sent["Subject"] == "Your photos can't be used: refused"]
+    assert alice.status_of(refused)["error"]["message"] in letter["BodyText"]
