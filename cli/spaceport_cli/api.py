@@ -55,6 +55,10 @@ class ApiClient:
         """The answer to `POST path`."""
         return self._call("POST", path, body)
 
+    def delete(self, path: str) -> dict[str, Any]:
+        """The answer to `DELETE path`."""
+        return self._call("DELETE", path)
+
     def socket_address(self) -> str:
         """The WebSocket API's address with a new ticket in it: good for one connection, within a minute.
 

@@ -54,10 +54,12 @@ def parser() -> Parser:
     _watch_arguments(command("watch", "watch", "follow a job to its end and fetch its results"))
     _status_arguments(command("status", "status", "show how the newest jobs, or one of them, stand"))
     _logs_arguments(command("logs", "logs", "show what a job's programs printed"))
+    _events_arguments(command("events", "events", "show what became of a job, change by change"))
     _stop_arguments(command("stop", "stop", "stop a job that waits or runs"))
     _retry_arguments(
         command("retry", "retry", "go on with a job that has ended, or do its later stages otherwise")
     )
+    _delete_arguments(command("delete", "delete", "delete a job that has ended, with all that it has made"))
     _open_arguments(command("open", "open_viewer", "open a finished model in the browser"))
     _report_arguments(command("report", "report", "open a finished job's report in the browser"))
     _example_arguments(command("example-input", "example_input", "print a valid input of the state machine"))
@@ -130,6 +132,18 @@ def _logs_arguments(logs: argparse.ArgumentParser) -> None:
     logs.add_argument("--follow", action="store_true", help="go on until the job has ended")
     _stack(logs)
     _json(logs, "line of the log")
+
+
+def _events_arguments(events: argparse.ArgumentParser) -> None:
+    _job(events)
+    _stack(events)
+    _json(events, "change")
+
+
+def _delete_arguments(delete: argparse.ArgumentParser) -> None:
+    _job(delete)
+    delete.add_argument("--yes", action="store_true", help="don't ask; a program can't be asked")
+    _stack(delete)
 
 
 def _stop_arguments(stop: argparse.ArgumentParser) -> None:

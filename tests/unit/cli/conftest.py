@@ -154,6 +154,9 @@ class HttpApi:
             def do_GET(self) -> None:
                 self._answer("GET", None)
 
+            def do_DELETE(self) -> None:
+                self._answer("DELETE", None)
+
             def do_POST(self) -> None:
                 self._answer("POST", json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 

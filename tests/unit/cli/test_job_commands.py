@@ -462,3 +462,52 @@ def test_an_example_of_a_foreign_zip_is_refused(stack, capsys):
     assert main(["example-input", "--s3-url", "s3://other/mine.zip", *STACK]) == ExitCode.USAGE
 
     assert "below s3://drones-uploads/" in capsys.readouterr().err
+
+
+# ---- events and delete -------------------------------------------
+
+
+def event(version: int, status: Status, stage: str, **fields: object) -> dict[str, object]:
+    base = {"version": version, "time": "2026-03-01T10:00:05.000Z", "run": 1, "before": None, "error": None}
+    return {**base, "status": status.value, "stage": stage, **fields}
+
+
+def test_events_are_a_line_a_change_over_all_pages(stack, told, capsys):
+    drones = stack()
+    drones.http.jobs[JOB] = told()
+    error = {"code": "killed", "message": "Training was\x1b[2J killed.", "hint": ""}
+    drones.http.answers = {
+        f"GET /jobs/{JOB}/events?after=0": (200, {"events": [event(1, Status.QUEUED, "setup")], "next": 1}),
+        f"GET /jobs/{JOB}/events?after=1": (
+            200,
+            {"events": [event(9, Status.FAILED, "3dgs", run=2, error=error)], "next": None},
+        ),
+    }
+
+    assert main(["events", JOB, *STACK]) == ExitCode.DONE
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.split()[2:] == ["QUEUED", "setup"]
+    assert "FAILED" in last
+    assert last.endswith("training, run 2: Training was\N{REPLACEMENT CHARACTER}[2J killed.")
+
+    assert main(["events", JOB, "--json", *STACK]) == ExitCode.DONE
+    assert [json.loads(line)["version"] for line in capsys.readouterr().out.splitlines()] == [1, 9]
+
+
+def test_delete_asks_first_and_a_program_must_say_yes(stack, told, capsys, monkeypatch):
+    drones = stack()
+    drones.http.jobs[JOB] = told(status=Status.COMPLETED)
+    drones.http.answers[f"DELETE /jobs/{JOB}"] = (202, {"jobId": JOB})
+
+    def deleted() -> int:
+        return [call for call, _ in drones.http.requests].count(f"DELETE /jobs/{JOB}")
+
+    assert main(["delete", JOB, *STACK]) == ExitCode.USAGE
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    for answer, expected in (("", 0), ("n", 0), ("y", 1)):
+        monkeypatch.setattr("builtins.input", lambda _, said=answer: said)
+        assert main(["delete", JOB, *STACK]) == ExitCode.DONE
+        assert deleted() == expected
+    assert main(["delete", JOB, "--yes", *STACK]) == ExitCode.DONE
+    assert deleted() == 2
+    assert "is deleted" in capsys.readouterr().out
