@@ -27,8 +27,13 @@ def stack(tmp_path_factory, stubs, stack_of) -> Iterator[Any]:
         parameters={"SenderAddress": SENDER},
     )
     cloud.up()
-    for address in (SENDER, ALICE):  # as SES wants it of an account in its sandbox
-        cloud.client("sesv2").create_email_identity(EmailIdentity=address)
+    # An account in SES's sandbox, as every new one is: both ends of a letter must be verified
+    ses = cloud.client("sesv2")
+    ses.put_account_details(
+        MailType="TRANSACTIONAL", WebsiteURL="https://e.org", ProductionAccessEnabled=False
+    )
+    for address in (SENDER, ALICE):
+        ses.create_email_identity(EmailIdentity=address)
     yield stack_of(cloud)
     cloud.down()
 
