@@ -137,16 +137,17 @@ def test_the_site_shows_results_and_nothing_else():
 def test_the_network_has_no_way_out():
     kinds = {resource["Type"] for resource in RESOURCES.values()}
     assert kinds.isdisjoint({"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::Route"})
-    # Only what posts to the WebSocket API's public address is not in it
+    # Only what posts to the WebSocket API's public address is not in it, and what asks Cognito and SES
     outside = {
         name
         for name, function in of_type("AWS::Serverless::Function").items()
         if function.get("VpcConfig") == {"Ref": "AWS::NoValue"}
     }
-    assert outside == {"BroadcastStatus", "ServeSocket"}
+    posting = {"BroadcastStatus", "ServeSocket"}
+    assert outside == {*posting, "NotifyOwner"}
     assert {
         RESOURCES[name]["Properties"]["Environment"]["Variables"]["WEBSOCKET_ENDPOINT"]["Fn::Sub"]
-        for name in outside
+        for name in posting
     } == {"https://${WebSocketApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/prod"}
 
 
