@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stub_reports import write_reports
 
 from spaceport.job import batch_id_for
 from spaceport.jobs import record_from_image
@@ -80,6 +81,7 @@ def until(test: Callable[[], object], seconds: float = 60) -> None:
 def queueing(tmp_path_factory: pytest.TempPathFactory, stack_of) -> Iterator[Queueing]:
     folder = tmp_path_factory.mktemp("programs")
     (folder / "program.py").write_text((HERE / "stub_program.py").read_text())
+    write_reports(folder / "reports")
     program = folder / "queued_program.py"
     program.write_text((HERE / "queued_program.py").read_text())
     options = [f"--program={image}={program}" for image in ("sfm", "gaussian", "compressor")]
