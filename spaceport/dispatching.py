@@ -65,7 +65,7 @@ class Dispatching:
             kept = seen.as_rows_say(rows, now)
             waiting = self._waiting(kept, rows)
             taken = self._next(kept, waiting)
-            slots = kept.with_started(taken, now)
+            slots = kept.with_started(taken, now, waiting)
             if slots == seen or self._slots.write(slots):
                 break
         else:

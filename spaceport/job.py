@@ -368,6 +368,11 @@ class JobRecord(BaseModel):
         return self.is_terminal and bool(self.email) and self.deleted_at is None and not is_member
 
     @property
+    def is_queued(self) -> bool:
+        """Whether it is to start when its turn comes."""
+        return self.status is Status.QUEUED and self.deleted_at is None
+
+    @property
     def awaits_discard(self) -> bool:
         """Whether this job was stopped, and what it had made is still to be deleted for good."""
         return self.status is Status.STOPPED and self.discard_artifacts and not self.artifacts_discarded
@@ -436,6 +441,8 @@ class JobRecord(BaseModel):
 
         A queued row names no execution yet: it belongs to the one that `dispatch_jobs` names after it.
         """
+        if self.kind is Kind.BATCH:  # an execution that somebody started by hand, under the batch's name
+            return False
         if self.execution_arn is None:
             return name == execution_name(self.job_id, self.run)
         return self.execution_arn == execution_arn

@@ -1,8 +1,9 @@
 """Which waiting jobs start now, and in which order the others will. Pure; `spaceport.dispatching` does it.
 
-The next to start is always a job of the owner with the fewest slots, of two such owners the one who has not
-been served for longer, and of an owner's jobs the one that has waited longest. So a thousand jobs of one
-owner delay another's only job by no more than the first slot that is freed.
+The next to start is always a job of the owner with the fewest slots, of two such owners the one who has
+waited longer since their last turn, and of an owner's jobs the one that has waited longest. So a thousand
+jobs of one owner delay another's only job by no more than the first slot that is freed, and owners who come
+later do not go before who waits already.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from spaceport.stages import Status
 # A running job holds a slot; so does one that waits for a machine, since it may get one any minute, and one
 # that is stopping, since its machine is not free yet.
 HOLDING = (Status.RUNNING, Status.WAITING_CAPACITY, Status.STOPPING)
-REMEMBERED_OWNERS = 200  # whose turn was last, besides those who wait: the item stays far below 400 KB
+# Whose last turn is kept: that of all who wait, and of so many others. An entry takes at most 160 bytes (a
+# Cognito name of 128, a time), so 1,500 take 240 KB of the 400 that an item may have.
+REMEMBERED_OWNERS = 200
+REMEMBERED_WAITING = 1_300
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Waiting:
 
     def is_run_of(self, row: JobRecord | None) -> bool:
         """Whether it is this run that the row, if there is one, waits for."""
-        return row is not None and row.status is Status.QUEUED and row.run == self.run
+        return row is not None and row.is_queued and row.run == self.run
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,20 @@ class Slots:
         }
         return replace(self, held=held)
 
-    def with_started(self, started: Sequence[Waiting], now: str) -> Slots:
-        """These slots, and one for each of `started`."""
+    def with_started(self, started: Sequence[Waiting], now: str, waiting: Iterable[Waiting] = ()) -> Slots:
+        """These slots, and one for each of `started`, where `waiting` wait (some of `started` may be in it).
+
+        The last turn of whoever waits is not forgotten: as if never served, they would go before the others.
+        """
         held = {**self.held, **{job.job_id: Slot(job.owner, job.run, now) for job in started}}
         served = {**self.served, **{job.owner: now for job in started}}
-        newest = sorted(served, key=lambda owner: served[owner], reverse=True)[:REMEMBERED_OWNERS]
-        return replace(self, held=held, served={owner: served[owner] for owner in newest})
+        newest = sorted(served, key=lambda owner: served[owner], reverse=True)
+        whose = {job.owner for job in waiting}
+        kept = [
+            *[owner for owner in newest if owner in whose][:REMEMBERED_WAITING],
+            *[owner for owner in newest if owner not in whose][:REMEMBERED_OWNERS],
+        ]
+        return replace(self, held=held, served={owner: served[owner] for owner in kept})
 
     def in_order(self, waiting: Iterable[Waiting]) -> Iterator[Waiting]:
         """The waiting jobs as they will start, if none ends before another and none comes."""
@@ -106,16 +118,19 @@ class Slots:
         for job in sorted(waiting, key=lambda job: (job.since, job.job_id), reverse=True):
             lines[job.owner].append(job)
         count = Counter(slot.owner for slot in self.held.values())
-        # (slots, turns taken here, when served before, owner): who is first is next.
-        turns = [(count[owner], 0, self.served.get(owner, ""), owner) for owner in lines]
+        # (slots, turns taken here, waiting for a turn since, owner): who is first is next.
+        turns = [
+            (count[owner], 0, max(self.served.get(owner, ""), line[-1].since), owner)
+            for owner, line in lines.items()
+        ]
         heapq.heapify(turns)
         taken = 0
         while turns:
-            slots, _, served, owner = heapq.heappop(turns)
+            slots, _, since, owner = heapq.heappop(turns)
             yield lines[owner].pop()
             taken += 1
             if lines[owner]:
-                heapq.heappush(turns, (slots + 1, taken, served, owner))
+                heapq.heappush(turns, (slots + 1, taken, since, owner))
 
     def starting(self, waiting: Iterable[Waiting], limits: RunningLimits) -> list[Waiting]:
         """Those who get a slot now: as many as the limits allow."""

@@ -143,6 +143,52 @@ def test_nobody_starves_while_others_keep_coming(queue, limits, random):
     raise AssertionError("z never started")
 
 
+@settings(quick, max_examples=15)
+@given(st.integers(1, 300), st.integers(1, 8), st.booleans())
+def test_nobody_starves_however_many_owners_wait_and_new_ones_come(count, total, with_newcomers):
+    """Everybody has a deep backlog, all as old, and each round all slots are freed."""
+    waits = {
+        f"o{i:03}": [Waiting(f"o{i:03}-{k}", f"o{i:03}", 1, at(0)) for k in range(4)] for i in range(count)
+    }
+    slots, unserved = Slots(), set(waits)
+    newcomers: list[Waiting] = []
+    for round_ in range(2 * count // total + 3):
+        now = f"2026-11-24T{round_:09}"
+        if with_newcomers:
+            newcomers.append(Waiting(f"n{round_}", f"n{round_}", 1, now))
+        queue = [job for line in waits.values() for job in line[:2]] + newcomers
+        started = slots.starting(queue, RunningLimits(total, 1))
+        slots = replace(slots.with_started(started, now, queue), held={})
+        for job in started:
+            if job.owner in waits:
+                waits[job.owner].remove(job)
+                assert job.owner in unserved or not unserved  # nobody is twice before another is once
+                unserved.discard(job.owner)
+            else:
+                newcomers.remove(job)
+        # Who came later waits behind all who were there and have had no turn since
+        assert not unserved or all(job.owner in waits for job in started)
+    assert not unserved
+
+
+def test_an_old_owner_has_their_turn_though_new_ones_keep_coming():
+    slots, queue = Slots(served={"zoe": at(0)}), [Waiting("zoe-2", "zoe", 1, at(1))]
+    for minute in range(2, 10):
+        queue.append(Waiting(f"n{minute}", f"new-{minute}", 1, at(minute)))
+        started = slots.starting(queue, RunningLimits(1, 1))
+        if started[0].owner == "zoe":
+            return
+        slots = replace(slots.with_started(started, at(minute), queue), held={})
+        queue = [job for job in queue if job not in started]
+    raise AssertionError("zoe never started")
+
+
+def test_the_item_has_room_for_the_longest_names():
+    many = [Waiting(f"j{i}", f"{i:04}" + "x" * 124, 1, at(0)) for i in range(5_000)]
+    slots = Slots().with_started(many, NOW, many[:3_000])
+    assert sum(len(owner) + len(when) + 8 for owner, when in slots.served.items()) < 300_000
+
+
 # ---- slots and rows ----------------------------------------
 
 
