@@ -11,7 +11,7 @@ import pytest
 from spaceport.batches import MAX_JOBS, MAX_MANIFEST_BYTES, parse_manifest, sum_of
 from spaceport.errors import UserError
 from spaceport.executions import Executions
-from spaceport.job import JobRecord, Kind, now_iso
+from spaceport.job import JobRecord, Kind, execution_name, now_iso
 from spaceport.queue import HOLDING
 from spaceport.stages import TERMINAL, Status
 from spaceport.tuning import TuningRequest
@@ -299,6 +299,19 @@ def test_a_batch_is_neither_started_nor_stopped_nor_retried(aws, load, take, zip
     ):
         with pytest.raises(UserError, match="is a batch"):
             refuse()
+
+
+def test_an_execution_that_is_called_after_a_batch_does_not_end_it(aws, load, context, take, zips):
+    batch = take({"jobs": zips})
+    name = execution_name(batch.job_id, 1)
+    arn = f"{aws.state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+    given = {"jobId": batch.job_id, "s3Url": zips[0]["s3Url"]}
+    ended = {"executionArn": arn, "name": name, "status": "SUCCEEDED", "input": json.dumps(given)}
+    assert not load("settle_execution").handler({"detail": ended}, context)["settled"]
+    failure = {"Error": "X", "Cause": ""}
+    failed = {"input": given, "executionName": name, "executionArn": arn, "failure": failure}
+    assert not load("record_failure").handler(failed, context)["recorded"]
+    assert aws.jobs.get(batch.job_id) == batch
 
 
 def test_its_status_has_its_members_and_its_counts(aws, take, zips):
