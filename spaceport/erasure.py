@@ -7,8 +7,8 @@ they hold S3 addresses and tuning) and backups of the tables (35 days).
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from spaceport.artifacts import Artifacts
@@ -16,6 +16,7 @@ from spaceport.connections import Connections
 from spaceport.history import History
 from spaceport.job import JobRecord, bucket_and_key, job_id_for, parse_sagemaker_name
 from spaceport.jobs import Jobs
+from spaceport.reconciliation import all_artifacts_are_there
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -90,8 +91,11 @@ class Erasure:
     connections: Connections
     log_streams: JobLogStreams
 
-    def erase(self, row: JobRecord) -> dict[str, int]:
-        """Erase all that `row`, which is deleted, has left; returns how much of what that was."""
+    def erase(self, row: JobRecord, now: datetime) -> dict[str, int]:
+        """Erase all that `row`, which is deleted, has left; returns how much of what that was.
+
+        The row stays, hidden, where a task of the job may still upload: `reconcile_jobs` asks once more then.
+        """
         erased = {
             "artifacts": self.artifacts.discard(row.job_id),
             "zips": int(self.zips.erase(row)),
@@ -99,5 +103,6 @@ class Erasure:
             "followers": self.connections.drop(row.job_id),
             "changes": self.history.erase(row.job_id),
         }
-        self.jobs.entomb(row.job_id, time.time())
+        if all_artifacts_are_there(row, now):
+            self.jobs.entomb(row.job_id, now.timestamp())
         return erased

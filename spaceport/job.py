@@ -22,6 +22,7 @@ JOB_NAME_LENGTH = 200
 REQUEST_METADATA = "spaceport"  # the dropped zip's object metadata that holds its JobRequest as JSON
 OPERATOR = "operator"  # who owns what nobody else does
 JOBS_COLLECTION = "jobs"
+DELETED_COLLECTION = "deleted"  # of the rows that are hidden, until all that their jobs left is erased
 MAX_RUNS = 999  # the run is a part of SageMaker job names, which have 63 characters
 
 JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_ID_LENGTH)]
@@ -375,7 +376,8 @@ class JobRecord(BaseModel):
     @property
     def awaits_discard(self) -> bool:
         """Whether this job was stopped, and what it had made is still to be deleted for good."""
-        return self.status is Status.STOPPED and self.discard_artifacts and not self.artifacts_discarded
+        asked = self.discard_artifacts and self.deleted_at is None  # of a deleted job nothing is kept at all
+        return self.status is Status.STOPPED and asked and not self.artifacts_discarded
 
     @property
     def next_step(self) -> PipelineStep:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from spaceport.errors import ErrorText
 from spaceport.job import (
+    DELETED_COLLECTION,
     JOBS_COLLECTION,
     JobRecord,
     Kind,
@@ -271,7 +272,8 @@ class Jobs:
 
         Once more has its erasure begin once more.
         """
-        return self._update(job_id, {"deletedAt": now}, **_is_one_of(tuple(TERMINAL)))
+        fields = {"deletedAt": now, "collection": DELETED_COLLECTION}
+        return self._update(job_id, fields, **_is_one_of(tuple(TERMINAL)))
 
     def entomb(self, job_id: str, now: float) -> bool:
         """All that a deleted job left is erased: of its row only that it was remains, for TOMBSTONE_S.
@@ -318,6 +320,11 @@ class Jobs:
         while rows := self.page(None, at_once, before):
             yield from rows
             before = rows[-1].created_at
+
+    def deleted(self) -> list[str]:
+        """The ids of the deleted jobs that have no tombstone yet; a moment behind the rows."""
+        query: dict[str, Any] = {"KeyConditionExpression": Key("collection").eq(DELETED_COLLECTION)}
+        return [str(item["jobId"]) for item in self._found(BY_TIME, query)]
 
     def many(self, job_ids: Iterable[str]) -> list[JobRecord]:
         """The rows of these jobs as they are now (strongly consistent), in any order, if there are."""
@@ -378,10 +385,14 @@ class Jobs:
 
     def _by_state(self, query: dict[str, Any], kind: Kind = Kind.JOB) -> list[dict[str, Any]]:
         """What the index has of the rows of this kind that `query` finds."""
+        return [item for item in self._found(BY_STATE, query) if item.get("kind", Kind.JOB) == kind]
+
+    def _found(self, index: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+        """All that `query` finds in the index, however many pages it has."""
         items: list[dict[str, Any]] = []
         while True:
-            page = self._table.query(IndexName=BY_STATE, **query)
-            items += [item for item in page["Items"] if item.get("kind", Kind.JOB) == kind]
+            page = self._table.query(IndexName=index, **query)
+            items += page["Items"]
             if "LastEvaluatedKey" not in page:
                 return items
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -45,9 +45,17 @@ def is_silent(row: JobRecord, now: datetime) -> bool:
     return row.status in (Status.RUNNING, Status.STOPPING) and _unchanged(row, now) > SILENT_AFTER
 
 
-def all_artifacts_are_there(stopped: JobRecord, now: datetime) -> bool:
-    """Whether nothing of this stopped job can be uploaded any more: one more deletion is the last."""
-    return _unchanged(stopped, now) > ARTIFACTS_COMPLETE_AFTER
+def all_artifacts_are_there(ended: JobRecord, now: datetime) -> bool:
+    """Whether nothing of this ended job can be uploaded any more: one more deletion is the last."""
+    return _unchanged(ended, now) > ARTIFACTS_COMPLETE_AFTER
+
+
+def needs_last_erasure(deleted: JobRecord, now: datetime) -> bool:
+    """Whether this deleted job was erased when its tasks could still upload, and they can no more."""
+    if deleted.deleted_at is None:
+        return False
+    erased_early = not all_artifacts_are_there(deleted, datetime.fromisoformat(deleted.deleted_at))
+    return erased_early and all_artifacts_are_there(deleted, now)
 
 
 def _unchanged(row: JobRecord, now: datetime) -> timedelta:

@@ -5,6 +5,7 @@ What fails is tried again, three times at once and every day by `tidy_jobs`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -49,5 +50,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     row = jobs.get(told.job_id)
     if row is None or row.deleted_at is None:
         return {"jobId": told.job_id, "erased": False}
-    logger.info("erased", erased=erasure.erase(row))
+    logger.info("erased", erased=erasure.erase(row, datetime.now(UTC)))
     return {"jobId": told.job_id, "erased": True}

@@ -19,7 +19,13 @@ from spaceport.environment import Environment
 from spaceport.executions import Executions
 from spaceport.job import now_iso
 from spaceport.jobs import Jobs
-from spaceport.reconciliation import Remedy, all_artifacts_are_there, is_silent, remedy
+from spaceport.reconciliation import (
+    Remedy,
+    all_artifacts_are_there,
+    is_silent,
+    needs_last_erasure,
+    remedy,
+)
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.settlement import Settlement
 from spaceport.stages import LIVE
@@ -52,6 +58,7 @@ def reconcile(now: datetime) -> dict[str, Any]:
     """Mend every job. Raises RuntimeError after the last one where some could not be mended."""
     work = [(job_id, mend) for status in LIVE for job_id in jobs.with_status(status)]
     work += [(job_id, discard) for job_id in jobs.awaiting_discard()]
+    work += [(job_id, erase_again) for job_id in jobs.deleted()]
     work += [(batch_id, sum_up) for batch_id in jobs.open_batches()]
     stuck, failed = [], []
     for job_id, do in work:
@@ -102,4 +109,12 @@ def discard(job_id: str, now: datetime) -> bool:
     artifacts.discard(job_id)
     if all_artifacts_are_there(row, now):
         jobs.artifacts_discarded(job_id, now_iso(now))
+    return False
+
+
+def erase_again(job_id: str, now: datetime) -> bool:
+    """Have a job erased for good that was deleted when its SageMaker job could still upload."""
+    row = jobs.get(job_id)
+    if row is not None and needs_last_erasure(row, now):
+        jobs.delete(job_id, now_iso(now))  # `forget_job` hears of it
     return False

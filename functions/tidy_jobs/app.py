@@ -6,6 +6,7 @@ Each job is looked at on its own: one that can't be tidied now must not keep the
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import boto3
@@ -42,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def tidy(now: datetime) -> dict[str, Any]:
     """Tidy every job. Raises RuntimeError after the last one where some could not be tidied."""
     tidied, failed = 0, []
-    for row in jobs.all(PAGE):
+    for row in chain(jobs.all(PAGE), jobs.many(jobs.deleted())):
         needed = due(row, now, results_kept)
         if needed is Due.NOTHING:
             continue

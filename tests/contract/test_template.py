@@ -171,6 +171,7 @@ ADAPTERS = {
     ("jobs", "delete"): ["update_item"],
     ("jobs", "intermediates_discarded"): ["update_item"],
     ("jobs", "entomb"): ["put_item"],
+    ("jobs", "deleted"): ["query"],
     ("jobs", "all"): ["query", "get_item"],
     ("history", "append"): ["put_item"],
     ("history", "page"): ["query"],

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
 import urllib3
 
 from spaceport.erasure import LOG_GROUPS
+from spaceport.job import now_iso
 from spaceport.jobs import record_from_image
+from spaceport.reconciliation import ARTIFACTS_COMPLETE_AFTER
 from spaceport_local.cloud import LocalCloud
 
 pytestmark = pytest.mark.engine
@@ -75,7 +78,8 @@ def test_a_job_has_a_history_and_once_deleted_leaves_nothing(stack, alice, bob, 
     assert [event["stage"] for event in events] == ["setup", "setup", "sfm", "3dgs", "compression", "done"]
     assert [event["before"] for event in events[1:]] == [event["status"] for event in events[:-1]]
     assert bob.ask("GET", f"/jobs/{gone}/events")[1]["code"] == "no_such_job"
-    # When she deletes one, while it is followed
+    # When she deletes one, long after its end, while it is followed
+    age(stack, gone, "updatedAt")
     assert bob.ask("DELETE", f"/jobs/{gone}")[1]["code"] == "no_such_job"
     with stack.follow(gone) as follower:
         follower.until(lambda told: told["status"] == "COMPLETED", seconds=10)
@@ -103,7 +107,21 @@ def test_a_job_that_runs_is_not_deleted(stack, alice, stubs, photos_zip):
     alice.until_ended(job_id)
     stubs.let_go()
     assert alice.ask("DELETE", f"/jobs/{job_id}")[0] == 202
+    assert alice.ask("GET", f"/jobs/{job_id}")[1]["code"] == "no_such_job"
+    # For good when its tasks can upload no more: as if that were now, and the reconciler asked
+    age(stack, job_id, "updatedAt", "deletedAt")
     until(lambda: sole_tombstone(stack, job_id))
+
+
+def age(stack: Any, job_id: str, *times: str) -> None:
+    """Set these times of the row back, further than a stopped task can upload after its end."""
+    then = now_iso(datetime.now(UTC) - 2 * ARTIFACTS_COMPLETE_AFTER)
+    stack.cloud.client("dynamodb").update_item(
+        TableName=stack.output("JobsTable"),
+        Key={"jobId": {"S": job_id}},
+        UpdateExpression="SET " + ", ".join(f"{name} = :then" for name in times),
+        ExpressionAttributeValues={":then": {"S": then}},
+    )
 
 
 def events_of(user: Any, job_id: str) -> list[dict[str, Any]]:

@@ -64,6 +64,15 @@ def keys(aws: Any) -> set[str]:
     return {found["Key"] for found in listed}
 
 
+def age(aws: Any, job_id: str, minutes: float) -> None:
+    """Have the row be last written that long ago."""
+    boto3.resource("dynamodb").Table("jobs").update_item(
+        Key={"jobId": job_id},
+        UpdateExpression="SET updatedAt = :then",
+        ExpressionAttributeValues={":then": now_iso(datetime.now(UTC) - timedelta(minutes=minutes))},
+    )
+
+
 def told_of(job_id: str) -> dict[str, Any]:
     return {**EVENT, "detail": {**EVENT["detail"], "jobId": job_id, "deleted": True}}
 
@@ -78,7 +87,7 @@ def test_a_deleted_job_leaves_a_tombstone_and_others_lose_nothing(aws, put, load
     boto3.client("s3").put_object(Bucket=aws.uploads_bucket, Key="uploads/ann/a.zip", Body=b"newer")
     source = {"source": f"s3://{aws.uploads_bucket}/uploads/ann/a.zip"}
     other = f"{job_id}-2"
-    put(job_id, status=Status.COMPLETED, source_version=version["VersionId"], **source)
+    put(job_id, days=1, status=Status.COMPLETED, source_version=version["VersionId"], **source)
     put(other, status=Status.COMPLETED, **source)
     history = History(boto3.resource("dynamodb").Table("history"))
     for record in aws.stream():
@@ -119,6 +128,47 @@ def test_what_is_not_deleted_is_not_erased(aws, put, load, context, streams):
     assert load("forget_job").handler(told_of("job-1"), context)["erased"] is False
     assert len(keys(aws)) == len(KEPT)
     assert not aws.jobs.entomb("job-1", 0)
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+def test_what_a_task_uploads_after_its_jobs_deletion_is_erased_too(
+    aws, put, load, context, streams, monkeypatch, status
+):
+    # Given a job that is deleted right after its end, while SageMaker still ends its task
+    put("job-1", status=status, discard_artifacts=status is Status.STOPPED)
+    put_objects(aws, "job-1", "checkpoints/1")
+    assert aws.jobs.delete("job-1", now_iso())
+    forget, reconcile = load("forget_job").handler, load("reconcile_jobs").reconcile
+    # Then it is erased at once, but stays, hidden
+    forget(told_of("job-1"), context)
+    assert keys(aws) == set()
+    assert aws.jobs.get("job-1").deleted_at is not None
+    # And when the task has uploaded what it left, and nothing more can come
+    put_objects(aws, "job-1", "training/model.ply")
+    boto3.client("logs").create_log_stream(
+        logGroupName=LOG_GROUPS[1], logStreamName="job-1-3dgs-1-0/algo-1-1"
+    )
+    deletions = len(aws.stream())
+    now = datetime.now(UTC)
+    reconcile(now + timedelta(minutes=5))
+    assert len(aws.stream()) == deletions
+    for minutes in (11, 16):
+        reconcile(now + timedelta(minutes=minutes))
+    # Then the reconciler has asked once for the last erasure, which entombs the job
+    assert len(aws.stream()) == deletions + 1
+    assert change_in(aws.stream()[-1]["dynamodb"]).row.deleted_at == now_iso(now + timedelta(minutes=11))
+    age(aws, "job-1", minutes=11)
+    forget(told_of("job-1"), context)
+    assert (keys(aws), streams()) == (set(), set())
+    assert aws.jobs.get("job-1") is None
+    assert aws.jobs.deleted() == []
+
+
+def test_an_erasure_that_was_not_finished_is_asked_for_every_day(aws, put, load):
+    put("job-1", days=1, status=Status.COMPLETED)
+    assert aws.jobs.delete("job-1", now_iso(datetime.now(UTC) - timedelta(hours=3)))
+    tidy = load("tidy_jobs", RESULTS_DAYS="0").tidy
+    assert [tidy(datetime.now(UTC))["tidied"] for _ in range(2)] == [1, 0]
 
 
 def test_a_zip_that_is_another_jobs_stays(aws, put, load, context, streams):
