@@ -187,6 +187,7 @@ class Batches:
         )
         try:
             manifest = parse_manifest(self._read(bucket, key, version))
+            fresh = fresh.model_copy(update={"email": manifest.defaults.email})  # members tell of none
             members = [
                 self._member(place, entry, manifest, bucket, fresh.owner)
                 for place, entry in enumerate(manifest.jobs)

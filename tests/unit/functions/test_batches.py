@@ -74,6 +74,14 @@ def test_a_manifest_makes_a_job_of_each_zip_and_a_row_of_its_own(aws, take, zips
     assert batch.metrics["queued"] == batch.metrics["jobs"] == 3
 
 
+def test_a_batch_tells_of_its_end_whom_its_manifest_names(take, zips):
+    defaults = {"email": "alice@example.org"}
+    assert take({"defaults": defaults, "jobs": zips}).email == "alice@example.org"
+    missing = [*zips, {"s3Url": f"{zips[0]['s3Url'][:-5]}missing.zip"}]
+    refused = take({"defaults": defaults, "jobs": missing})
+    assert (refused.status, refused.wants_letter) == (Status.REJECTED, True)
+
+
 def test_the_same_event_twice_changes_nothing(aws, take, zips):
     batch = take({"jobs": zips})
     rows = aws.jobs.many([batch.job_id, *batch.members])
