@@ -95,8 +95,12 @@ def archive_name(key: str) -> str:
 
 
 def awaits_manifest(key: str) -> bool:
-    """Whether the zip at `key` is in a folder called `*.batch`: it is for a manifest to start its job."""
-    return any(folder.endswith(".batch") for folder in key.split("/")[:-1])
+    """Whether the zip at `key` is in a folder called `*.batch`: it is for a manifest to start its job.
+
+    The owner's own folder is none, whatever they are called.
+    """
+    folders = key.removeprefix(f"uploads/{owner_of(key)}/").split("/")[:-1]
+    return any(folder.endswith(".batch") for folder in folders)
 
 
 def zip_job_name(key: str) -> str:
