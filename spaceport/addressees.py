@@ -2,7 +2,8 @@
 
 Not to any address that somebody types: that would send a stranger's words in our name. A user's letters go
 to their own address, as Cognito has verified it. The operator's jobs come from whoever may write to the
-bucket itself, or run the command, by the rights of the account: their address is taken as it is.
+bucket itself, or run the command, by the rights of the account: their address is taken as it is. One that
+stands in a zip is taken of nobody: a zip may be a stranger's (`intake.py`).
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from pydantic import TypeAdapter, ValidationError
 
 from spaceport import archive, sampling
+from spaceport.archive import SIDECAR_NAME, ArchiveWarning
 from spaceport.errors import UserError
 from spaceport.job import (
     REQUEST_METADATA,
@@ -38,6 +39,11 @@ S3_URI: TypeAdapter[str] = TypeAdapter(S3Uri)
 # a key: one of more than 1024 bytes.
 NOT_THERE = frozenset({"404", "403", "400"})
 NOTHING_ASKED = JobRequest()
+# A zip may come from a stranger, who would have us write to anybody by the hand of whoever uploads it.
+_EMAIL_IN_ZIP = ArchiveWarning(
+    "email_in_zip",
+    f"The email in the zip's {SIDECAR_NAME} is not used: who uploads the zip, or starts its job, names one.",
+)
 
 
 class Intake:
@@ -84,8 +90,11 @@ class Intake:
             told = told or metadata.email
             file = S3Object(self._s3, bucket, key, version)
             contents = archive.inspect(cast("IO[bytes]", file), archive_name(key))
-            request = combined(read_sidecar(file, contents.sidecar), metadata, asked)
+            own = read_sidecar(file, contents.sidecar)
+            request = combined(own.model_copy(update={"email": None}), metadata, asked)
             warnings = [*contents.warnings, *sampling.look_at(file, contents, archive_name(key))]
+            if own.email is not None:
+                warnings.append(_EMAIL_IN_ZIP)
         except UserError as refused:
             error = JobError(code=refused.code, message=refused.message, hint=refused.hint)
             return queued.model_copy(update={"status": Status.REJECTED, "error": error, "email": told})

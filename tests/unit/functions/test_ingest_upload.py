@@ -124,14 +124,36 @@ def with_sidecar(said: object) -> bytes:
 
 def test_a_zip_says_itself_how_it_wants_to_be_done(aws, load, context):
     # Given a zip whose root holds its settings
-    said = {"jobName": "Beach", "email": "a@example.org", "preset": "preview", "holdout": 8}
+    said = {"jobName": "Beach", "preset": "preview", "holdout": 8}
     # When it is dropped without any metadata
     told = load("ingest_upload").handler(aws.drop("uploads/ann/x.zip", with_sidecar(said)), context)
     # Then its job is as it says
     row = aws.jobs.get(told["jobId"])
     assert row is not None
-    assert (row.status, row.job_name, row.email) == (Status.QUEUED, "Beach", "a@example.org")
+    assert (row.status, row.job_name) == (Status.QUEUED, "Beach")
     assert row.request == {**said, "pipelineStep": "sfm"}
+
+
+def test_a_zip_does_not_say_who_is_written_to(aws, load, context):
+    # Given a stranger's zip that names somebody
+    said = {"email": "victim@example.org", "preset": "preview"}
+    # When the operator drops it, with an address and without
+    ingest = load("ingest_upload").handler
+    mine = {"spaceport": json.dumps({"email": "pilot@example.org"})}
+    rows = [
+        aws.jobs.get(ingest(aws.drop(name, with_sidecar(said), metadata), context)["jobId"])
+        for name, metadata in (("x.zip", {}), ("y.zip", mine))
+    ]
+    # Then only the operator's address counts, and the row tells it
+    assert [row.email for row in rows] == [None, "pilot@example.org"]
+    assert [row.request.get("email") for row in rows] == [None, "pilot@example.org"]
+    assert all("The email in the zip's spaceport.json is not used" in row.warnings[-1] for row in rows)
+
+
+def test_the_zips_of_a_user_called_like_a_batch_are_jobs(aws, load, context, photo_zip):
+    ingest = load("ingest_upload").handler
+    assert ingest(aws.drop("uploads/joe.batch/x.zip", photo_zip), context)["jobId"] is not None
+    assert ingest(aws.drop("uploads/joe.batch/week.batch/x.zip", photo_zip), context)["jobId"] is None
 
 
 def test_metadata_beats_the_sidecar_field_by_field(aws, load, context):
