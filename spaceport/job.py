@@ -292,6 +292,9 @@ class JobRecord(BaseModel):
     artifacts_discarded: bool = Field(
         False, alias="artifactsDiscarded", description="what discardArtifacts asked for is done, for good"
     )
+    discard_intermediates: bool = Field(
+        False, alias="discardIntermediates", description="no run may begin with what its stages left"
+    )
     intermediates_discarded: bool = Field(
         False, alias="intermediatesDiscarded", description="what its stages left for each other is deleted"
     )
@@ -386,7 +389,7 @@ class JobRecord(BaseModel):
     @property
     def next_step(self) -> PipelineStep:
         """The step that a retry begins with: the first whose artifacts are not all there."""
-        if self.discard_artifacts or self.intermediates_discarded:
+        if self.discard_artifacts or self.discard_intermediates:
             return PipelineStep.SFM
         done = {name for name, record in self.stages.items() if record.ended is not None}
         if SFM.name not in done:
@@ -422,6 +425,7 @@ class JobRecord(BaseModel):
                 "model_s3_uri": self.model_s3_uri if step is PipelineStep.COMPRESSION else None,
                 "discard_artifacts": False,
                 "artifacts_discarded": False,
+                "discard_intermediates": False,
                 "intermediates_discarded": False,
                 "stages": {**empty_stages(), **kept},
                 "metrics": {} if step is PipelineStep.SFM else self.metrics,

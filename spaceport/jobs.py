@@ -227,14 +227,24 @@ class Jobs:
         fields = {"artifactsDiscarded": True, "updatedAt": now}
         return self._update(job_id, fields, **_is_one_of((Status.STOPPED,)))
 
-    def intermediates_discarded(self, ended: JobRecord) -> bool:
-        """What an ended job's stages left for each other is gone. False where the row changed since."""
+    def discard_intermediates(self, ended: JobRecord) -> bool:
+        """No run of this job is to begin with what its stages left: it goes. False where the row changed."""
         return self._update(
             ended.job_id,
-            {"intermediatesDiscarded": True},
+            {"discardIntermediates": True},
             condition="#status = :ended AND #version = :was",
             values={":ended": ended.status, ":was": ended.version},
             names={"#version": "version"},
+        )
+
+    def intermediates_discarded(self, ended: JobRecord) -> bool:
+        """What an ended job's stages left for each other is gone. False where a new run has begun since."""
+        return self._update(
+            ended.job_id,
+            {"intermediatesDiscarded": True},
+            condition="#status = :ended AND #run = :run",
+            values={":ended": ended.status, ":run": ended.run},
+            names={"#run": "run"},
         )
 
     def claim_notification(self, ended: JobRecord, now: str) -> bool:

@@ -63,8 +63,9 @@ def tidy(now: datetime) -> dict[str, Any]:
 
 def do(needed: Due, row: JobRecord, now: datetime) -> None:
     if needed is Due.INTERMEDIATES:
-        # A retry of these very seconds may miss what it begins with, and is told so: it can begin anew.
-        artifacts.discard_folders(row.job_id, INTERMEDIATES)
-        jobs.intermediates_discarded(row)
+        # Written first: a retry from now on begins anew, and one that was quicker keeps what it begins with.
+        if jobs.discard_intermediates(row):
+            artifacts.discard_folders(row.job_id, INTERMEDIATES)
+            jobs.intermediates_discarded(row)
     else:
         jobs.delete(row.job_id, now_iso(now))  # `forget_job` hears of it

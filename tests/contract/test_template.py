@@ -169,6 +169,7 @@ ADAPTERS = {
     ("jobs", "notified"): ["update_item"],
     ("addressees", "of"): ["admin_get_user"],
     ("jobs", "delete"): ["update_item"],
+    ("jobs", "discard_intermediates"): ["update_item"],
     ("jobs", "intermediates_discarded"): ["update_item"],
     ("jobs", "entomb"): ["put_item"],
     ("jobs", "deleted"): ["query"],

@@ -34,6 +34,10 @@ def test_an_ended_job_is_kept_its_time(days, kept, expected):
     assert due(row(days, status=Status.COMPLETED), NOW, results_kept) is expected
 
 
+def test_what_was_begun_is_due_until_it_is_done():
+    assert due(row(20, status=Status.COMPLETED, discard_intermediates=True), NOW, None) is Due.INTERMEDIATES
+
+
 def test_what_is_done_is_not_due_again():
     assert due(row(20, status=Status.COMPLETED, intermediates_discarded=True), NOW, None) is Due.NOTHING
     assert due(row(20, status=Status.REJECTED), NOW, None) is Due.NOTHING  # it never had any
@@ -54,6 +58,8 @@ def test_an_erasure_that_did_not_come_through_is_due_after_hours(status):
 def test_a_retry_begins_anew_once_the_intermediates_are_gone():
     done = {"sfm": StageRecord(started=now_iso(NOW), ended=now_iso(NOW))}
     for gone, step in ((False, PipelineStep.TRAINING), (True, PipelineStep.SFM)):
-        failed = row(20, status=Status.FAILED, stages=done, intermediates_discarded=gone)
+        failed = row(20, status=Status.FAILED, stages=done, discard_intermediates=gone)
         assert failed.next_step is step
-    assert not failed.reopened(PipelineStep.SFM, {}, now_iso(NOW)).intermediates_discarded
+    again = failed.reopened(PipelineStep.SFM, {}, now_iso(NOW))
+    assert not again.discard_intermediates
+    assert not again.intermediates_discarded

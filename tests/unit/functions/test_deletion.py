@@ -16,7 +16,7 @@ from spaceport.changes import change_in
 from spaceport.connections import Follower
 from spaceport.erasure import LOG_GROUPS
 from spaceport.history import History
-from spaceport.job import JobRecord, empty_stages, job_id_for, now_iso
+from spaceport.job import JobRecord, PipelineStep, empty_stages, job_id_for, now_iso
 from spaceport.jobs import TOMBSTONE_S
 from spaceport.retention import INTERMEDIATES
 from spaceport.stages import TERMINAL, Status
@@ -232,3 +232,22 @@ def test_one_job_that_can_not_be_tidied_keeps_no_other_waiting(aws, put, load, c
     with pytest.raises(RuntimeError, match="1 jobs could not be tidied: job-2"):
         function.handler({}, context)
     assert keys(aws) == {"jobs/job-2/training/model.ply"}
+    # And no retry begins with what is half gone, which goes the next day
+    assert aws.jobs.get("job-2").next_step is PipelineStep.SFM
+    monkeypatch.setattr(function.artifacts, "discard_folders", discard)
+    assert function.handler({}, context) == {"tidied": 1}
+    assert keys(aws) == set()
+
+
+def test_a_job_that_is_retried_while_the_stack_is_tidied_keeps_all(aws, put, load, context, monkeypatch):
+    # Given an ended job that its owner retries once it was read as one to tidy
+    ended = put("job-1", 20, status=Status.FAILED)
+    put_objects(aws, "job-1", "colmap/dense/scene", "training/model.ply")
+    function = load("tidy_jobs", RESULTS_DAYS="0")
+    monkeypatch.setattr(function.jobs, "all", lambda at_once: iter([ended]))
+    assert aws.jobs.reopen(ended, ended.reopened(PipelineStep.TRAINING, {}, now_iso()))
+    # When the stack is tidied
+    function.handler({}, context)
+    # Then
+    assert keys(aws) == {"jobs/job-1/colmap/dense/scene", "jobs/job-1/training/model.ply"}
+    assert not aws.jobs.get("job-1").discard_intermediates
