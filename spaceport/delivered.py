@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import mimetypes
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from spaceport.artifacts import is_older
 from spaceport.job import bucket_and_key
 
 if TYPE_CHECKING:
@@ -27,20 +29,25 @@ NOT_THERE = frozenset({"NoSuchKey", "AccessDenied"})
 
 
 class Delivered:
-    """The files below `s3_uri`, which ends with a slash; names are relative to it."""
+    """The files below `s3_uri`, which ends with a slash; names are relative to it.
 
-    def __init__(self, s3: S3Client, s3_uri: str) -> None:
+    Those older than `begun` are an earlier run's: as if they were not there.
+    """
+
+    def __init__(self, s3: S3Client, s3_uri: str, begun: datetime | None = None) -> None:
         self._s3 = s3
         self._bucket, self._prefix = bucket_and_key(s3_uri)
+        self._begun = begun
 
     def read(self, name: str) -> bytes | None:
         """The file's contents; None where there is none."""
         try:
-            return self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
+            found = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)
         except ClientError as error:
             if error.response["Error"]["Code"] not in NOT_THERE:
                 raise
             return None
+        return found["Body"].read() if self._is_own(found["LastModified"]) else None
 
     def write(self, name: str, body: bytes, media_type: str) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=body, ContentType=media_type)
@@ -62,10 +69,13 @@ class Delivered:
             found["Key"]
             for page in pages
             for found in page.get("Contents", [])
-            if found["Size"] <= LARGEST_COPY
+            if found["Size"] <= LARGEST_COPY and self._is_own(found["LastModified"])
         ]
         with ThreadPoolExecutor(COPIES_AT_ONCE) as threads:
             list(threads.map(self._give_media_type, shown))
+
+    def _is_own(self, written: datetime) -> bool:
+        return self._begun is None or not is_older(written, self._begun)
 
     def _give_media_type(self, key: str) -> None:
         media_type, _ = mimetypes.guess_type(key)

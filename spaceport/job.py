@@ -402,7 +402,8 @@ class JobRecord(BaseModel):
         """This job with a new run that begins at `step`: waiting for dispatch, or run by an execution.
 
         What the steps before `step` left stays: their times, and their artifacts in the bucket. So do the
-        results of a run that finished, until this one has its own; and what the others cost.
+        results of a run that finished, until this one has its own; and what the others cost. Not the numbers
+        of what is done anew, which this run's own come among: the results have theirs in `quality.json`.
         """
         first = stage_named(step.value)
         kept = {name: left for name, left in self.stages.items() if stage_named(name).index < first.index}

@@ -145,7 +145,7 @@ class Jobs:
         """
         return self._update(
             row.job_id,
-            _unfinished(Status.FAILED, error, now, costs, outputs),
+            _unfinished(row, Status.FAILED, error, now, costs=costs, outputs=outputs),
             **_of_execution(execution_arn, ACTIVE, or_waiting_run=row.run),
         )
 
@@ -166,7 +166,7 @@ class Jobs:
         """
         return self._update(
             row.job_id,
-            _unfinished(status, error, now, costs, outputs),
+            _unfinished(row, status, error, now, costs=costs, outputs=outputs),
             **_of_execution(execution_arn, LIVE, or_waiting_run=row.run),
         )
 
@@ -458,11 +458,23 @@ def _notification(ended: JobRecord, state: NotificationState, now: str, reason: 
 
 
 def _unfinished(
-    status: Status, error: ErrorText, now: str, costs: Mapping[str, float | None], outputs: Outputs | None
+    row: JobRecord,
+    status: Status,
+    error: ErrorText,
+    now: str,
+    *,
+    costs: Mapping[str, float | None],
+    outputs: Outputs | None,
 ) -> dict[str, Any]:
     """The fields of a job that ends without its result."""
-    left = None if outputs is None else outputs.model_dump(by_alias=True)
-    return {"status": status, "error": asdict(error), "outputs": left, "updatedAt": now, **_costs(costs)}
+    return {
+        "status": status,
+        "error": asdict(error),
+        "outputs": None if outputs is None else outputs.model_dump(by_alias=True),
+        "earlierResults": row.earlier_results and outputs is not None and outputs == row.outputs,
+        "updatedAt": now,
+        **_costs(costs),
+    }
 
 
 def _costs(costs: Mapping[str, float | None]) -> dict[str, float | None]:

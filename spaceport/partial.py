@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -39,6 +40,14 @@ _OF_COMPRESSION: Mapping[str, str] = {
 logger = logging.getLogger(__name__)
 
 
+class _Candidate(NamedTuple):
+    """Where an output of a stage would be."""
+
+    stage: str
+    output: str
+    uri: str
+
+
 @dataclass(frozen=True)
 class PartialResults:
     """Finds what failed and stopped jobs have left."""
@@ -49,31 +58,30 @@ class PartialResults:
         """The results that `row`'s run has left; None where it has left none, or none is to stay.
 
         A run of a job that had finished before leaves the results that it had: a model with its viewer is
-        worth more than parts. As for a retry, the others are looked for in the folders that a plan has by
-        itself.
+        worth more than parts. But not once its compression stage has put its own files in their place. As
+        for a retry, parts are looked for in the folders that a plan has by itself.
         """
         if row.discard_artifacts:
             return None
-        if row.earlier_results:
-            return row.outputs
+        earlier = row.outputs if row.earlier_results else None
         try:
-            found = {
-                name: uri for stage, name, uri in self._candidates(row) if self._is_there(row, stage, uri)
-            }
+            found = [each for each in self._candidates(row) if self._is_there(row, each.stage, each.uri)]
         except (BotoCoreError, ClientError):
             # That the job ends, and why, is worth more than what it left: it must not wait for S3.
             logger.exception("what %s has left could not be looked up", row.job_id)
-            return None
-        return Outputs.model_validate(found) if found else None
+            return earlier
+        if earlier is not None and all(each.stage != COMPRESSION.name for each in found):
+            return earlier
+        return Outputs.model_validate({each.output: each.uri for each in found}) if found else None
 
-    def _candidates(self, row: JobRecord) -> Iterator[tuple[str, str, str]]:
-        """(stage, output, where it would be); a later one of an output is worth more."""
+    def _candidates(self, row: JobRecord) -> Iterator[_Candidate]:
+        """What there may be; a later one of an output is worth more."""
         home = self.artifacts.home(row.job_id)
-        yield from ((SFM.name, name, f"{home}{COLMAP}{file}") for name, file in _OF_SFM.items())
+        yield from (_Candidate(SFM.name, name, f"{home}{COLMAP}{file}") for name, file in _OF_SFM.items())
         if row.model_s3_uri is not None:
-            yield TRAINING.name, "ply", f"{row.model_s3_uri}{MODEL}"
+            yield _Candidate(TRAINING.name, "ply", f"{row.model_s3_uri}{MODEL}")
         for name, file in _OF_COMPRESSION.items():
-            yield COMPRESSION.name, name, f"{home}{COMPRESSED}{file}"
+            yield _Candidate(COMPRESSION.name, name, f"{home}{COMPRESSED}{file}")
 
     def _is_there(self, row: JobRecord, stage: str, uri: str) -> bool:
         record = row.stages.get(stage)

@@ -18,6 +18,7 @@ _STATUS = {
     "job_active": HTTPStatus.CONFLICT,
     "job_over": HTTPStatus.CONFLICT,
     "job_changed": HTTPStatus.CONFLICT,
+    "has_results": HTTPStatus.CONFLICT,
     "already_done": HTTPStatus.CONFLICT,
     "rejected": HTTPStatus.CONFLICT,
     "no_artifacts": HTTPStatus.CONFLICT,

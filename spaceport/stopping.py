@@ -33,10 +33,18 @@ class Stopping:
         A second stop may still ask for the deletion of what the job has made.
 
         Raises:
-            UserError: `job_over` where it has ended otherwise, `is_batch` where it is no job.
+            UserError: `job_over` where it has ended otherwise, `is_batch` where it is no job,
+                `has_results` where an earlier run's results would be deleted with this one's.
         """
         must_be_job(row)
         for _ in range(READINGS):
+            if discard_artifacts and row.earlier_results:
+                raise UserError(
+                    "has_results",
+                    f"What this run of the job {row.job_id} has made can't be deleted: the model that the job"
+                    " had before is in the same folder.",
+                    "Stop it without discarding: that model stays.",
+                )
             if row.status in STOPS:
                 if self._stop_again(row, discard_artifacts, now):
                     return False

@@ -51,12 +51,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     row = jobs.get(event["jobId"])
     if row is None:
         raise RefusedError(UserError("no_row", f"The job {event['jobId']} has no row.", "Start it again."))
-    delivered = Delivered(s3, event["compressedS3Uri"])
+    started = row.stages[COMPRESSION.name].started
+    begun = None if started is None else datetime.fromisoformat(started)
+    delivered = Delivered(s3, event["compressedS3Uri"], begun)
     measured = delivered.read(QUALITY_REPORT)
     if measured is None:
         raise FileNotFoundError(f"the compression stage left no {QUALITY_REPORT}")
-    if begun := row.stages[COMPRESSION.name].started:
-        discard_earlier_runs(event, datetime.fromisoformat(begun))
     now = now_iso()
     seconds, total = stage_seconds(row, now), total_seconds(row, now)
     bill = bill_of(row, event["executionArn"], now)
@@ -90,7 +90,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if published:
         metering.job_ended(row, Status.COMPLETED, bill)
     logger.info("published", published=published)
+    # Last of all: until the row names this run's results, it may come to name the earlier ones again.
+    if begun is not None and (published or is_published(row.job_id, event["executionArn"])):
+        discard_earlier_runs(event, begun)
     return {"jobId": row.job_id, "published": published}
+
+
+def is_published(job_id: str, execution_arn: str) -> bool:
+    """Whether this execution has completed the job before: the state was tried again."""
+    row = jobs.get(job_id)
+    return row is not None and (row.status, row.execution_arn) == (Status.COMPLETED, execution_arn)
 
 
 def discard_earlier_runs(event: dict[str, Any], begun: datetime) -> None:

@@ -351,6 +351,19 @@ def test_a_later_stop_may_still_ask_for_the_deletion_but_not_take_it_back(aws, c
     assert (row.discard_artifacts, row.version, row.next_step) == (True, 2, PipelineStep.SFM)
 
 
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.STOPPING, Status.STOPPED])
+def test_a_new_run_of_a_finished_job_is_not_discarded_for_its_model_would_be_too(aws, call, put, status):
+    # Given a job whose model of before is there
+    put(status=status, outputs={"sog": "s3://data/model.sog"}, earlier_results=True)
+    # When its new run is to be stopped and discarded, Then that is refused, and nothing done
+    told = call("POST", "/stop-job", {"jobId": "job-1", "discardArtifacts": True})
+    assert told.refusal == (409, "has_results")
+    row = row_of(aws, "job-1")
+    assert (row.status, row.discard_artifacts, row.outputs.sog) == (status, False, "s3://data/model.sog")
+    # But a stop is a stop
+    assert call("POST", "/stop-job", {"jobId": "job-1"}).status in (200, 202)
+
+
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.REJECTED])
 def test_a_finished_job_can_not_be_stopped(call, put, status):
     put(status=status)
@@ -450,13 +463,10 @@ def test_a_stuck_job_with_other_tuning_begins_where_that_is_read(aws, call, put)
     assert call("POST", "/jobs/job-1/retry", {"tuning": {"seed": 3}}).body["pipelineStep"] == "sfm"
 
 
-def test_a_queued_run_that_is_stopped_for_good_has_no_results_any_more(aws, call, finished):
+def test_a_queued_run_that_is_stopped_leaves_the_results_of_before(aws, call, finished):
     assert call("POST", "/jobs/job-1/retry", {"pipelineStep": "compression"}).status == 202
     assert call("POST", "/stop-job", {"jobId": "job-1"}).status == 202
     assert row_of(aws, "job-1").outputs == finished.outputs
-    assert call("POST", "/jobs/job-1/retry", {"pipelineStep": "compression"}).status == 202
-    assert call("POST", "/stop-job", {"jobId": "job-1", "discardArtifacts": True}).status == 202
-    assert row_of(aws, "job-1").outputs is None
 
 
 def test_a_job_whose_execution_named_no_zip_is_not_tried_again(call, put):

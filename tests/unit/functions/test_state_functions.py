@@ -9,10 +9,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from pydantic import ValidationError
 
 from spaceport import report_times
 from spaceport.delivered import Delivered
@@ -504,6 +506,84 @@ def test_a_new_run_of_a_finished_job_that_ends_badly_leaves_it_its_results(aws, 
     # Then the row names the results that it had
     row = aws.jobs.get("job-1")
     assert (row.is_terminal, row.outputs, row.earlier_results) == (True, made, True)
+
+
+@pytest.fixture
+def redone(aws, queued) -> JobRecord:
+    """A finished job whose second run has come to its compression stage, with its first one's files."""
+    folder = f"{job_folder(aws)}compressed/"
+    made = Outputs(
+        viewer_url="https://viewer/", sog=f"{folder}model.sog", lod=f"{folder}lod/lod-meta.json",
+        video=f"{folder}{VIDEO}",
+    )  # fmt: skip
+    ended = queued.model_copy(update={"status": Status.COMPLETED, "outputs": made})
+    assert aws.jobs.reopen(queued, ended)
+    assert aws.jobs.reopen(ended, ended.reopened(PipelineStep.COMPRESSION, {}, now_iso()))
+    assert aws.jobs.begin(aws.jobs.get("job-1"), ARN, now_iso())
+    leave(aws, "compressed/model.sog", "compressed/lod/lod-meta.json", f"compressed/{VIDEO}")
+    time.sleep(1.1)  # S3 tells whole seconds
+    begin_stage("compression", now_iso())
+    return aws.jobs.get("job-1")
+
+
+@pytest.mark.parametrize("by", ["RecordFailure", "SettleExecution"])
+def test_a_new_run_that_is_not_published_deletes_nothing_and_tells_what_is_there(
+    aws, load, context, redone, by
+):
+    # Given a new run's model in the old one's place, and a report that can't be published
+    leave(aws, "compressed/model.sog", f"compressed/{QUALITY_REPORT}")
+    with pytest.raises(ValidationError):
+        load("publish_result").handler(publish_event(aws), context)
+    # Then all files are there
+    names = (VIDEO, "lod/lod-meta.json", "model.sog", QUALITY_REPORT)
+    listed = boto3.client("s3").list_objects_v2(Bucket=aws.data_bucket)["Contents"]
+    assert {found["Key"] for found in listed} == {f"jobs/job-1/compressed/{name}" for name in names}
+    # When it ends so, Then the row tells this run's results, not links of before to what is another model now
+    if by == "RecordFailure":
+        assert fail(load, context, "boom")["recorded"]
+    else:
+        assert settle(load, context, "ABORTED")
+    row = aws.jobs.get("job-1")
+    folder = f"{job_folder(aws)}compressed/"
+    assert row.outputs == Outputs(sog=f"{folder}model.sog", quality=f"{folder}{QUALITY_REPORT}")
+    assert not row.earlier_results
+
+
+def test_a_new_run_that_is_stopped_while_it_is_published_deletes_nothing(aws, load, context, redone):
+    put_quality(aws)
+    assert aws.jobs.request_stop("job-1", False, now_iso())
+    assert not load("publish_result").handler(publish_event(aws), context)["published"]
+    assert left_of_earlier(aws) == {VIDEO, "lod/lod-meta.json"}
+
+
+def test_a_publication_that_died_before_it_discarded_does_so_when_tried_again(
+    aws, load, context, redone, monkeypatch
+):
+    # Given a publication that dies as soon as the row is told
+    put_quality(aws)
+    module = load("publish_result")
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "discard_earlier_runs", Mock(side_effect=RuntimeError("killed")))
+        with pytest.raises(RuntimeError, match="killed"):
+            module.handler(publish_event(aws), context)
+    assert aws.jobs.get("job-1").status is Status.COMPLETED
+    assert left_of_earlier(aws) == {VIDEO, "lod/lod-meta.json"}
+    # When the state is tried again, Then what the row does not tell of is gone
+    assert not module.handler(publish_event(aws), context)["published"]
+    assert left_of_earlier(aws) == set()
+
+
+def put_quality(aws) -> None:
+    """The report that the compression stage leaves."""
+    key = f"jobs/job-1/compressed/{QUALITY_REPORT}"
+    boto3.client("s3").put_object(Bucket=aws.data_bucket, Key=key, Body=json.dumps(QUALITY).encode())
+
+
+def left_of_earlier(aws) -> set[str]:
+    """Those of the earlier run's files that only it has made, and that are there."""
+    prefix = "jobs/job-1/compressed/"
+    listed = boto3.client("s3").list_objects_v2(Bucket=aws.data_bucket, Prefix=prefix)["Contents"]
+    return {found["Key"].removeprefix(prefix) for found in listed} & {VIDEO, "lod/lod-meta.json"}
 
 
 def test_a_job_whose_compression_failed_has_its_trained_model_and_no_report_of_before(
