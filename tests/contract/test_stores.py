@@ -24,7 +24,7 @@ KEPT = {"JobsTable", "HistoryTable"}
 # Days until a bucket's rule deletes what is in it.
 LIFECYCLE = {
     "UploadsBucket": {"uploads": {"ExpirationInDays": 7}, "unfinished": {"DaysAfterInitiation": 1}},
-    "DataBucket": {"unfinished": {"DaysAfterInitiation": 1}, "results": {"Prefix": "jobs/"}},
+    "DataBucket": {"unfinished": {"DaysAfterInitiation": 1}},
     "TrailBucket": {"year": {"ExpirationInDays": 365}},
 }
 
@@ -65,7 +65,7 @@ def test_what_a_bucket_holds_for_a_time_only_is_deleted_in_time():
     for bucket, rules in LIFECYCLE.items():
         told = {rule["Id"]: rule for rule in BUCKETS[bucket]["LifecycleConfiguration"]["Rules"]}
         for name, days in rules.items():
-            assert told[name]["Status"] in ("Enabled", {"Fn::If": ["ResultsAge", "Enabled", "Disabled"]})
+            assert told[name]["Status"] == "Enabled"
             assert (
                 days.items() <= {**told[name], **told[name].get("AbortIncompleteMultipartUpload", {})}.items()
             )
