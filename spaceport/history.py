@@ -74,7 +74,9 @@ class History:
     def erase(self, job_id: str) -> int:
         """Delete a job's history; returns how many changes it had."""
         erased = 0
-        while items := self._table.query(KeyConditionExpression=Key("jobId").eq(job_id))["Items"]:
+        while items := self._table.query(KeyConditionExpression=Key("jobId").eq(job_id), ConsistentRead=True)[
+            "Items"
+        ]:
             with self._table.batch_writer() as batch:
                 for item in items:
                     batch.delete_item(Key={"jobId": item["jobId"], "at": item["at"]})

@@ -33,11 +33,12 @@ logger = Logger()
 settings = Settings.read()
 dynamodb, s3 = boto3.resource("dynamodb"), boto3.client("s3")
 jobs = Jobs(dynamodb.Table(settings.jobs_table))
+history = History(dynamodb.Table(settings.history_table))
 erasure = Erasure(
     jobs,
     Artifacts(s3, settings.data_bucket),
     Zips(s3, settings.uploads_bucket),
-    History(dynamodb.Table(settings.history_table)),
+    history,
     Connections(dynamodb.Table(settings.connections_table)),
     JobLogStreams(boto3.client("logs")),
 )
@@ -48,6 +49,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     told = JobChanged.model_validate(event["detail"])
     logger.append_keys(job_id=told.job_id)
     row = jobs.get(told.job_id)
+    if row is None:
+        # The stream gave the job's changes once more, with this one: after its history was erased.
+        history.erase(told.job_id)
     if row is None or row.deleted_at is None:
         return {"jobId": told.job_id, "erased": False}
     logger.info("erased", erased=erasure.erase(row, datetime.now(UTC)))

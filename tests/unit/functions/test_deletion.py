@@ -122,6 +122,23 @@ def test_a_deleted_job_leaves_a_tombstone_and_others_lose_nothing(aws, put, load
     assert not aws.jobs.create(fresh)
 
 
+def test_a_history_that_is_written_once_more_after_its_erasure_is_erased_too(
+    aws, put, load, context, streams
+):
+    # Given a job that is erased
+    put("job-1", days=1, status=Status.COMPLETED)
+    assert aws.jobs.delete("job-1", now_iso())
+    forget = load("forget_job").handler
+    forget(told_of("job-1"), context)
+    # When its changes are published once more, as after a failure, the deletion among them
+    history = History(boto3.resource("dynamodb").Table("history"))
+    published = [change_in(record["dynamodb"]) for record in aws.stream()[:2]]
+    assert [history.append(change) for change in published if change] == [True, True]
+    forget(told_of("job-1"), context)
+    # Then
+    assert history.page("job-1", 10) == []
+
+
 def test_what_is_not_deleted_is_not_erased(aws, put, load, context, streams):
     put("job-1", status=Status.COMPLETED)
     put_objects(aws, "job-1", *KEPT)
