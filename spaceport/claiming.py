@@ -51,6 +51,12 @@ class Claiming:
             return row
         later_step = given.pipeline_step is not PipelineStep.SFM
         if row is not None and row.is_terminal and row.deleted_at is None and later_step:
+            if not row.keeps_artifacts:
+                raise UserError(
+                    "no_artifacts",
+                    f"The job {job_id} can't do its later steps again: what the others left is deleted.",
+                    "Start the execution with a new jobId, at pipelineStep sfm.",
+                )
             again = row.reopened(given.pipeline_step, _request_of(given), now, arn)
             self._plan_for(again, given)  # a step that can't be done leaves the row as it ended
             if self.jobs.reopen(row, again):

@@ -387,9 +387,14 @@ class JobRecord(BaseModel):
         return self.status is Status.STOPPED and asked and not self.artifacts_discarded
 
     @property
+    def keeps_artifacts(self) -> bool:
+        """Whether what its steps left is neither deleted nor about to be."""
+        return not (self.discard_artifacts or self.discard_intermediates)
+
+    @property
     def next_step(self) -> PipelineStep:
         """The step that a retry begins with: the first whose artifacts are not all there."""
-        if self.discard_artifacts or self.discard_intermediates:
+        if not self.keeps_artifacts:
             return PipelineStep.SFM
         done = {name for name, record in self.stages.items() if record.ended is not None}
         if SFM.name not in done:

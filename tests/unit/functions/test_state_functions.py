@@ -242,6 +242,20 @@ def test_an_execution_by_hand_does_an_ended_jobs_later_steps_again(
     assert plan["training"]["task"] == "job-1-3dgs-2"
 
 
+@pytest.mark.parametrize("gone", ["discard_intermediates", "discard_artifacts"])
+def test_an_execution_by_hand_leaves_a_job_alone_whose_artifacts_go(aws, load, context, gone):
+    # Given an ended job that has kept its reports and results, and nothing that a step begins with
+    now = now_iso()
+    fields = {"status": Status.COMPLETED, "created_at": now, "updated_at": now, gone: True}
+    aws.jobs.create(JobRecord.model_validate({"job_id": "job-1", "stages": empty_stages(), **fields}))
+    leave(aws, "colmap/sfm.json", "gaussian/model.ply")
+    # When an execution by hand begins at a later step, then it is refused
+    with pytest.raises(RefusedError, match="no_artifacts"):
+        prepare(load, context, {"jobId": "job-1", "s3Url": ZIP, "pipelineStep": "3dgs"}, "by-hand", ARN)
+    # And the job is what it was
+    assert (aws.jobs.get("job-1").status, aws.jobs.get("job-1").version) == (Status.COMPLETED, 1)
+
+
 def test_a_late_execution_of_an_earlier_run_does_not_claim_the_next(aws, load, context):
     now = now_iso()
     aws.jobs.create(JobRecord(job_id="job-1", run=2, created_at=now, updated_at=now))
