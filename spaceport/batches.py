@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
+from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spaceport.bodies import parse_fields
 from spaceport.errors import ErrorText, UserError
-from spaceport.intake import Intake
+from spaceport.intake import Intake, no_such_zip, rejected, unread
 from spaceport.job import (
-    JobError,
     JobName,
     JobRecord,
     JobRequest,
@@ -30,6 +31,7 @@ from spaceport.job import (
     batch_id_for,
     bucket_and_key,
     job_id_for,
+    now_iso,
     owner_of,
 )
 from spaceport.jobs import Jobs
@@ -120,25 +122,30 @@ class Sum:
         return (batch.status, batch.metrics, batch.message) == (self.status, self.counts, self.message)
 
 
-def sum_of(batch: JobRecord, members: Iterable[JobRecord]) -> Sum:
+def sum_of(batch: JobRecord, members: Iterable[JobRecord], erased: int = 0) -> Sum:
     """How `batch` stands when its jobs' rows are these; a job without a row has still to be made.
+
+    `erased`: how many have ended and been deleted since, so that nobody knows any more how they ended.
 
     It runs until all have ended. Then it is what most of its jobs' owners care for: COMPLETED where there is
     a model at all. An end is final: where a job is retried after it, only the counts follow.
     """
     found = Counter(row.status for row in members)
     total = len(batch.members)
-    ended = sum(found[status] for status in TERMINAL)
+    ended = sum(found[status] for status in TERMINAL) + erased
     counts = {
         "jobs": total,
-        "queued": found[Status.QUEUED] + total - found.total(),
-        "running": found.total() - found[Status.QUEUED] - ended,
+        "queued": found[Status.QUEUED] + total - found.total() - erased,
+        "running": found.total() + erased - found[Status.QUEUED] - ended,
         "ended": ended,
+        "deleted": erased,
         **{status.value.lower(): found[status] for status in sorted(TERMINAL)},
     }
     ends = ", ".join(
         f"{found[status]} {status.value.lower()}" for status in sorted(TERMINAL) if found[status]
     )
+    if erased:
+        ends += f"{', ' if ends else ''}{erased} deleted"
     message = f"{ended} of {total} jobs have ended" + (f": {ends}" if ends else "")
     if batch.is_terminal:
         told = None if batch.error is None else ErrorText(**batch.error.model_dump())
@@ -147,7 +154,7 @@ def sum_of(batch: JobRecord, members: Iterable[JobRecord]) -> Sum:
         return Sum(Status.RUNNING, counts, message)
     if found[Status.COMPLETED]:
         return Sum(Status.COMPLETED, counts, message)
-    if found[Status.STOPPED] == total:
+    if found[Status.STOPPED] + erased == total:
         return Sum(Status.STOPPED, counts, message)
     none = ErrorText(
         "none_completed",
@@ -185,31 +192,37 @@ class Batches:
             updated_at=now,
             started_at=now,
         )
+        batch = self._jobs.get(fresh.job_id)
         try:
             manifest = parse_manifest(self._read(bucket, key, version))
             fresh = fresh.model_copy(update={"email": manifest.defaults.email})  # members tell of none
-            members = [
-                self._member(place, entry, manifest, bucket, fresh.owner)
-                for place, entry in enumerate(manifest.jobs)
-            ]
+            keys = [_key(place, entry, bucket, fresh.owner) for place, entry in enumerate(manifest.jobs)]
+            if batch is None:
+                batch = self._made(self._with_members(fresh, manifest, bucket, keys))
         except UserError as refused:
-            error = JobError(code=refused.code, message=refused.message, hint=refused.hint)
-            rejected = {"status": Status.REJECTED, "started_at": None, "error": error}
-            return self._made(fresh.model_copy(update=rejected))
-        batch = self._made(
-            fresh.model_copy(
-                update={
-                    "job_name": manifest.name or fresh.job_name,
-                    "members": [member.job_id for member in members],
-                    "message": f"0 of {len(members)} jobs have ended",
-                }
-            )
-        )
-        for member in members:
-            # After a crash a zip may have been uploaded once more: that version is none of this batch.
-            if member.job_id in batch.members:
-                self._enrol(member, batch.job_id, now)
+            return batch or self._made(rejected(fresh, refused).model_copy(update={"started_at": None}))
+        # As the row has them: since it was made, a zip may have been deleted, or uploaded once more.
+        members = [
+            Member(bucket, key, version, combined(manifest.defaults, entry.request()))
+            for key, version, entry in zip(keys, batch.member_versions, manifest.jobs, strict=False)
+        ]
+        self._enrol_all(members, batch.job_id, now)
         return batch
+
+    def _with_members(
+        self, fresh: JobRecord, manifest: Manifest, bucket: str, keys: Sequence[str]
+    ) -> JobRecord:
+        """Raises UserError `no_such_zip`, naming the entry."""
+        versions = [self._version(place, bucket, key) for place, key in enumerate(keys)]
+        ids = [job_id_for(bucket, key, version) for key, version in zip(keys, versions, strict=True)]
+        return fresh.model_copy(
+            update={
+                "job_name": manifest.name or fresh.job_name,
+                "members": ids,
+                "member_versions": versions,
+                "message": f"0 of {len(ids)} jobs have ended",
+            }
+        )
 
     def _made(self, fresh: JobRecord) -> JobRecord:
         return fresh if self._jobs.create(fresh) else self._jobs.get(fresh.job_id) or fresh
@@ -224,34 +237,60 @@ class Batches:
             )
         return found["Body"].read()
 
-    def _member(self, place: int, entry: Entry, manifest: Manifest, bucket: str, owner: str) -> Member:
-        """Raises UserError `foreign_s3_uri`, `not_a_zip` or `no_such_zip`, naming the entry."""
-        named, key = bucket_and_key(entry.s3_url)
-        if named != bucket or owner_of(key) != owner:
-            raise UserError(
-                "foreign_s3_uri",
-                f"jobs.{place}.s3Url names a zip that is not one of your uploads.",
-                f"Upload it to s3://{bucket}/uploads/{owner}/ first.",
-            )
-        if not key.lower().endswith(".zip"):
-            raise UserError(
-                "not_a_zip", f"jobs.{place}.s3Url does not end in .zip.", "Put the photos into a .zip."
-            )
+    def _version(self, place: int, bucket: str, key: str) -> str:
         try:
-            version = self._intake.newest_version(bucket, key)
+            return self._intake.newest_version(bucket, key)
         except UserError as missing:
             raise UserError(missing.code, f"jobs.{place}: {missing.message}", missing.hint) from missing
-        return Member(bucket, key, version, combined(manifest.defaults, entry.request()))
+
+    def _enrol_all(self, members: Sequence[Member], batch_id: str, now: str) -> None:
+        """Raises ExceptionGroup after the last one: what kept some from having a row; the others have."""
+        begun, faults = datetime.fromisoformat(now), []
+        for place, member in enumerate(members):
+            # Each a millisecond later than the one before: lists and the queue are in the manifest's order.
+            created = now_iso(begun + timedelta(milliseconds=place))
+            try:
+                self._enrol(member, batch_id, created)
+            except Exception as fault:  # whatever it is, the other members are not to wait for it
+                fault.add_note(f"jobs.{place} of {batch_id}: {member.key}")
+                faults.append(fault)
+        if faults:
+            raise ExceptionGroup(f"some jobs of {batch_id} could not be made", faults)
 
     def _enrol(self, member: Member, batch_id: str, now: str) -> None:
         """Make the member's row, or have its zip's job, which has one, join the batch as it is."""
         row = self._jobs.get(member.job_id)
         if row is None:
-            judged = self._intake.judge(member.bucket, member.key, member.version, now, member.request)
+            judged = self._judged(member, now)
             if self._jobs.create(judged.model_copy(update={"batch_id": batch_id})):
                 return
         if row is None or row.batch_id != batch_id:
             self._jobs.join(member.job_id, batch_id, now)
+
+    def _judged(self, member: Member, now: str) -> JobRecord:
+        place = member.bucket, member.key, member.version
+        try:
+            return self._intake.judge(*place, now, member.request)
+        except ClientError:
+            if self._intake.has(*place):
+                raise
+            return rejected(unread(*place, now), no_such_zip(member.bucket, member.key))
+
+
+def _key(place: int, entry: Entry, bucket: str, owner: str) -> str:
+    """The zip's key. Raises UserError `foreign_s3_uri` or `not_a_zip`, naming the entry."""
+    named, key = bucket_and_key(entry.s3_url)
+    if named != bucket or owner_of(key) != owner:
+        raise UserError(
+            "foreign_s3_uri",
+            f"jobs.{place}.s3Url names a zip that is not one of your uploads.",
+            f"Upload it to s3://{bucket}/uploads/{owner}/ first.",
+        )
+    if not key.lower().endswith(".zip"):
+        raise UserError(
+            "not_a_zip", f"jobs.{place}.s3Url does not end in .zip.", "Put the photos into a .zip."
+        )
+    return key
 
 
 class Summing:
@@ -263,15 +302,16 @@ class Summing:
     def sum_up(self, batch_id: str, now: str) -> Sum | None:
         """How the batch stands, and its row says so now; None where there is no such batch.
 
-        Raises:
-            RuntimeError: its row changed whenever it was about to be written.
+        None, too, where others were always quicker: the last of them, or the reconciler, has it right.
         """
         for _ in range(READINGS):
             batch = self._jobs.get(batch_id)
             if batch is None or batch.kind is not Kind.BATCH or batch.status is Status.REJECTED:
                 return None
             # After the batch's row: whoever read older rows of jobs than these finds that one changed.
-            found = sum_of(batch, self._jobs.many(batch.members))
+            rows = self._jobs.many(batch.members)
+            without = set(batch.members).difference(row.job_id for row in rows)
+            found = sum_of(batch, rows, self._jobs.erased(without))
             if found.is_told_by(batch) or self._jobs.sum_up(batch, found, now):
                 return found
-        raise RuntimeError(f"{batch_id} changed {READINGS} times while it was summed up")
+        return None

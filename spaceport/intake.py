@@ -59,11 +59,17 @@ class Intake:
         except ClientError as error:
             if error.response["Error"]["Code"] not in NOT_THERE:
                 raise
-            raise UserError(
-                "no_such_zip",
-                f"There is no zip at s3://{bucket}/{key}.",
-                "Upload it first, then start its job.",
-            ) from error
+            raise no_such_zip(bucket, key) from error
+
+    def has(self, bucket: str, key: str, version: str) -> bool:
+        """Whether this version of a zip is still there."""
+        try:
+            self._s3.head_object(Bucket=bucket, Key=key, VersionId=version)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in NOT_THERE:
+                raise
+            return False
+        return True
 
     def judge(
         self, bucket: str, key: str, version: str, now: str, asked: JobRequest = NOTHING_ASKED
@@ -73,16 +79,7 @@ class Intake:
         Args:
             asked: what its owner asks for beside what the metadata and the zip's own sidecar say.
         """
-        queued = JobRecord(
-            job_id=job_id_for(bucket, key, version),
-            owner=owner_of(key),
-            job_name=zip_job_name(key),
-            source=f"s3://{bucket}/{key}",
-            source_version=version,
-            created_at=now,
-            updated_at=now,
-            stages=empty_stages(),
-        )
+        queued = unread(bucket, key, version, now)
         told = asked.email  # whom to tell that the zip is refused
         try:
             check_place(queued.source)
@@ -96,8 +93,7 @@ class Intake:
             if own.email is not None:
                 warnings.append(_EMAIL_IN_ZIP)
         except UserError as refused:
-            error = JobError(code=refused.code, message=refused.message, hint=refused.hint)
-            return queued.model_copy(update={"status": Status.REJECTED, "error": error, "email": told})
+            return rejected(queued, refused).model_copy(update={"email": told})
         return queued.model_copy(
             update={
                 "job_name": request.job_name or queued.job_name,
@@ -111,6 +107,35 @@ class Intake:
         """What the object's metadata asks for. Raises UserError `bad_metadata`."""
         head = self._s3.head_object(Bucket=bucket, Key=key, VersionId=version)
         return parse_metadata(head["Metadata"].get(REQUEST_METADATA, "{}"))
+
+
+def unread(bucket: str, key: str, version: str, now: str) -> JobRecord:
+    """The row for an upload of which only the name is known."""
+    return JobRecord(
+        job_id=job_id_for(bucket, key, version),
+        owner=owner_of(key),
+        job_name=zip_job_name(key),
+        source=f"s3://{bucket}/{key}",
+        source_version=version,
+        created_at=now,
+        updated_at=now,
+        stages=empty_stages(),
+    )
+
+
+def rejected(row: JobRecord, refused: UserError) -> JobRecord:
+    """The row of a job that is not taken in."""
+    error = JobError(code=refused.code, message=refused.message, hint=refused.hint)
+    return row.model_copy(update={"status": Status.REJECTED, "error": error})
+
+
+def no_such_zip(bucket: str, key: str) -> UserError:
+    """That there is none where one was named."""
+    return UserError(
+        "no_such_zip",
+        f"There is no zip at s3://{bucket}/{key}.",
+        "Upload it first, then start its job.",
+    )
 
 
 def check_place(source: str) -> None:

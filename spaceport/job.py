@@ -261,6 +261,11 @@ class JobRecord(BaseModel):
     run: int = 1
     batch_id: str | None = Field(None, alias="batchId", description="the batch that this job is a member of")
     members: list[str] = Field(default_factory=list, description="of a batch: its jobs' ids")
+    member_versions: list[str] = Field(
+        default_factory=list,
+        alias="memberVersions",
+        description="of each member's zip, in order: a zip that is uploaded anew is none of the batch",
+    )
     job_name: str = Field("", alias="jobName")
     email: str | None = None
     source: str = Field("", description="s3:// URI of the zip")

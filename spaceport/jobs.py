@@ -6,6 +6,7 @@ whose condition fails changed nothing and returns False: somebody else was there
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 # keys, and the last one what those two ask of many rows at once.
 BY_OWNER, BY_TIME, BY_STATE = "byOwner", "byTime", "byState"
 MANY = 100  # rows, the most that one BatchGetItem reads
+# Before what BatchGetItem left is asked for again; twice as long each time that it gave nothing at all.
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.05, 2.0
 # Longer than an upload's event can wait before it is given up, in the queue of lost events too (14 days).
 TOMBSTONE_S = 30 * 86_400
 
@@ -338,17 +341,28 @@ class Jobs:
 
     def many(self, job_ids: Iterable[str]) -> list[JobRecord]:
         """The rows of these jobs as they are now (strongly consistent), in any order, if there are."""
-        wanted, rows = sorted(set(job_ids)), list[JobRecord]()
+        return [record_from_item(item) for item in self._items(job_ids) if _is_row(item)]
+
+    def erased(self, job_ids: Iterable[str]) -> int:
+        """How many of these jobs have been deleted, and erased for good."""
+        return sum(not _is_row(item) for item in self._items(job_ids))
+
+    def _items(self, job_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+        wanted, pause = sorted(set(job_ids)), FIRST_PAUSE_S
         name = self._table.name
         while wanted:
             keys = [{"jobId": job_id} for job_id in wanted[:MANY]]
             asked: Any = {name: {"Keys": keys, "ConsistentRead": True}}
             answer = self._table.meta.client.batch_get_item(RequestItems=asked)
-            rows += [record_from_item(item) for item in answer["Responses"][name] if _is_row(item)]
-            # What one answer has no room for (16 MB) is asked for again.
+            yield from answer["Responses"][name]
+            # What one answer has no room for (16 MB), or the table no capacity, is asked for again.
             left = answer["UnprocessedKeys"].get(name, {"Keys": []})["Keys"]
             wanted = [str(key["jobId"]) for key in left] + wanted[MANY:]
-        return rows
+            if len(left) < len(keys):
+                pause = FIRST_PAUSE_S
+            if left:
+                time.sleep(pause)
+                pause = min(2 * pause, LAST_PAUSE_S)
 
     def waiting(self) -> list[Waiting]:
         """The queued runs, in any order; a moment behind the rows."""

@@ -8,9 +8,10 @@ from typing import Any
 import boto3
 import pytest
 
-from spaceport.batches import MAX_JOBS, MAX_MANIFEST_BYTES, parse_manifest, sum_of
+from spaceport.batches import MAX_JOBS, MAX_MANIFEST_BYTES, Summing, parse_manifest, sum_of
 from spaceport.errors import UserError
 from spaceport.executions import Executions
+from spaceport.intake import Intake
 from spaceport.job import JobRecord, Kind, execution_name, now_iso
 from spaceport.queue import HOLDING
 from spaceport.stages import TERMINAL, Status
@@ -100,6 +101,59 @@ def test_what_a_crash_left_out_is_made_by_the_next_try(aws, take, zips):
     # Then
     assert {row.batch_id for row in aws.jobs.many(batch.members)} == {batch.job_id}
     assert len(aws.jobs.many(batch.members)) == 3
+
+
+@pytest.fixture
+def half_taken(aws, take, zips):
+    """A batch whose function died after the first job's row."""
+    batch = take({"jobs": zips})
+    for job_id in batch.members[1:]:
+        boto3.resource("dynamodb").Table("jobs").delete_item(Key={"jobId": job_id})
+    return batch
+
+
+def test_a_zip_that_is_uploaded_anew_after_a_crash_is_taken_as_it_was(aws, take, half_taken, photo_zip):
+    aws.drop(f"{FOLDER}/b.zip", photo_zip)
+    take.again()
+    rows = {row.job_id: row for row in aws.jobs.many(half_taken.members)}
+    assert [rows[job_id].status for job_id in half_taken.members] == [Status.QUEUED] * 3
+    assert rows[half_taken.members[1]].source_version == half_taken.member_versions[1]
+
+
+def test_a_zip_that_is_hidden_after_a_crash_is_taken_and_one_that_is_gone_rejected(aws, take, half_taken):
+    s3, bucket = boto3.client("s3"), aws.uploads_bucket
+    s3.delete_object(Bucket=bucket, Key=f"{FOLDER}/b.zip")
+    gone = half_taken.member_versions[2]
+    s3.delete_object(Bucket=bucket, Key=f"{FOLDER}/c.zip", VersionId=gone)
+    take.again()
+    _, hidden, erased = (aws.jobs.get(job_id) for job_id in half_taken.members)
+    assert hidden.status is Status.QUEUED
+    assert (erased.status, erased.error.code) == (Status.REJECTED, "no_such_zip")
+
+
+def test_one_zip_that_can_not_be_judged_keeps_no_other_from_its_job(aws, take, zips, monkeypatch):
+    judge, faulty = Intake.judge, [True]
+
+    def judge_but_a(self: Intake, bucket: str, key: str, *rest: Any) -> JobRecord:
+        if key.endswith("a.zip") and faulty:
+            raise ZeroDivisionError
+        return judge(self, bucket, key, *rest)
+
+    monkeypatch.setattr(Intake, "judge", judge_but_a)
+    with pytest.raises(ExceptionGroup, match="could not be made"):
+        take({"jobs": zips})
+    assert len(aws.jobs.waiting()) == 2
+    # And the next try makes it
+    faulty.clear()
+    take.again()
+    assert len(aws.jobs.waiting()) == 3
+
+
+def test_its_jobs_are_in_the_manifests_order(aws, take, zips):
+    batch = take({"jobs": zips[::-1]})
+    listed = [row.job_id for row in aws.jobs.page("alice", 10) if row.kind is Kind.JOB]
+    assert listed == batch.members[::-1]
+    assert len(aws.jobs.page("alice", 2)) <= 3
 
 
 def test_a_zip_that_has_its_job_joins_with_it_as_it_is(aws, load, context, take, photo_zip, zips):
@@ -224,6 +278,26 @@ def test_a_job_that_has_no_row_yet_has_still_to_run():
 def test_how_a_batch_ends(statuses, ends_as, code):
     found = sum_of(batch_of(2), rows(*statuses))
     assert (found.status, found.error and found.error.code) == (ends_as, code)
+
+
+def test_a_job_that_was_erased_has_ended(aws, take, zips):
+    batch = take({"jobs": zips})
+    for job_id in batch.members:
+        end(aws, aws.jobs.get(job_id), Status.STOPPED)
+    assert aws.jobs.delete(batch.members[0], now_iso())
+    assert aws.jobs.entomb(batch.members[0], 0)
+    found = Summing(aws.jobs).sum_up(batch.job_id, now_iso())
+    assert (found.status, found.message) == (
+        Status.STOPPED,
+        "3 of 3 jobs have ended: 2 stopped, 1 deleted",
+    )
+
+
+def test_who_is_always_too_late_leaves_the_sum_to_the_others(aws, take, zips, monkeypatch):
+    batch = take({"jobs": zips})
+    end(aws, aws.jobs.get(batch.members[0]), Status.STOPPED)
+    monkeypatch.setattr(aws.jobs, "sum_up", lambda *_: False)
+    assert Summing(aws.jobs).sum_up(batch.job_id, now_iso()) is None
 
 
 def test_the_end_of_a_batch_is_final_though_a_job_is_retried():
