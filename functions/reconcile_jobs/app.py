@@ -28,19 +28,26 @@ from spaceport.reconciliation import (
 )
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.settlement import Settlement
-from spaceport.stages import LIVE
+from spaceport.slots import SlotsItem
+from spaceport.stages import Status
 from spaceport.stopping import Stopping
+
+# Those that keep a machine which nobody wants any more come before the others.
+FIRST = (Status.STOPPING, Status.RUNNING, Status.WAITING_CAPACITY)
 
 
 class Settings(Environment):
     jobs_table: str
+    queue_table: str
     data_bucket: str
     state_machine_arn: str
 
 
 logger = Logger()
 settings = Settings.read()
-jobs = Jobs(boto3.resource("dynamodb").Table(settings.jobs_table))
+dynamodb = boto3.resource("dynamodb")
+jobs = Jobs(dynamodb.Table(settings.jobs_table))
+slots = SlotsItem(dynamodb.Table(settings.queue_table))
 executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
 sagemaker_tasks = SageMakerTasks(boto3.client("sagemaker"))
 artifacts = Artifacts(boto3.client("s3"), settings.data_bucket)
@@ -56,10 +63,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def reconcile(now: datetime) -> dict[str, Any]:
     """Mend every job. Raises RuntimeError after the last one where some could not be mended."""
-    work = [(job_id, mend) for status in LIVE for job_id in jobs.with_status(status)]
+    work = [(job_id, mend) for status in FIRST for job_id in jobs.with_status(status)]
     work += [(job_id, discard) for job_id in jobs.awaiting_discard()]
     work += [(job_id, erase_again) for job_id in jobs.deleted()]
     work += [(batch_id, sum_up) for batch_id in jobs.open_batches()]
+    # Without a slot nobody has started them, and there may be thousands.
+    held = slots.read().held
+    work += [(job_id, mend) for job_id in jobs.with_status(Status.QUEUED) if job_id in held]
     stuck, failed = [], []
     for job_id, do in work:
         logger.append_keys(job_id=job_id)

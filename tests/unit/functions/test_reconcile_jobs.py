@@ -12,6 +12,7 @@ from spaceport.artifacts import Artifacts
 from spaceport.ending import ending
 from spaceport.executions import MISSING, Execution, Executions, execution_input
 from spaceport.job import JobRecord, empty_stages, execution_name, now_iso
+from spaceport.queue import Slot, Slots
 from spaceport.stages import Status
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -184,9 +185,30 @@ def test_what_waits_is_left_to_the_dispatcher_however_long(aws, executions, reco
     assert executions.of(aws.jobs.get("long")).status == MISSING
 
 
+def test_what_holds_a_machine_comes_first_and_of_the_queue_only_who_holds_a_slot(aws, reconcile, monkeypatch):
+    for i in range(5):
+        aws.jobs.create(row_of(job_id=f"queued-{i}"))
+    for status in (Status.RUNNING, Status.STOPPING):
+        aws.jobs.create(row_of(job_id=status.lower(), status=status))
+    assert aws.slots.write(Slots({"queued-3": Slot("operator", 1, ago(minutes=1))}))
+    asked: list[str] = []
+
+    def of(self: Executions, row: JobRecord) -> Execution:
+        asked.append(row.job_id)
+        return Execution("arn", "name", "RUNNING")
+
+    monkeypatch.setattr(Executions, "of", of)
+    monkeypatch.setattr(Executions, "stop", lambda *_: True)
+    # When
+    reconcile()
+    # Then
+    assert asked == ["stopping", "running", "queued-3"]
+
+
 def test_a_job_whose_execution_ended_before_it_could_claim_the_row_ends(aws, executions, reconcile):
     executions.stop(running(executions), "by hand")
     aws.jobs.create(row_of())
+    assert aws.slots.write(Slots({"job-1": Slot("operator", 1, ago(minutes=1))}))
     reconcile()
     assert status_after(aws) == (Status.STOPPED, "stopped")
 
