@@ -52,8 +52,8 @@ class Machine(_Part):
         instance_types: all that it may ask for, the first choice first.
         first_attempt: the number in the name of the next SageMaker job, to which Step Functions adds its own
             count of tries.
-        waits: how often the stage has waited for a machine.
-        short_since: when it first got none (ISO 8601); empty while it always got one.
+        waits: how often the stage has waited for a machine since it last had one.
+        short_since: when it first got none after that (ISO 8601); empty while it gets one.
         unavailable: the types that this account may have none of.
         aws_faults: how often AWS has failed the job by itself.
     """

@@ -51,7 +51,9 @@ def verdict(failure: Failure, before: Attempt, waiting: Waiting) -> Attempt:
     if reason in _NO_MACHINE:
         return _without_machine(failure, before, waiting)
     if reason is Reason.AWS_FAULT and machine.aws_faults < AWS_FAULTS:
-        return _then(before, Remedy.AGAIN, step, machine, aws_faults=machine.aws_faults + 1)
+        # It had a machine: if it gets none now, that is a new shortage.
+        found = {"short_since": "", "waits": 0}
+        return _then(before, Remedy.AGAIN, step, machine, aws_faults=machine.aws_faults + 1, **found)
     return _then(before, Remedy.FAIL, step, machine)
 
 

@@ -110,6 +110,17 @@ def test_a_fault_of_awss_is_tried_again_twice():
     assert remedies == [Remedy.AGAIN] * AWS_FAULTS + [Remedy.FAIL]
 
 
+def test_patience_begins_anew_once_there_was_a_machine():
+    # Given a job that got its machine late, which AWS has failed hours after its patience would have ended
+    waited = judge(Reason.NO_CAPACITY, first("ml.a"))
+    later = NOW + WAITING.patience + timedelta(hours=1)
+    broken = judge(Reason.AWS_FAULT, waited, later)
+    assert (broken.remedy, broken.training.waits, broken.training.short_since) == (Remedy.AGAIN, 0, "")
+    # When it finds none, Then it waits as it did the first time
+    again = judge(Reason.NO_CAPACITY, broken, later)
+    assert (again.remedy, again.seconds) == (Remedy.WAIT, waited.seconds)
+
+
 @pytest.mark.parametrize("reason", sorted({*Reason} - {*SCARCE, Reason.NO_QUOTA, Reason.AWS_FAULT}, key=str))
 def test_all_else_is_final(reason):
     assert judge(reason, first()).remedy is Remedy.FAIL
