@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from spaceport import metering
 from spaceport.errors import ErrorText
 from spaceport.executions import Executions
 from spaceport.job import JobRecord, Kind
 from spaceport.jobs import Jobs
+from spaceport.prices import Bill
 from spaceport.queue import HOLDING, RunningLimits, Slots, Waiting
 from spaceport.slots import SlotsItem
 from spaceport.stages import Status
@@ -108,12 +110,18 @@ class Dispatching:
             try:
                 self._executions.start(row)
             except ValidationError:  # it will never start: it must not keep its slot
-                self._jobs.fail(row, "", UNREADABLE, now, costs={}, outputs=None)
+                self._refuse(row, now)
             except Exception as fault:  # whatever it is, the other jobs are not to wait for it
                 fault.add_note(f"job {row.job_id}, run {row.run}")
                 faults.append(fault)
         if faults:
             raise ExceptionGroup("some jobs hold a slot and could not be started", faults)
+
+    def _refuse(self, row: JobRecord, now: str) -> None:
+        """End a run that has never begun: it leaves the results that the job had."""
+        left = row.outputs if row.earlier_results else None
+        if self._jobs.fail(row, "", UNREADABLE, now, costs={}, outputs=left):
+            metering.job_ended(row, Status.FAILED, Bill({}, {}), UNREADABLE.code)
 
     def _tell_places(self, slots: Slots, queue: list[Waiting], now: str) -> None:
         for place, job in enumerate(slots.in_order(queue), start=1):

@@ -35,7 +35,7 @@ class Metric:
 
 
 # Who ends a job that has run: each end is counted once, by the one whose write ended the row.
-_ENDING = ("publish_result", "record_failure", "settle_execution", "reconcile_jobs")
+_ENDING = ("publish_result", "dispatch_jobs", "record_failure", "settle_execution", "reconcile_jobs")
 METRICS: Mapping[str, Metric] = {
     "JobsRejected": Metric(MetricUnit.Count, ("ingest_upload",)),
     "JobsQueued": Metric(MetricUnit.Count, ("dispatch_jobs",)),  # how many wait after a dispatch
@@ -45,7 +45,7 @@ METRICS: Mapping[str, Metric] = {
     "JobsCompleted": Metric(MetricUnit.Count, ("publish_result",)),
     "JobsFailed": Metric(MetricUnit.Count, _ENDING[1:]),
     "JobFaults": Metric(MetricUnit.Count, _ENDING[1:]),  # those of them that other photos would not mend
-    "JobsStopped": Metric(MetricUnit.Count, _ENDING[2:]),
+    "JobsStopped": Metric(MetricUnit.Count, _ENDING[3:]),
     "JobCost": Metric(MetricUnit.NoUnit, _ENDING),  # USD of the machines whose price is known, of this run
     "StuckJobs": Metric(MetricUnit.Count, ("reconcile_jobs",)),
     "BroadcastFailed": Metric(MetricUnit.Count, ("broadcast_status",)),

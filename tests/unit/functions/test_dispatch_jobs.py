@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from spaceport.dispatching import BusyError, Dispatching
 from spaceport.ending import STOPPED
 from spaceport.executions import Executions
-from spaceport.job import JobRecord, Kind, PipelineStep, empty_stages, execution_name, now_iso
+from spaceport.job import JobRecord, Kind, Outputs, PipelineStep, empty_stages, execution_name, now_iso
 from spaceport.queue import RunningLimits, Slot, Slots
 from spaceport.stages import Status
 
@@ -241,6 +241,18 @@ def test_a_row_that_can_never_start_ends_and_gives_its_slot_back(aws, queued, di
     row = aws.jobs.get("alice-0")
     assert (row.status, row.error.code) == (Status.FAILED, "fault")
     assert dispatching.dispatch(now_iso(NOW)).running == 0
+
+
+def test_a_new_run_that_can_never_start_leaves_the_job_its_results_and_is_counted(
+    aws, queued, dispatching, capsys
+):
+    made = Outputs(sog="s3://data-bucket/jobs/alice-0/compressed/model.sog")
+    queued("alice", 1, source="nowhere", outputs=made, earlier_results=True)
+    dispatching.dispatch(now_iso(NOW))
+    row = aws.jobs.get("alice-0")
+    assert (row.status, row.outputs, row.earlier_results) == (Status.FAILED, made, True)
+    said = capsys.readouterr().out
+    assert all(f'"{name}":[1.0]' in said for name in ("JobsFailed", "JobFaults"))
 
 
 # ---- the handler ----------------------------------------
