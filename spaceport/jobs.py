@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import Attr, Key
@@ -81,7 +82,7 @@ class Jobs:
             f"stages.{line.stage}.progress": line.progress,
             "detail": line.message,
             "updatedAt": now,
-            **{f"metrics.{name}": value for name, value in line.metrics.items()},
+            **_metrics(line.metrics),
         }
         name = next(iter(fields))
         return self._update(
@@ -97,7 +98,7 @@ class Jobs:
     ) -> bool:
         """What this execution's SfM has come to. False where the row is another's by now, or is ending."""
         fields: dict[str, Any] = {"advice": list(advice), "updatedAt": now}
-        fields |= {f"metrics.{name}": value for name, value in metrics.items()}
+        fields |= _metrics(metrics)
         return self._update(job_id, fields, **_of_execution(execution_arn, ACTIVE))
 
     def complete(
@@ -124,7 +125,7 @@ class Jobs:
                 f"stages.{COMPRESSION.name}.ended": now,
                 f"stages.{COMPRESSION.name}.progress": 1,
                 "updatedAt": now,
-                **{f"metrics.{name}": value for name, value in metrics.items()},
+                **_metrics(metrics),
                 **_costs(costs),
             },
             **_of_execution(execution_arn, ACTIVE),
@@ -489,6 +490,11 @@ def _unfinished(
         "updatedAt": now,
         **_costs(costs),
     }
+
+
+def _metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The fields of those that are numbers: DynamoDB knows no NaN and no infinity."""
+    return {f"metrics.{name}": value for name, value in metrics.items() if isfinite(value)}
 
 
 def _costs(costs: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -17,7 +17,8 @@ QUALITY_REPORT = "quality.json"
 
 
 class _Report(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What only a newer image measures is passed on as it is: it must not cost a run whose work is done.
+    model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class RefusedPhoto(_Report):

@@ -487,6 +487,17 @@ def test_a_scene_is_told_of_while_its_job_runs(aws, load, context, queued):
     assert row.reopened(PipelineStep.SFM, {}, now_iso()).advice == []
 
 
+def test_a_scene_of_a_newer_image_is_told_of_and_what_is_no_number_is_not(aws, load, context, queued):
+    leave_scene(aws, points=900)
+    key, s3 = "jobs/job-1/colmap/sfm.json", boto3.client("s3")
+    report = json.loads(s3.get_object(Bucket=aws.data_bucket, Key=key)["Body"].read())
+    report["sfm"] |= {"reprojection_px": float("nan"), "measured_by_a_newer_image": 1}
+    s3.put_object(Bucket=aws.data_bucket, Key=key, Body=json.dumps(report))
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    assert check_scene(aws, load, context)["noted"]
+    assert aws.jobs.get("job-1").metrics == {"photos": 4, "registered": 3, "points": 900}
+
+
 def test_a_scene_that_can_not_be_trained_is_refused_in_the_trainers_words(aws, load, context, queued):
     leave_scene(aws, points=7)
     assert aws.jobs.begin(queued, ARN, now_iso())
