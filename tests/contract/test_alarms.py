@@ -140,12 +140,14 @@ def test_handlers_measure_only_what_the_table_says_they_do():
 
 
 def test_every_handler_measures_what_the_table_says_it_does():
-    # Those that end jobs do it by `job_ended`, themselves or through a settlement
+    # Those that end jobs do it by `job_ended`, themselves, or through a settlement or the queue
     ended = {*metering.OF_END.values(), "JobFaults", "JobCost"}
     for name, metric in METRICS.items():
         for handler in metric.handlers:
             file = ROOT / "functions" / handler / "app.py"
-            by_end = "metering.job_ended(" in file.read_text() or "Settlement(" in file.read_text()
+            by_end = any(
+                f"{by}(" in file.read_text() for by in ("metering.job_ended", "Settlement", "Dispatching")
+            )
             assert name in measured_in(file) or (name in ended and by_end), (
                 f"{handler} does not measure {name}"
             )
