@@ -225,7 +225,13 @@ class Batches:
         )
 
     def _made(self, fresh: JobRecord) -> JobRecord:
-        return fresh if self._jobs.create(fresh) else self._jobs.get(fresh.job_id) or fresh
+        """The batch's row; one without members where it is deleted: a late event enrols nobody."""
+        if self._jobs.create(fresh):
+            return fresh
+        found = self._jobs.get(fresh.job_id)
+        if found is None or found.deleted_at is not None:
+            return fresh.model_copy(update={"members": []})
+        return found
 
     def _read(self, bucket: str, key: str, version: str) -> bytes:
         found = self._s3.get_object(Bucket=bucket, Key=key, VersionId=version)

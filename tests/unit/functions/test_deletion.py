@@ -139,6 +139,24 @@ def test_a_history_that_is_written_once_more_after_its_erasure_is_erased_too(
     assert history.page("job-1", 10) == []
 
 
+@pytest.mark.parametrize("entombed", [False, True])
+def test_a_deleted_batchs_late_manifest_enrols_nobody(aws, load, context, photo_zip, entombed):
+    # Given a batch that was refused, as its zip was missing, and is deleted
+    zip_key = "uploads/alice/week.batch/a.zip"
+    manifest = json.dumps({"jobs": [{"s3Url": f"s3://{aws.uploads_bucket}/{zip_key}"}]}).encode()
+    event = aws.drop("uploads/alice/week.batch.json", manifest)
+    ingest = load("ingest_batch").handler
+    batch_id = ingest(event, context)["batchId"]
+    assert aws.jobs.delete(batch_id, now_iso())
+    if entombed:
+        assert aws.jobs.entomb(batch_id, 0)
+    # When its event comes again, now that the zip is there
+    aws.drop(zip_key, photo_zip)
+    ingest(event, context)
+    # Then there are no jobs
+    assert [row.job_id for row in aws.jobs.page("alice", 10) if row.deleted_at is None] == []
+
+
 def test_what_is_not_deleted_is_not_erased(aws, put, load, context, streams):
     put("job-1", status=Status.COMPLETED)
     put_objects(aws, "job-1", *KEPT)
