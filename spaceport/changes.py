@@ -16,7 +16,7 @@ from spaceport.job import JobId, JobRecord, Kind
 from spaceport.jobs import record_from_image
 from spaceport.stages import Status
 
-SOURCE, DETAIL_TYPE = "spaceport", "Job Changed"  # of the event, for rules
+DETAIL_TYPE = "Job Changed"  # of the event, for rules
 _TOLD_OF = ("status", "stage", "run", "deletedAt")
 
 

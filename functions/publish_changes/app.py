@@ -13,13 +13,14 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.changes import DETAIL_TYPE, SOURCE, change_in
+from spaceport.changes import DETAIL_TYPE, change_in
 from spaceport.environment import Environment
 from spaceport.history import History
 
 
 class Settings(Environment):
     history_table: str
+    event_source: str  # each stack's own: its rules hear its events and no other's
 
 
 logger = Logger()
@@ -44,8 +45,9 @@ def publish(record: DynamoDBRecord) -> None:
     logger.append_keys(job_id=told.job_id)
     if not told.deleted:  # a deleted job's history is erased: nothing may come after it
         history.append(change)
+    detail = told.model_dump_json(by_alias=True)
     answer = event_bus.put_events(
-        Entries=[{"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": told.model_dump_json(by_alias=True)}]
+        Entries=[{"Source": settings.event_source, "DetailType": DETAIL_TYPE, "Detail": detail}]
     )
     if answer["FailedEntryCount"]:
         raise RuntimeError(f"the event was not taken: {answer['Entries'][0]}")

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from spaceport.attempts import MACHINES, SPOT_LIMITS, TRIES_OF_AN_ENTRY, Attempt, Remedy
 from spaceport.callers import ADMINS
-from spaceport.changes import DETAIL_TYPE, SOURCE, JobChanged
+from spaceport.changes import DETAIL_TYPE, JobChanged
 from spaceport.job import OPERATOR, JobInput
 from spaceport.plan import Plan
 from spaceport.stages import ACTIVE, JOB_STAGES, STAGES, TRAINING, Status
@@ -320,10 +320,13 @@ def test_rules_for_changes_of_jobs_ask_for_what_the_event_tells():
         for event in properties.get("Events", {}).values()
         if event["Type"] == "EventBridgeRule"
     ]
-    ours = [pattern for pattern in patterns if pattern["source"] == [SOURCE]]
+    ours = [pattern for pattern in patterns if pattern["detail-type"] == [DETAIL_TYPE]]
     assert ours
+    # Another stack of the account has the same bus: each has a source of its own
+    told_by = functions_in_template()["publish_changes"]["Environment"]["Variables"]["EVENT_SOURCE"]
+    assert "${AWS::StackName}" in told_by["Sub"]
     for pattern in ours:
-        assert pattern["detail-type"] == [DETAIL_TYPE]
+        assert pattern["source"] == [told_by]
         assert set(pattern["detail"]) <= {
             field.alias or name for name, field in JobChanged.model_fields.items()
         }

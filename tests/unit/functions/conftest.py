@@ -179,6 +179,7 @@ def load(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]
             "CONNECTIONS_TABLE": "connections",
             "TICKETS_TABLE": "tickets",
             "HISTORY_TABLE": "history",
+            "EVENT_SOURCE": "spaceport.one",
             "QUEUE_TABLE": "queue",
             "MAX_RUNNING_JOBS": "4",
             "MAX_RUNNING_JOBS_PER_OWNER": "2",

@@ -48,7 +48,7 @@ def publishing(aws, load, context) -> Publishing:
     sqs, events = boto3.client("sqs"), boto3.client("events")
     url = sqs.create_queue(QueueName="heard")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name="all", EventPattern='{"source": ["spaceport"], "detail-type": ["Job Changed"]}')
+    events.put_rule(Name="all", EventPattern='{"source": ["spaceport.one"], "detail-type": ["Job Changed"]}')
     events.put_targets(Rule="all", Targets=[{"Id": "queue", "Arn": arn}])
     module = load("publish_changes")
     return Publishing(lambda records: module.handler({"Records": records}, context), url)
