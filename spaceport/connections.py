@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import Key
 
@@ -62,11 +62,20 @@ class Connections:
         )
 
     def followers(self, job_id: str) -> list[Follower]:
-        """The connections that follow `job_id`, whether or not they may see it."""
+        """The connections that follow `job_id`, whether or not they may see it.
+
+        Many threads may call this at once: it uses the table's client, for boto3's resources are not made for
+        that, nor what turns a `Key` into text.
+        """
         found: list[Follower] = []
-        query: dict[str, object] = {"KeyConditionExpression": Key("jobId").eq(job_id), "ConsistentRead": True}
+        query: dict[str, Any] = {
+            "TableName": self._table.name,
+            "KeyConditionExpression": "jobId = :job",
+            "ExpressionAttributeValues": {":job": job_id},  # the client of a resource takes plain values
+            "ConsistentRead": True,
+        }
         while True:
-            page = self._table.query(**query)  # type: ignore[arg-type]
+            page = self._table.meta.client.query(**query)
             # One that an older version wrote names no owner: nobody, who sees nothing.
             found += [
                 Follower(
