@@ -84,9 +84,7 @@ class Deployment:
         if stack is not None and _never_was(stack):
             self._delete()
             stack = None
-        for name, value in parameters.items():  # MiniStack expands SAM's resources by the defaults alone
-            document["Parameters"][name]["Default"] = value
-        body = json.dumps(document).encode()
+        body = json.dumps(with_defaults(document, parameters)).encode()
         request: dict[str, Any] = {
             "StackName": STACK,
             "TemplateURL": self._url(self._store("template.json", body)),
@@ -223,6 +221,17 @@ def interpreter_line(runtime: str, interpreter: Interpreter) -> str:
     """What `up` says of the interpreter that runs the functions."""
     line = f"functions run with Python {interpreter.version} ({interpreter.path})"
     return line if interpreter.exact else f"{line}; on AWS with {runtime}"
+
+
+def with_defaults(document: Document, values: Mapping[str, str]) -> Document:
+    """The template with these parameters' defaults: MiniStack expands SAM's resources by the defaults alone.
+
+    Another document: of the one that is fingerprinted, nothing may depend on what was deployed before.
+    """
+    if not values:
+        return document
+    defaults = {name: {**document["Parameters"][name], "Default": value} for name, value in values.items()}
+    return {**document, "Parameters": {**document["Parameters"], **defaults}}
 
 
 def _place(name: str, content: bytes) -> Document:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from spaceport.errors import UserError
-from spaceport_local.deploy import Deployment
+from spaceport_local.deploy import Deployment, with_defaults
 from spaceport_local.endpoint import Endpoint
-from spaceport_local.template import Document, read_template, zip_folder
+from spaceport_local.template import Document, fingerprint, read_template, zip_folder
 
 TEMPLATE = """
 AWSTemplateFormatVersion: 2010-09-09
@@ -139,3 +139,16 @@ def test_a_parameter_that_the_template_does_not_have_is_named(tmp_path: Path) ->
     with pytest.raises(UserError, match="no parameter 'Sfm'") as error:
         Deployment(Endpoint(1), file, {"Sfm": "x"})._parameters(template, None)
     assert "SfmImageUri" in error.value.hint
+
+
+def test_what_is_deployed_once_is_current_whatever_its_parameters_are(tmp_path: Path) -> None:
+    # Given a template that is deployed with a parameter, which becomes its default for MiniStack
+    file = tmp_path / "template.yaml"
+    file.write_text(TEMPLATE)
+    document = read_template(file).document
+    before = fingerprint(document)
+    sent = with_defaults(document, {"SfmImageUri": "another"})
+    assert sent["Parameters"]["SfmImageUri"] == {"Type": "String", "Default": "another"}
+    assert {**sent, "Parameters": None} == {**document, "Parameters": None}
+    # Then the second round, and the next `up`, find the template that it was made of
+    assert fingerprint(document) == before
