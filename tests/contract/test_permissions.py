@@ -199,20 +199,21 @@ def test_what_a_function_fails_on_may_go_to_the_queue_of_lost_events(resources):
 
 
 def test_what_a_rule_can_not_deliver_may_go_to_the_queue_of_lost_events(resources):
-    queues = {
-        target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-        for rule in of_type(resources, "AWS::Events::Rule").values()
+    senders = {
+        (target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0], name)
+        for name, rule in of_type(resources, "AWS::Events::Rule").items()
         for target in rule["Targets"]
     }
-    open_to_events = {
-        queue["Ref"]
+    let_in = {
+        (queue["Ref"], rule["Fn::GetAtt"][0])
         for policy in of_type(resources, "AWS::SQS::QueuePolicy").values()
         for statement in statements(policy["PolicyDocument"])
         for queue in policy["Queues"]
         if statement["Effect"] == "Allow" and statement["Principal"] == {"Service": "events.amazonaws.com"}
+        for rule in statement["Condition"]["ArnEquals"]["aws:SourceArn"]
     }
-    assert queues
-    assert queues <= open_to_events
+    assert senders
+    assert senders == let_in
 
 
 def test_no_bucket_is_listed_as_a_whole(resources):
@@ -261,6 +262,10 @@ def test_a_store_is_open_to_services_of_this_account_only(resources, kind):
             if statement["Effect"] == "Deny":
                 continue
             assert set(statement["Principal"]) == {"Service"}, name
+            if "ArnEquals" in statement["Condition"]:  # resources of the stack itself
+                arns = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+                assert {arn["Fn::GetAtt"][0] for arn in arns} <= set(resources), name
+                continue
             tests = statement["Condition"]["StringEquals"]
             source = tests.get("aws:SourceAccount") or tests.get("AWS:SourceArn") or tests["aws:SourceArn"]
             assert "AWS::AccountId" in json.dumps(source), name
