@@ -134,6 +134,16 @@ def test_the_site_shows_results_and_nothing_else():
     )
 
 
+def test_what_the_site_shows_is_never_long_out_of_date():
+    # A job that is retried, or deleted, has results of the same names
+    shown = RESOURCES["Distribution"]["Properties"]["DistributionConfig"]["DefaultCacheBehavior"]
+    caching = RESOURCES[shown["CachePolicyId"]["Ref"]]["Properties"]["CachePolicyConfig"]
+    assert caching["MinTTL"] <= caching["DefaultTTL"] <= caching["MaxTTL"] <= 60
+    headers = RESOURCES[shown["ResponseHeadersPolicyId"]["Ref"]]["Properties"]["ResponseHeadersPolicyConfig"]
+    (cache_control,) = headers["CustomHeadersConfig"]["Items"]
+    assert cache_control == {"Header": "Cache-Control", "Value": "no-cache", "Override": True}
+
+
 def custom_resources() -> set[str]:
     """The functions behind resources of our own."""
     return {
