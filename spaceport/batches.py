@@ -193,6 +193,8 @@ class Batches:
             started_at=now,
         )
         batch = self._jobs.get(fresh.job_id)
+        if batch is not None and batch.deleted_at is not None:
+            return batch
         try:
             manifest = parse_manifest(self._read(bucket, key, version))
             fresh = fresh.model_copy(update={"email": manifest.defaults.email})  # members tell of none
@@ -230,7 +232,7 @@ class Batches:
             return fresh
         found = self._jobs.get(fresh.job_id)
         if found is None or found.deleted_at is not None:
-            return fresh.model_copy(update={"members": []})
+            return fresh.model_copy(update={"members": [], "member_versions": []})
         return found
 
     def _read(self, bucket: str, key: str, version: str) -> bytes:
