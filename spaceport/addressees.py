@@ -26,17 +26,15 @@ class Addressees:
         """The address that `row`, whose job asks for a letter, names.
 
         Raises:
-            UserError: `foreign_address`, where it is not the owner's own, or none at all: who starts an
+            UserError: `foreign_address`, where it is not the owner's own, or no plain one: who starts an
                 execution by hand may write anything.
         """
         asked = row.email or ""
-        if row.owner == OPERATOR and re.fullmatch(EMAIL_PATTERN, asked):
-            return asked
-        own = self._verified(row.owner)
-        if own is None or own.casefold() != asked.casefold():
+        own = asked if row.owner == OPERATOR else self._verified(row.owner)
+        if own is None or own.casefold() != asked.casefold() or not re.fullmatch(EMAIL_PATTERN, own):
             raise UserError(
                 "foreign_address",
-                f"The address of the job is not the verified one of its owner {row.owner}.",
+                f"The address of the job is not the verified one of its owner {row.owner}, or no plain one.",
                 "An admin verifies addresses in the user pool (email and email_verified).",
             )
         return own
@@ -44,7 +42,10 @@ class Addressees:
     def _verified(self, owner: str) -> str | None:
         try:
             user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=owner)
-        except self._cognito.exceptions.UserNotFoundException:
+        except (
+            self._cognito.exceptions.UserNotFoundException,
+            self._cognito.exceptions.InvalidParameterException,  # no user can be called that
+        ):
             return None
         told = {attribute["Name"]: attribute.get("Value", "") for attribute in user["UserAttributes"]}
         return told.get("email") if told.get("email_verified") == "true" else None

@@ -29,7 +29,10 @@ JobId = Annotated[str, StringConstraints(pattern=JOB_ID_PATTERN, max_length=JOB_
 # Nothing that is no text: names go into programs' environments, which know no NUL, and into tables and logs.
 _TEXT = r"[^\x00-\x1f\x7f]*"
 JobName = Annotated[str, StringConstraints(pattern=f"^{_TEXT}$", max_length=JOB_NAME_LENGTH)]
-EMAIL_PATTERN = r"^[^@\s]+@[^@\s]+$"
+# A plain ASCII address and nothing around it, so that no header reads as two, or as another's. Without "?" in
+# it, which is rare, no encoded word (RFC 2047) hides anything.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"
+EMAIL_PATTERN = rf"^{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
 Email = Annotated[str, StringConstraints(pattern=EMAIL_PATTERN, max_length=254)]
 # As SageMaker takes them: up to 1024 characters.
 S3Uri = Annotated[

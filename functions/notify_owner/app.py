@@ -6,12 +6,13 @@ SES (an address that is not verified, while the account is in its sandbox) is no
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from spaceport import metering
 from spaceport.addressees import Addressees
@@ -32,6 +33,23 @@ REFUSALS = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Addressed:
+    """A letter as it goes out, and to whom."""
+
+    address: str
+    message: bytes
+
+
+@dataclass(frozen=True)
+class End:
+    """What became of a letter: a `code` for logs, a `reason`, which may name people, for the job's row."""
+
+    state: NotificationState
+    code: str = ""
+    reason: str = ""
+
+
 class Settings(Environment):
     jobs_table: str
     user_pool_id: str
@@ -50,39 +68,67 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     told = JobChanged.model_validate(event["detail"])
     logger.append_keys(job_id=told.job_id)
     row = jobs.get(told.job_id)
-    if row is None or not row.wants_letter or not jobs.claim_notification(row, now_iso()):
+    if row is None or not row.wants_letter:
         return {"jobId": told.job_id, "state": None}
-    state, reason = notify(row)
-    jobs.notified(row, state, now_iso(), reason)
-    logger.info("notified", state=state, reason=reason)
-    return {"jobId": told.job_id, "state": state}
-
-
-def notify(row: JobRecord) -> tuple[NotificationState, str]:
-    """Write to the owner: what became of it, and why. Raises ClientError after noting that it failed."""
-    try:
-        send(row, addressees.of(row))
-    except UserError as error:
-        return NotificationState.SKIPPED, error.message
-    except ClientError as error:
+    letter = written(
+        row
+    )  # before the claim: what fails here leaves nothing that looks as if it were being sent
+    if not jobs.claim_notification(row, now_iso()):
+        return {"jobId": told.job_id, "state": None}
+    end = send(row, letter) if isinstance(letter, Addressed) else letter
+    jobs.notified(row, end.state, now_iso(), end.reason)
+    if end.state is NotificationState.SENT:
+        metering.count("NotificationsSent", job_id=row.job_id)
+    elif end.state is NotificationState.FAILED:
         metering.count("NotificationsFailed", job_id=row.job_id)
-        reason = error.response["Error"].get("Message", "")[:500]
-        if error.response["Error"]["Code"] not in REFUSALS:
-            jobs.notified(row, NotificationState.FAILED, now_iso(), reason)
-            raise
-        return NotificationState.FAILED, reason
-    metering.count("NotificationsSent", job_id=row.job_id)
-    return NotificationState.SENT, ""
+    logger.info("notified", state=end.state, code=end.code)  # SES's message names the address
+    return {"jobId": told.job_id, "state": end.state}
 
 
-def send(row: JobRecord, address: str) -> None:
+def written(row: JobRecord) -> Addressed | End:
+    """The letter, or why there is none."""
+    try:
+        address = addressees.of(row)
+    except UserError as error:
+        return End(NotificationState.SKIPPED, error.code, error.message)
     picture = picture_of(row)
-    letter = letter_about(row, has_picture=picture is not None)
-    ses.send_email(
-        FromEmailAddress=settings.sender_address,
-        Destination={"ToAddresses": [address]},
-        Content={"Raw": {"Data": mime(letter, settings.sender_address, address, picture)}},
-    )
+    try:
+        letter = letter_about(row, has_picture=picture is not None)
+        return Addressed(address, mime(letter, settings.sender_address, address, picture))
+    except Exception as error:  # Python's own library has raised IndexError, too; a second try would again
+        return End(NotificationState.FAILED, type(error).__name__, "The letter could not be written.")
+
+
+def send(row: JobRecord, letter: Addressed) -> End:
+    """What becomes of the letter. Raises what may be otherwise later, having noted that it failed."""
+    try:
+        ses.send_email(
+            FromEmailAddress=settings.sender_address,
+            Destination={"ToAddresses": [letter.address]},
+            Content={"Raw": {"Data": letter.message}},
+        )
+    except ClientError as error:
+        end = End(NotificationState.FAILED, error.response["Error"]["Code"], _message_of(error))
+        if end.code in REFUSALS:
+            return end
+        note_failure(row, end)
+        raise
+    except HTTPClientError:
+        metering.count("NotificationsFailed", job_id=row.job_id)
+        raise  # the connection broke after the request: the letter may be out, and is not sent again
+    except BotoCoreError as error:  # there was no connection
+        note_failure(row, End(NotificationState.FAILED, type(error).__name__, "SES was not reached."))
+        raise
+    return End(NotificationState.SENT)
+
+
+def note_failure(row: JobRecord, end: End) -> None:
+    metering.count("NotificationsFailed", job_id=row.job_id)
+    jobs.notified(row, end.state, now_iso(), end.reason)
+
+
+def _message_of(error: ClientError) -> str:
+    return error.response["Error"].get("Message", "")[:500]
 
 
 def picture_of(row: JobRecord) -> bytes | None:

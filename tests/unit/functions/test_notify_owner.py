@@ -11,15 +11,19 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
+from pydantic import ValidationError
 
-from spaceport.job import JobRecord, Kind, NotificationState, Outputs, empty_stages, now_iso
+from spaceport.job import JobRecord, JobRequest, Kind, NotificationState, Outputs, empty_stages, now_iso
 from spaceport.letters import LARGEST_PICTURE
 from spaceport.stages import LIVE, TERMINAL, Status
 
 ROOT = Path(__file__).resolve().parents[3]
 EVENT: dict[str, Any] = json.loads((ROOT / "events" / "job_changed.json").read_text())
 ANN = "ann@example.org"
+ONCE = Config(retries={"total_max_attempts": 1})
 
 
 @pytest.fixture
@@ -107,6 +111,51 @@ def test_a_letter_that_ses_has_no_time_for_is_sent_when_the_event_comes_again(aw
             tell()
         assert notification_of(aws) == ("failed", "Slow down.")
         assert tell() is NotificationState.SENT
+
+
+def test_a_letter_for_which_there_was_no_connection_is_sent_when_the_event_comes_again(
+    aws, put, function, tell, monkeypatch
+):
+    put(status=Status.COMPLETED)
+    with monkeypatch.context() as patch:
+        patch.setattr(function, "ses", boto3.client("sesv2", endpoint_url="http://127.0.0.1:1", config=ONCE))
+        with pytest.raises(EndpointConnectionError):
+            tell()
+    assert notification_of(aws)[0] == "failed"
+    with Stubber(function.ses) as ses:
+        ses.add_response("send_email", {"MessageId": "1"})
+        assert tell() is NotificationState.SENT
+
+
+def test_a_letter_that_can_not_be_written_is_noted(aws, put, function, tell, monkeypatch):
+    put(status=Status.COMPLETED)
+    odd = function.settings.model_copy(update={"sender_address": "x@["})  # which Python's parser trips over
+    monkeypatch.setattr(function, "settings", odd)
+    with Stubber(function.ses):
+        assert tell() is NotificationState.FAILED
+    assert notification_of(aws) == ("failed", "The letter could not be written.")
+
+
+def test_logs_name_no_addressee(aws, put, function, tell, caplog):
+    put(status=Status.COMPLETED)
+    with Stubber(function.ses) as ses:
+        ses.add_client_error("send_email", "MessageRejected", f"Not verified: {ANN}")
+        tell()
+    (line,) = [record for record in caplog.records if record.getMessage() == "notified"]
+    assert line.code == "MessageRejected"
+    assert ANN not in str(vars(line))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["jürgen@x.org", "a,b@x.org", "x@[", '"a@b', "a;@b", "<a@b>", "=?utf-8?q?a=0d=0ab?=@x", "Foo<victim@x>"],
+)
+def test_only_plain_addresses_are_written_to(aws, put, function, tell, address):
+    put(status=Status.COMPLETED, owner="operator", email=address)
+    with Stubber(function.ses):
+        assert tell() is NotificationState.SKIPPED
+    with pytest.raises(ValidationError):
+        JobRequest(email=address)
 
 
 @pytest.mark.parametrize(
