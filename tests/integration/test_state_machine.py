@@ -322,6 +322,10 @@ CASES = (
         "unchecked-once", "checking the scene is throttled once", Status.COMPLETED, None, "SUCCEEDED",
         faults=once("CheckSfM"),
     ),
+    Case(
+        "unchecked", "checking the scene breaks", Status.COMPLETED, None, "SUCCEEDED",
+        faults={"CheckSfM": ("Lambda.Unknown", 1)},
+    ),
     # No machine.
     failing(
         "no-quota", "the account may have no such machine", "no_capacity",
