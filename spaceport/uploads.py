@@ -58,6 +58,11 @@ class Part:
     etag: str
 
 
+# The last part of an `upload_key`.
+MAX_STEM = 80
+_NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_STEM}}}-[0-9a-f]{{8}}\.zip")
+
+
 def part_size(size: int) -> int:
     """The bytes of each part but the last of `size` bytes: whole MiB, and MAX_PARTS parts at most."""
     a_part = -(-size // MAX_PARTS)
@@ -67,7 +72,7 @@ def part_size(size: int) -> int:
 def key_stem(name: str) -> str:
     """`name` in letters that every part of the way to SageMaker takes in an S3 URI."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:80] or "photos"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:MAX_STEM] or "photos"
 
 
 def upload_key(caller: Caller, file_name: str, digits: str) -> str:
@@ -189,8 +194,9 @@ class Uploads:
             raise _no_such_upload() from error
 
     def _check_owner(self, caller: Caller, key: str) -> None:
-        is_upload = key.startswith("uploads/") and key.endswith(".zip")
-        if not is_upload or owner_of(key) != caller.name:
+        """Only what `upload_key` makes is asked of S3: of other keys it knows errors that nobody expects."""
+        folder, _, name = key.rpartition("/")
+        if folder != f"uploads/{caller.name}" or owner_of(key) != caller.name or not _NAME.fullmatch(name):
             raise _no_such_upload()
 
 

@@ -142,6 +142,12 @@ OTHERS: dict[str, tuple[str, str, Any, tuple[int, str]]] = {
     "looking at it by dots": (
         "GET", "/uploads/x?key=uploads/mallory/../bob/a.zip", None, (404, "no_such_upload"),
     ),
+    "looking at it by a name that S3's own answers can't tell": (
+        "GET", "/uploads/x?key=uploads/mallory/a%00%EF%BF%BF.zip", None, (404, "no_such_upload"),
+    ),
+    "forgetting one whose name is longer than S3's": (
+        "DELETE", f"/uploads/x?key=uploads/mallory/{'%C3%A9' * 900}.zip", None, (404, "no_such_upload"),
+    ),
     "an upload of no name": ("GET", "/uploads/x", None, (400, "bad_field")),
     "forgetting another's upload": (
         "DELETE", "/uploads/x?key=uploads/bob/a.zip", None, (404, "no_such_upload"),
