@@ -97,7 +97,7 @@ class Slots:
         }
         return replace(self, held=held)
 
-    def with_started(self, started: Sequence[Waiting], now: str, waiting: Iterable[Waiting] = ()) -> Slots:
+    def with_started(self, started: Sequence[Waiting], now: str, waiting: Iterable[Waiting]) -> Slots:
         """These slots, and one for each of `started`, where `waiting` wait (some of `started` may be in it).
 
         The last turn of whoever waits is not forgotten: as if never served, they would go before the others.

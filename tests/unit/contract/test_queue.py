@@ -80,7 +80,7 @@ def test_as_many_start_as_both_limits_allow():
 @given(slots, queues, limits)
 def test_the_limits_are_never_exceeded(slots, queue, limits):
     started = slots.starting(queue, limits)
-    after = slots.with_started(started, NOW)
+    after = slots.with_started(started, NOW, [])
     if started:
         assert len(after.held) <= limits.total
     for job in started:
@@ -91,7 +91,7 @@ def test_the_limits_are_never_exceeded(slots, queue, limits):
 @given(slots, queues, limits)
 def test_no_slot_is_left_free_that_somebody_may_have(slots, queue, limits):
     started = slots.starting(queue, limits)
-    after = slots.with_started(started, NOW)
+    after = slots.with_started(started, NOW, [])
     left = [job for job in queue if job not in started]
     if len(after.held) < limits.total:
         assert all(running(after)[job.owner] >= limits.per_owner for job in left)
@@ -131,7 +131,7 @@ def test_nobody_starves_while_others_keep_coming(queue, limits, random):
     queue = [*queue, z]
     for round_ in range(200):
         started = slots.starting(queue, limits)
-        slots = slots.with_started(started, at(601 + round_ % 60))
+        slots = slots.with_started(started, at(601 + round_ % 60), [])
         queue = [job for job in queue if job not in started]
         if z in started:
             # Then it has waited for no more than a turn of every other owner
@@ -225,7 +225,7 @@ def test_a_job_whose_row_is_gone_holds_nothing():
 def test_only_the_owners_served_last_are_remembered():
     slots = Slots()
     for i in range(300):
-        slots = slots.with_started([Waiting(f"j{i}", f"owner-{i}", 1, at(0))], at(i))
+        slots = slots.with_started([Waiting(f"j{i}", f"owner-{i}", 1, at(0))], at(i), [])
     assert sorted(slots.served) == sorted(f"owner-{i}" for i in range(100, 300))
 
 
