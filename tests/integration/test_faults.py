@@ -696,12 +696,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory, stack_of, stubs, photos_zip)
 @pytest.fixture(scope="module")
 def played(stage: Stage, request: pytest.FixtureRequest) -> dict[str, Outcome]:
     """Every line that is tested, played once."""
-    wanted = {
-        item.callspec.params["line"].name
-        for item in request.session.items
-        if "line" in getattr(getattr(item, "callspec", None), "params", {})
-    }
-    lines = [line for line in LINES if line.name in wanted]
+    # The session may hold other modules' tests, whose parameters have the same name.
+    asked = (getattr(item, "callspec", None) for item in request.session.items if item.path == request.path)
+    wanted = [call.params["line"] for call in asked if call is not None]
+    lines = [line for line in LINES if line in wanted]
     lambdas = stage.stack.cloud.client("lambda")
     name = stage.stack.resource("ClassifyFailure")
     now = lambdas.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
