@@ -1,0 +1,71 @@
+// Before anybody is signed in: what this is, the way in, and what to photograph.
+
+import { h, replace } from '../dom.js';
+import { field, inCode, problemBox } from '../parts.js';
+import { asProblem } from '../problem.js';
+import { guide } from './guide.js';
+
+export const welcome = (main, app) => {
+  replace(main,
+    h('div', { class: 'welcome' },
+      h('div', {},
+        h('h1', {}, 'Your flight, as a place to look around in'),
+        h('p', { class: 'lead' }, 'Spaceport makes a 3D model of your drone photos: true to scale, and small enough for a link.'),
+        signInForm(app)),
+      h('figure', {},
+        h('div', { class: 'layers' },
+          h('img', { src: 'pictures/flight.jpg', width: 1500, height: 1125, alt: 'A hamlet by a lake, seen from the air.' }),
+          h('img', { src: 'pictures/flight.svg', alt: 'Above it, the way of a drone: lines back and forth looking straight down, then a round that looks inwards.' })),
+        h('figcaption', {}, 'The demo flight: 14 photos straight down, in lines, and 6 from around it at a slant.'))),
+    guide());
+};
+
+const signInForm = (app) => {
+  const name = h('input', { name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true });
+  const password = h('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
+  const stay = h('input', { type: 'checkbox', name: 'stay' });
+  const button = h('button', { class: 'primary' }, 'Sign in');
+  const told = h('div');
+  const submit = async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    replace(told);
+    try {
+      const challenge = await app.session.signIn(name.value.trim(), password.value, stay.checked);
+      if (challenge) form.replaceWith(newPasswordForm(app, challenge, stay.checked));
+      else await app.show();
+    } catch (error) {
+      replace(told, problemBox(asProblem(error)));
+      password.select();
+    } finally {
+      button.disabled = false;
+    }
+  };
+  const form = h('form', { class: 'enter', onsubmit: submit, 'aria-label': 'Sign in' },
+    told,
+    field('Name or e-mail', name),
+    field('Password', password),
+    h('label', { class: 'tick' }, stay, 'Stay signed in on this device'),
+    button,
+    app.config.signInHint && h('p', { class: 'hint' }, inCode(app.config.signInHint)));
+  return form;
+};
+
+const newPasswordForm = (app, challenge, stay) => {
+  const password = h('input', { name: 'new-password', type: 'password', autocomplete: 'new-password', required: true, minlength: 12 });
+  const told = h('div');
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      await app.session.choosePassword(challenge, password.value, stay);
+      await app.show();
+    } catch (error) {
+      replace(told, problemBox(asProblem(error)));
+    }
+  };
+  return h('form', { class: 'enter', onsubmit: submit, 'aria-label': 'New password' },
+    told,
+    h('p', {}, 'This is your first time here: choose a password of your own.'),
+    field('New password', password, '12 characters or more, with small and capital letters and digits.'),
+    h('button', { class: 'primary' }, 'Set it and go on'));
+};
