@@ -45,6 +45,9 @@ class Cloud(Protocol):
     def api_url(self) -> str:
         """The HTTP API's address, stage included, without a slash at the end."""
 
+    def app_url(self) -> str:
+        """The web app's address, with a slash at the end. Raises UserError where the stack has none."""
+
 
 class Check(Protocol):
     """One thing that a cloud needs of its machine, and how it was found."""
@@ -139,6 +142,9 @@ class AwsCloud:
 
     def api_url(self) -> str:
         return output(self, "ApiUrl")
+
+    def app_url(self) -> str:
+        return output(self, "WebAppUrl")
 
 
 def output(cloud: Cloud, name: str) -> str:

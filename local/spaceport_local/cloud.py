@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport.errors import UserError
 from spaceport.operator_account import make_ready, password_in
+from spaceport_local import site
 from spaceport_local.checkup import Check, Checkup
 from spaceport_local.deploy import Deployment, Report
 from spaceport_local.endpoint import Endpoint
@@ -122,6 +123,9 @@ class LocalCloud:
 
     def api_url(self) -> str:
         return self._endpoint().api_url(self.outputs[API_OUTPUT], STAGE)
+
+    def app_url(self) -> str:
+        return f"{self._endpoint().url}{site.PATH}"
 
     def web_url(self, s3_bucket: str, key: str) -> str:
         """The address of an object in a browser."""

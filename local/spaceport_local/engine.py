@@ -22,9 +22,11 @@ from typing import Any
 
 from spaceport.errors import UserError
 from spaceport_local.children import Warden, passed_on
+from spaceport_local.deploy import Deployment
 from spaceport_local.endpoint import HOST, REGION, Endpoint
-from spaceport_local.folders import DataFolder
+from spaceport_local.folders import TEMPLATE, DataFolder
 from spaceport_local.journal import Journal
+from spaceport_local.site import Site
 
 MINISTACK = "1.5.33"  # our patches replace private functions of exactly this version
 FIRST_PORT = 4566  # where AWS emulators usually listen
@@ -218,7 +220,8 @@ def _load_app(settings: EngineSettings, endpoint: Endpoint, warden: Warden) -> A
     )
     runner.tidy()
     plugin.install(runner, journal)
-    return ministack_app.app
+    stack = Deployment(endpoint, settings.project / TEMPLATE)
+    return Site(ministack_app.app, settings.project, endpoint, stack.outputs)
 
 
 async def _serve(app: Any, listener: socket.socket, settings: EngineSettings) -> None:

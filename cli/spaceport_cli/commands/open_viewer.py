@@ -1,4 +1,4 @@
-"""`spaceport open`: show a finished model in the browser."""
+"""`spaceport open`: show the web app, or a finished model, in the browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import webbrowser
 
 from spaceport.errors import UserError
 from spaceport.stages import Status
-from spaceport_cli.api import ApiClient
+from spaceport_cli.api import ApiClient, sign_in
 from spaceport_cli.clouds import running_cloud
 from spaceport_cli.exits import ExitCode
 from spaceport_cli.follow import NoSuchJobError
@@ -20,7 +20,9 @@ from spaceport_cli.which_job import whole_id
 
 
 def execute(args: argparse.Namespace) -> ExitCode:
-    """Print the viewer's link and open it; a job without a model says how it stands instead."""
+    """Print a link and open it: the web app's, or a job's viewer; one without a model says how it stands."""
+    if args.job is None:
+        return _open_app(args)
     job_id = users_latest_jobs().resolve(args.stack, args.job)
     with running_cloud(args.stack) as cloud, presenter_for(sys.stderr, sys.stderr, False) as presenter:
         job_id = whole_id(ApiClient(cloud), job_id)
@@ -41,4 +43,15 @@ def execute(args: argparse.Namespace) -> ExitCode:
     print(link)
     if not args.no_browser:
         webbrowser.open(link)
+    return ExitCode.DONE
+
+
+def _open_app(args: argparse.Namespace) -> ExitCode:
+    """The app takes the operator's token from the link's last part, which a browser sends to nobody."""
+    with running_cloud(args.stack) as cloud:
+        address = cloud.app_url()
+        signed_in = f"{address}#/session/{sign_in(cloud)}"
+    print(signed_in if args.no_browser else address)
+    if not args.no_browser:
+        webbrowser.open(signed_in)
     return ExitCode.DONE

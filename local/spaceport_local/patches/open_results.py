@@ -14,7 +14,11 @@ from ministack.services import s3
 from spaceport_local.patches.seams import Seam
 
 SEAMS = (Seam("services.s3:_foreign_bucket_allows", "7865eb38b093"),)
-RESULTS = re.compile(r"jobs/[^/]+/compressed/.")  # architecture.md's contract of the data bucket
+# What the template's DataPolicy lets CloudFront read; architecture.md has the data bucket's contract.
+RESULTS = re.compile(
+    r"jobs/[^/]+/(compressed/.|colmap/sparse/.|gaussian/(held_out|trained_on)/."
+    r"|gaussian/training\.log$|checkpoints/preview\.jpg$)"
+)
 READS = ("GET", "HEAD")
 
 

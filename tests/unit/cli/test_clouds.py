@@ -20,6 +20,7 @@ HERE = Path(__file__).with_name("running")
 class FileCloud:
     outputs = {"UploadsBucket": "uploads"}
     def is_running(self): return HERE.exists()
+    def app_url(self): return 'http://127.0.0.1:4566/_app/'
     def up(self, report): report("deploying"); HERE.touch()
     def down(self):
         running = HERE.exists()

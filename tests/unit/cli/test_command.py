@@ -378,6 +378,14 @@ def test_watch_and_open_find_the_latest_job(stack, told, say, photos, quality, c
     assert capsys.readouterr().out.strip() == VIEWER
 
 
+def test_open_without_a_job_wants_the_stack_to_serve_the_app(stack, capsys):
+    stack()
+
+    assert main(["open", *STACK]) == ExitCode.FAULT
+
+    assert "no output WebAppUrl" in capsys.readouterr().err
+
+
 def test_open_says_when_there_is_nothing_to_see_yet(stack, told, say, capsys):
     stack(say(told(1, progress=0.5)))
 
