@@ -60,8 +60,11 @@ def parser() -> Parser:
         command("retry", "retry", "go on with a job that has ended, or do its later stages otherwise")
     )
     _delete_arguments(command("delete", "delete", "delete a job that has ended, with all that it has made"))
-    _open_arguments(command("open", "open_viewer", "open a finished model in the browser"))
+    _open_arguments(command("open", "open_viewer", "open the web app, or a finished model, in the browser"))
     _report_arguments(command("report", "report", "open a finished job's report in the browser"))
+    _publish_arguments(
+        command("publish-web", "publish_web", "put the web app where a stack on AWS serves it")
+    )
     _example_arguments(command("example-input", "example_input", "print a valid input of the state machine"))
     _doctor_arguments(command("doctor", "doctor", "check what the local cloud needs on this machine"))
     return top
@@ -112,9 +115,22 @@ def _watch_arguments(watch: argparse.ArgumentParser) -> None:
 
 
 def _open_arguments(open_: argparse.ArgumentParser) -> None:
-    _job(open_)
+    open_.add_argument("job", metavar="JOB", nargs="?", help=f"{_JOB_HELP}; the web app if not given")
     open_.add_argument("--no-browser", action="store_true", help="only print the link")
     _stack(open_)
+
+
+def _publish_arguments(publish: argparse.ArgumentParser) -> None:
+    publish.add_argument(
+        "--stack", metavar="NAME", required=True, help="a stack that was deployed with Site=true"
+    )
+    publish.add_argument(
+        "--project",
+        metavar="FOLDER",
+        type=Path,
+        default=Path(__file__).resolve().parents[2],
+        help="the checkout that has the app; the command's own if not given",
+    )
 
 
 def _status_arguments(status: argparse.ArgumentParser) -> None:

@@ -550,6 +550,8 @@ class TestOpenResults:
             ("HEAD", "jobs/one/compressed/model.sog", 200),
             ("PUT", "jobs/one/compressed/model.sog", 403),
             ("DELETE", "jobs/one/compressed/model.sog", 403),
+            ("GET", "jobs/one/gaussian/training.log", 200),
+            ("GET", "jobs/one/gaussian/training.log/", 403),
             ("GET", "jobs/one/gaussian/model.ply", 403),
             ("GET", "jobs/one/compressed/model.sog?versions", 403),
             ("GET", "?prefix=jobs/one/compressed/model.sog", 403),
@@ -558,7 +560,7 @@ class TestOpenResults:
     def test_without_credentials_results_are_read_and_nothing_else(
         self, stack: Stack, method: str, key: str, status: int
     ) -> None:
-        for name in ("compressed/model.sog", "gaussian/model.ply"):
+        for name in ("compressed/model.sog", "gaussian/training.log", "gaussian/model.ply"):
             stack.client("s3").put_object(Bucket="patches-uploads", Key=f"jobs/one/{name}", Body=b"result")
         answer = urllib3.request(method, f"{stack.endpoint.url}/patches-uploads/{key}")
         assert answer.status == status

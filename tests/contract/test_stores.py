@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from spaceport_local.patches.open_results import RESULTS
+from spaceport_local.site import POLICY
 from spaceport_local.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +23,7 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
 BUCKETS, TABLES = of_type("AWS::S3::Bucket"), of_type("AWS::DynamoDB::Table")
 # Tables whose rows are a job's: what else a table holds is gone within hours by itself.
 KEPT = {"JobsTable", "HistoryTable"}
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # AWS's Managed-CachingDisabled
 # Days until a bucket's rule deletes what is in it.
 LIFECYCLE = {
     "UploadsBucket": {"uploads": {"ExpirationInDays": 7}, "unfinished": {"DaysAfterInitiation": 1}},
@@ -128,7 +131,8 @@ def test_the_site_shows_results_and_nothing_else():
     ]
     assert allowed["Principal"] == {"Service": "cloudfront.amazonaws.com"}
     assert allowed["Action"] == "s3:GetObject"
-    assert allowed["Resource"] == {"Fn::Sub": "${DataBucket.Arn}/jobs/*/compressed/*"}
+    of_a_job = "${DataBucket.Arn}/jobs/*/"
+    assert [resource["Fn::Sub"] for resource in allowed["Resource"]] == [of_a_job + name for name in RESULTS]
     assert allowed["Condition"]["StringEquals"]["aws:SourceArn"]["Fn::Sub"].endswith(
         "distribution/${Distribution}"
     )
@@ -136,12 +140,21 @@ def test_the_site_shows_results_and_nothing_else():
 
 def test_what_the_site_shows_is_never_long_out_of_date():
     # A job that is retried, or deleted, has results of the same names
-    shown = RESOURCES["Distribution"]["Properties"]["DistributionConfig"]["DefaultCacheBehavior"]
-    caching = RESOURCES[shown["CachePolicyId"]["Ref"]]["Properties"]["CachePolicyConfig"]
-    assert caching["MinTTL"] <= caching["DefaultTTL"] <= caching["MaxTTL"] <= 60
-    headers = RESOURCES[shown["ResponseHeadersPolicyId"]["Ref"]]["Properties"]["ResponseHeadersPolicyConfig"]
-    (cache_control,) = headers["CustomHeadersConfig"]["Items"]
-    assert cache_control == {"Header": "Cache-Control", "Value": "no-cache", "Override": True}
+    distribution = RESOURCES["Distribution"]["Properties"]["DistributionConfig"]
+    for shown in (distribution["DefaultCacheBehavior"], *distribution["CacheBehaviors"]):
+        if shown["CachePolicyId"] != CACHING_DISABLED:
+            caching = RESOURCES[shown["CachePolicyId"]["Ref"]]["Properties"]["CachePolicyConfig"]
+            assert caching["MinTTL"] <= caching["DefaultTTL"] <= caching["MaxTTL"] <= 60
+        headers = RESOURCES[shown["ResponseHeadersPolicyId"]["Ref"]]["Properties"]
+        custom = headers["ResponseHeadersPolicyConfig"]["CustomHeadersConfig"]["Items"]
+        assert {"Header": "Cache-Control", "Value": "no-cache", "Override": True} in custom
+
+
+def test_the_app_has_the_policy_that_the_local_cloud_gives_it():
+    told = RESOURCES["AppHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    policy = told["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+    # The page itself narrows `https:` and `wss:` to its cloud's hosts (`spaceport publish-web`)
+    assert policy == POLICY.format(sockets="https: wss:")
 
 
 def custom_resources() -> set[str]:
