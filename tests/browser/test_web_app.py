@@ -1,0 +1,291 @@
+"""The web app before the real local cloud: from the door to a model, and through what goes wrong."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import random
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from odd_zips import REFUSED, TAKEN
+from PIL import Image
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+from spaceport.answers import ZipPolicy
+from spaceport.archive import inspect
+from spaceport.errors import UserError
+
+pytestmark = [pytest.mark.browser, pytest.mark.engine]
+
+SOON = 20_000  # ms: a function that starts cold on a busy machine
+OWN_BYTES = 150_000  # of our scripts and styles, uncompressed: issue 8's limit
+PART_BYTES = 8 * 2**20
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "is_mobile": True,
+    "color_scheme": "dark",
+    "reduced_motion": "reduce",  # what fades in has too little contrast meanwhile
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> list[Path]:
+    """Four photos that pass the gate."""
+    folder = tmp_path_factory.mktemp("flight")
+    files = [folder / f"DJI_000{number}.JPG" for number in range(4)]
+    for sigma, file in zip((40, 50, 60, 70), files, strict=True):
+        Image.effect_noise((300, 300), sigma).convert("RGB").save(file, "JPEG")
+    return files
+
+
+def send(page: Page, files: list[Path], name: str) -> None:
+    page.get_by_label("A zip of photos, or the photos").set_input_files(files)
+    expect(page.get_by_role("heading", name=re.compile("photos"))).to_be_visible()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_role("button", name="Make the model").click()
+
+
+def begun(visit, photos, name: str):
+    """A window on a job that is held in its first stage."""
+    window = visit()
+    window.open()
+    window.sign_in()
+    window.page.get_by_role("link", name="New model").first.click()
+    send(window.page, photos, name)
+    expect(window.page.get_by_role("heading", name=name)).to_be_visible(timeout=SOON)
+    expect(window.page.get_by_text("Extracting features from uploaded images")).to_be_visible(timeout=SOON)
+    return window
+
+
+def test_who_is_nobody_is_told_and_who_is_somebody_comes_in(visit, barriers):
+    # Given the door
+    window = visit()
+    window.open()
+    page = window.page
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Your flight")
+    assert barriers(page) == []
+    # When the password is wrong
+    window.sign_in(password="Not-this-one-1")
+    # Then it is said, and nothing more
+    expect(page.get_by_role("alert")).to_contain_text("don’t belong together")
+    # When it is right
+    window.sign_in()
+    expect(page.get_by_role("heading", name="Models")).to_be_visible(timeout=SOON)
+    assert barriers(page) == []
+    # Then a reload keeps the session, and signing out ends it
+    page.reload()
+    expect(page.get_by_role("heading", name="Models")).to_be_visible(timeout=SOON)
+    page.get_by_label("Account of alice").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_the_operator_comes_in_by_a_link_that_keeps_no_token(visit, workshop):
+    from spaceport_cli.api import sign_in
+
+    window = visit()
+    window.open(f"#/session/{sign_in(workshop.cloud)}/new")
+    expect(window.page.get_by_role("heading", name="New model")).to_be_visible(timeout=SOON)
+    assert window.page.url.endswith("/_app/#/new")
+
+
+def test_photos_become_a_model_and_the_page_follows(visit, workshop, photos, barriers):
+    # Given a job held in its first stage, made of photos dropped as they are
+    workshop.hold("sfm")
+    window = begun(visit, photos, "A meadow")
+    page = window.page
+    assert barriers(page) == []
+    # When the page is loaded anew in the middle of it
+    page.reload()
+    expect(page.get_by_text("Extracting features from uploaded images")).to_be_visible(timeout=SOON)
+    # Then it follows to the end, and shows what came of it
+    workshop.let_go()
+    expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
+    expect(page.get_by_role("link", name="model.sog")).to_be_visible()
+    assert barriers(page) == []
+    # And in the list there is a model of that name
+    page.get_by_role("link", name="Models").click()
+    expect(page.get_by_role("link", name=re.compile("A meadow"))).to_be_visible(timeout=SOON)
+
+
+def test_a_cut_socket_heals_and_nothing_is_missed(visit, workshop, photos):
+    # Given a page that follows a job through a socket that we hold
+    workshop.hold("sfm")
+    window = begun(visit, photos, "A cut line")
+    page = window.page
+    sockets: list[WebSocketRoute] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    page.route_web_socket(re.compile("ticket="), through)
+    page.reload()
+    expect(page.get_by_text("Extracting features from uploaded images")).to_be_visible(timeout=SOON)
+    page.wait_for_function("() => true")
+    # When the line is cut, and the job ends while it is
+    wait_until(page, lambda: len(sockets) == 1)
+    sockets[0].close()
+    workshop.let_go()
+    # Then the page connects anew and knows the end
+    expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
+    assert len(sockets) > 1
+
+
+def test_where_sockets_are_blocked_it_asks(visit, workshop, photos):
+    workshop.hold("sfm")
+    window = begun(visit, photos, "No sockets here")
+    page = window.page
+    page.route_web_socket(re.compile("ticket="), lambda socket: socket.close())
+    page.reload()
+    expect(page.get_by_text("Live updates are blocked here")).to_be_visible(timeout=SOON)
+    workshop.let_go()
+    expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
+
+
+def test_stopping_is_not_stopped_and_a_stopped_job_goes_on(visit, workshop, photos, barriers):
+    # Given a job at work
+    workshop.hold("sfm")
+    window = begun(visit, photos, "A mistake")
+    page = window.page
+    # When stopping is thought better of, it runs on
+    page.get_by_role("button", name="Stop").click()
+    assert barriers(page) == []
+    page.get_by_role("button", name="Let it run").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_enabled()
+    # When it is stopped
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop it").click()
+    # Then first it is stopping, and then it is stopped
+    expect(page.get_by_text(re.compile("^Stopp(ing|ed)")).first).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("The job was stopped.")).to_be_visible(timeout=SOON)
+    assert barriers(page) == []
+    # And it can go on
+    workshop.let_go()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
+
+
+def test_a_zip_without_photos_is_refused_here_in_the_cloud_s_words(visit, tmp_path, barriers):
+    file = tmp_path / "films.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("DJI_0001.MP4", b"film")
+    window = visit()
+    window.open()
+    window.sign_in()
+    page = window.page
+    page.get_by_role("link", name="New model").first.click()
+    page.get_by_label("A zip of photos, or the photos").set_input_files(file)
+    with pytest.raises(UserError) as refused:
+        inspect(io.BytesIO(file.read_bytes()), "films.zip")
+    expect(page.get_by_role("alert")).to_contain_text(refused.value.message)
+    expect(page.get_by_role("alert")).to_contain_text(refused.value.hint)
+    assert barriers(page) == []
+
+
+@pytest.mark.parametrize("cases", [REFUSED, TAKEN], ids=["refused", "taken"])
+def test_every_zip_is_judged_as_the_cloud_judges_it(visit, cases):
+    window = visit()
+    window.open()
+    judged = {}
+    for about, (content, _) in cases.items():
+        judged[about] = window.page.evaluate(
+            """async ([content, limits]) => {
+              const { inspectZip } = await import('/_app/app/zip_reader.js');
+              const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+              try {
+                return (await inspectZip(new File([bytes], 'flight.zip'), limits)).warnings;
+              } catch ({ code, message, hint }) {
+                return [code, message, hint];
+              }
+            }""",
+            [base64.b64encode(content).decode(), ZipPolicy().told()],
+        )
+    assert judged == {about: judgement(content) for about, (content, _) in cases.items()}
+
+
+def judgement(content: bytes) -> list[str]:
+    try:
+        return [warning.message for warning in inspect(io.BytesIO(content), "flight.zip").warnings]
+    except UserError as error:
+        return [error.code, error.message, error.hint]
+
+
+def test_an_upload_outlives_lost_connections_and_a_reload(visit, workshop, tmp_path, photos):
+    # Given a zip of four parts
+    file = tmp_path / "large.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for photo in photos:
+            archive.write(photo, photo.name)
+        archive.writestr("notes.bin", random.Random(0).randbytes(3 * PART_BYTES + 1000))
+    window = visit()
+    window.open()
+    window.sign_in()
+    page = window.page
+    page.get_by_role("link", name="New model").first.click()
+    sent: list[str] = []
+
+    def cut_twice(route: Route) -> None:
+        sent.append(re.search(r"partNumber=(\d+)", route.request.url)[1])
+        if len(sent) in {2, 4}:
+            route.abort("connectionreset")
+        elif len(sent) != 6:  # that one hangs, until the page goes
+            route.continue_()
+
+    page.route(re.compile("partNumber="), cut_twice)
+    send(page, [file], "Large")
+    # When the connection is lost twice, and then the page
+    wait_until(page, lambda: len(sent) >= 6)
+    page.reload()
+    before = len(sent)
+    send(page, [file], "Large")
+    expect(page.get_by_role("heading", name="Large")).to_be_visible(timeout=2 * SOON)
+    # Then what had arrived was not sent again, and the bytes are the same
+    assert 0 < len(sent) - before < 4
+    s3 = workshop.cloud.client("s3")
+    bucket = workshop.cloud.outputs["UploadsBucket"]
+    (found,) = s3.list_objects_v2(Bucket=bucket, Prefix="uploads/alice/large-")["Contents"]
+    stored = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
+    assert hashlib.sha256(stored).digest() == hashlib.sha256(file.read_bytes()).digest()
+
+
+def test_it_fits_a_phone_and_leaves_nobody_out(visit, barriers):
+    window = visit(**PHONE)
+    page = window.page
+    window.open("#/photos")
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=SOON)
+    assert (overflow(page), barriers(page)) == (0, [])
+    window.open("#/new")
+    window.sign_in()
+    expect(page.get_by_role("heading", name="New model")).to_be_visible(timeout=SOON)
+    page.get_by_text("Fine tuning").click()
+    page.get_by_role("button", name=re.compile("All .* settings")).click()
+    expect(page.get_by_label("Sh degree")).to_be_visible()
+    assert (overflow(page), barriers(page)) == (0, [])
+    page.get_by_role("link", name="Models", exact=True).click()
+    expect(page.get_by_role("heading", name="Models")).to_be_visible(timeout=SOON)
+    assert (overflow(page), barriers(page)) == (0, [])
+
+
+def overflow(page: Page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+def test_it_is_small(repository):
+    files = [*(repository / "web").rglob("*.js"), *(repository / "web").rglob("*.css")]
+    assert sum(file.stat().st_size for file in files) < OWN_BYTES
+
+
+def wait_until(page: Page, holds, seconds: float = 20.0) -> None:
+    """Until `holds()`; the page's events are handled meanwhile."""
+    for _ in range(int(seconds / 0.05)):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("it did not come about")
