@@ -118,6 +118,7 @@ def _config(endpoint: Endpoint, outputs: Mapping[str, str]) -> bytes:
         "userPoolId": outputs["UserPoolId"],
         "userPoolClientId": outputs["UserPoolClientId"],
         "resultsUrl": f"/{outputs['DataBucket']}",
+        "handsOver": True,  # `spaceport open` signs in by a link
         "signInHint": "On this machine `spaceport open` signs you in.",
         "preset": Preset.PREVIEW.value,  # a machine of one's own mostly has no GPU for more
     }

@@ -18,6 +18,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 from spaceport.answers import ZipPolicy
 from spaceport.archive import inspect
 from spaceport.errors import UserError
+from spaceport_cli.api import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
 
@@ -87,11 +88,25 @@ def test_who_is_nobody_is_told_and_who_is_somebody_comes_in(visit, barriers):
 
 
 def test_the_operator_comes_in_by_a_link_that_keeps_no_token(visit, workshop):
-    from spaceport_cli.api import sign_in
-
     window = visit()
     window.open(f"#/session/{sign_in(workshop.cloud)}/new")
     expect(window.page.get_by_role("heading", name="New model")).to_be_visible(timeout=SOON)
+    assert window.page.url.endswith("/_app/#/new")
+
+
+def test_where_others_have_accounts_no_link_signs_in(visit, workshop):
+    # Given a cloud that says nothing of handing over, as a stack on AWS
+    window = visit()
+
+    def without(route: Route) -> None:
+        told = route.fetch().json()
+        route.fulfill(json={name: value for name, value in told.items() if name != "handsOver"})
+
+    window.page.route(re.compile(r"config\.json$"), without)
+    # When someone follows a link with another's token
+    window.open(f"#/session/{sign_in(workshop.cloud)}/new")
+    # Then it is worth nothing, and is not kept
+    expect(window.page.get_by_role("button", name="Sign in")).to_be_visible(timeout=SOON)
     assert window.page.url.endswith("/_app/#/new")
 
 

@@ -12,6 +12,7 @@ export const loadConfig = async () => {
     userPoolId: told.userPoolId,
     userPoolClientId: told.userPoolClientId,
     resultsUrl: absolute(told.resultsUrl), // where the data bucket is served; null: results are not on the web
+    handsOver: told.handsOver === true, // whether a link may sign in: only where nobody else has an account
     signInHint: told.signInHint ?? '', // how to get in, where there is another way than a password
     preset: told.preset ?? 'balanced', // what is proposed
   };

@@ -78,7 +78,7 @@ const show = async () => {
 const takeOver = () => {
   const handed = HANDED_OVER.exec(location.hash);
   if (!handed) return;
-  app.session.adopt(handed[1]);
+  if (app.config.handsOver) app.session.adopt(handed[1]);
   history.replaceState(null, '', `#${handed[2] ?? HOME.slice(1)}`);
 };
 

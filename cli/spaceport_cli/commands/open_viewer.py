@@ -47,10 +47,13 @@ def execute(args: argparse.Namespace) -> ExitCode:
 
 
 def _open_app(args: argparse.Namespace) -> ExitCode:
-    """The app takes the operator's token from the link's last part, which a browser sends to nobody."""
+    """Here the app takes the operator's token from the link's last part, which a browser sends to nobody.
+
+    On AWS it takes none: whoever got a user to follow such a link would be sent that user's photos.
+    """
     with running_cloud(args.stack) as cloud:
         address = cloud.app_url()
-        signed_in = f"{address}#/session/{sign_in(cloud)}"
+        signed_in = address if args.stack else f"{address}#/session/{sign_in(cloud)}"
     print(signed_in if args.no_browser else address)
     if not args.no_browser:
         webbrowser.open(signed_in)
