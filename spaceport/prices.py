@@ -65,12 +65,16 @@ def cost_of(seconds: Mapping[str, float], instances: Mapping[str, str], executio
     _, _, _, region, account, *_ = execution_arn.split(":")
     if account == OWN_MACHINE:
         return free(seconds)
-    prices = ON_DEMAND.get(region, {})
-    hourly = {name: prices.get(instances.get(name, "")) for name in seconds}
+    hourly = {name: price_of(instances.get(name, ""), region) for name in seconds}
     stages = {
         name: None if (usd := hourly[name]) is None else spent / 3600 * usd for name, spent in seconds.items()
     }
     return Bill(stages, instances)
+
+
+def price_of(instance: str, region: str) -> float | None:
+    """USD an hour of a machine on demand; None where the table does not know it."""
+    return ON_DEMAND.get(region, {}).get(instance)
 
 
 def bill_of(row: JobRecord, execution_arn: str, now: str) -> Bill:

@@ -66,7 +66,13 @@ def parser() -> Parser:
         command("publish-web", "publish_web", "put the web app where a stack on AWS serves it")
     )
     _example_arguments(command("example-input", "example_input", "print a valid input of the state machine"))
-    _doctor_arguments(command("doctor", "doctor", "check what the local cloud needs on this machine"))
+    _doctor_arguments(
+        command(
+            "doctor",
+            "doctor",
+            "check what the local cloud needs of this machine, or a stack of its AWS account",
+        )
+    )
     return top
 
 

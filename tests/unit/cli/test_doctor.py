@@ -71,7 +71,18 @@ def test_programs_get_a_line_a_check(checked, capsys):
     assert (bad["passed"], bad["mend"]) == (False, "Run it.")
 
 
-def test_a_stack_on_aws_can_t_be_looked_at_yet(capsys):
-    assert main(["doctor", "--stack", "drones"]) == ExitCode.USAGE
+def test_of_a_stack_what_nobody_could_tell_is_a_question_and_fails_nothing(monkeypatch, capsys):
+    found = [GOOD, Found("quotas", None, "not told: a right is missing", "Allow it.")]
+    monkeypatch.setattr(doctor, "findings", lambda account, stack: iter(found))
 
-    assert "can't look at a stack on AWS yet" in capsys.readouterr().err
+    assert main(["doctor", "--stack", "drones"]) == ExitCode.DONE
+
+    assert "? quotas         not told: a right is missing" in capsys.readouterr().out
+
+
+def test_of_a_stack_what_must_be_mended_fails(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "findings", lambda account, stack: iter([GOOD, BAD]))
+
+    assert main(["doctor", "--stack", "drones"]) == ExitCode.FAULT
+
+    assert "before drones can make a model" in capsys.readouterr().out
