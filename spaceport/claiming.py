@@ -75,9 +75,13 @@ class Claiming:
         if missing is None:
             return plan
         if missing == plan.zip_s3_uri:  # mistyped, deleted, or older than the bucket keeps zips
-            raise UserError(
-                "no_such_zip", f"There is no zip at {missing}.", "Upload it; as `.zip` it is a job by itself."
+            left = row.with_all_that_is_there().next_step
+            hint = (
+                "Upload it; as `.zip` it is a job by itself."
+                if left is PipelineStep.SFM
+                else f"Begin at pipelineStep {left.value}: what it needs is there. Or upload the zip anew."
             )
+            raise UserError("no_such_zip", f"There is no zip at {missing}.", hint)
         raise UserError(
             "no_artifacts",
             f"The job {row.job_id} can't begin at {plan.at.step.value}: there is no {missing}.",

@@ -207,10 +207,31 @@ class StageRecord(BaseModel):
         return seconds or None  # the state machine writes 0 where it was not told
 
     @property
+    def was_entered(self) -> bool:
+        """Whether its work has begun, so that it may have overwritten what an earlier run's left."""
+        return self.started is not None
+
+    @property
     def seconds(self) -> float | None:
         if self.started is None or self.ended is None:
             return None  # a stage that a job skipped has an end, but no beginning
         return round((_time(self.ended) - _time(self.started)).total_seconds(), 3)
+
+
+class LaidAside(BaseModel):
+    """What a job had of the stages that its new run does anew: the job's, until they are overwritten.
+
+    Fields are those of its row, as they were before the run.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    request: dict[str, Any]
+    stages: dict[str, StageRecord]
+    model_s3_uri: str | None = Field(None, alias="modelS3Uri")
+    metrics: dict[str, float] = Field(default_factory=dict)
+    advice: list[str] = Field(default_factory=list)
+    earlier_costs: dict[str, float | None] = Field(default_factory=dict, alias="earlierCosts")
 
 
 class Outputs(BaseModel):
@@ -331,6 +352,9 @@ class JobRecord(BaseModel):
         alias="earlierCosts",
         description="USD, by stage, of earlier runs' work that was done anew; None: a price is not known",
     )
+    laid_aside: LaidAside | None = Field(
+        None, alias="laidAside", description="what this run does anew, as it was before"
+    )
 
     @property
     def progress(self) -> float:
@@ -345,6 +369,7 @@ class JobRecord(BaseModel):
 
     def status_view(self) -> dict[str, Any]:
         """The status contract: what GET /jobs/{id} and every WebSocket message carry."""
+        told = self.as_before_it_began() if self.is_terminal else self
         return {
             "jobId": self.job_id,
             "kind": self.kind.value,
@@ -364,13 +389,13 @@ class JobRecord(BaseModel):
             "startedAt": self.started_at,
             "stages": {
                 name: {**record.model_dump(), "seconds": record.seconds}
-                for name, record in self.stages.items()
+                for name, record in told.stages.items()
             },
-            "metrics": self.metrics,
-            "warnings": [*self.warnings, *self.advice],
+            "metrics": told.metrics,
+            "warnings": [*self.warnings, *told.advice],
             "error": self.error.model_dump() if self.error else None,
             "outputs": self.outputs.model_dump(by_alias=True) if self.outputs else None,
-            "earlierCosts": self.earlier_costs,
+            "earlierCosts": told.earlier_costs,
         }
 
     @property
@@ -400,8 +425,13 @@ class JobRecord(BaseModel):
         return not (self.discard_artifacts or self.discard_intermediates)
 
     @property
+    def first_step(self) -> PipelineStep:
+        """Where this run begins."""
+        return PipelineStep(self.request.get("pipelineStep", PipelineStep.SFM))
+
+    @property
     def next_step(self) -> PipelineStep:
-        """The step that a retry begins with: the first whose artifacts are not all there."""
+        """The step that a retry goes on with: the first whose artifacts are not all there by its last run."""
         if not self.keeps_artifacts:
             return PipelineStep.SFM
         done = {name for name, record in self.stages.items() if record.ended is not None}
@@ -409,19 +439,53 @@ class JobRecord(BaseModel):
             return PipelineStep.SFM
         return PipelineStep.TRAINING if self.model_s3_uri is None else PipelineStep.COMPRESSION
 
+    def as_before_it_began(self) -> JobRecord:
+        """This row with what is laid aside where it was, if its run ended before any of its stages began."""
+        left = self.laid_aside
+        if left is None or not self.keeps_artifacts or self.stages[self.first_step].was_entered:
+            return self
+        return self._with_put_back(left)
+
+    def with_all_that_is_there(self) -> JobRecord:
+        """This ended row with all that is laid aside and not overwritten where it was.
+
+        A stage writes where the run before wrote, so what it replaces is lost once it has begun. Not so
+        training, which has a folder a run: until it has ended, the model before is there. What the attempt
+        cost joins `earlier_costs`.
+        """
+        left, step = self.laid_aside, self.first_step
+        if left is None or not self.keeps_artifacts or not self.stages[step].was_entered:
+            return self.as_before_it_began()
+        if step is not PipelineStep.TRAINING or self.model_s3_uri is not None:
+            return self
+        spent = {**left.earlier_costs, step.value: _sum(left.earlier_costs, self.stages, step)}
+        return self._with_put_back(left.model_copy(update={"earlier_costs": spent}))
+
+    def _with_put_back(self, left: LaidAside) -> JobRecord:
+        fields = {name: getattr(left, name) for name in LaidAside.model_fields}
+        return self.model_copy(
+            update={**fields, "stages": {**self.stages, **left.stages}, "laid_aside": None}
+        )
+
     def reopened(
         self, step: PipelineStep, request: dict[str, Any], now: str, execution_arn: str | None = None
     ) -> JobRecord:
         """This job with a new run that begins at `step`: waiting for dispatch, or run by an execution.
 
-        What the steps before `step` left stays: their times, and their artifacts in the bucket. So do the
-        results of a run that finished, until this one has its own; and what the others cost. Not the numbers
-        of what is done anew, which this run's own come among: the results have theirs in `quality.json`.
+        What the steps before `step` left stays: their times, and their artifacts in the bucket. The others'
+        is laid aside. So do the results of a run that finished, until this one has its own; and what the
+        others cost. Not the numbers of what is done anew, which this run's own come among: the results have
+        theirs in `quality.json`.
         """
+        was = self.with_all_that_is_there()
         first = stage_named(step.value)
-        kept = {name: left for name, left in self.stages.items() if stage_named(name).index < first.index}
-        redone = [name for name, left in self.stages.items() if name not in kept and left.started is not None]
+        kept = {name: left for name, left in was.stages.items() if stage_named(name).index < first.index}
+        redone = {name: left for name, left in was.stages.items() if name not in kept and left.was_entered}
+        laid_aside = LaidAside(
+            stages=redone, **{name: getattr(was, name) for name in LaidAside.model_fields.keys() - {"stages"}}
+        )
         results = self.outputs if self.status is Status.COMPLETED or self.earlier_results else None
+        costs = {name: _sum(was.earlier_costs, redone, name) for name in redone}
         return self.model_copy(
             update={
                 "run": self.run + 1,
@@ -436,29 +500,25 @@ class JobRecord(BaseModel):
                 "first_attempt": 0,
                 "next_try_at": None,
                 "execution_arn": execution_arn,
-                "model_s3_uri": self.model_s3_uri if step is PipelineStep.COMPRESSION else None,
+                "model_s3_uri": was.model_s3_uri if step is PipelineStep.COMPRESSION else None,
                 "discard_artifacts": False,
                 "artifacts_discarded": False,
                 "discard_intermediates": False,
                 "intermediates_discarded": False,
                 "stages": {**empty_stages(), **kept},
-                "metrics": {} if step is PipelineStep.SFM else self.metrics,
-                "advice": [] if step is PipelineStep.SFM else self.advice,
+                "metrics": {} if step is PipelineStep.SFM else was.metrics,
+                "advice": [] if step is PipelineStep.SFM else was.advice,
                 "error": None,
                 "outputs": results,
                 "earlier_results": results is not None,
-                "earlier_costs": {**self.earlier_costs, **{name: self._cost_so_far(name) for name in redone}},
+                "earlier_costs": {**was.earlier_costs, **costs},
+                "laid_aside": laid_aside if redone and self.keeps_artifacts else None,
                 "version": self.version + 1,
                 "queued_at": now,
                 "started_at": None if execution_arn is None else now,
                 "updated_at": now,
             }
         )
-
-    def _cost_so_far(self, stage: str) -> float | None:
-        """What all runs of the stage have cost, USD; None where the price of one is not known."""
-        earlier, last = self.earlier_costs.get(stage, 0.0), self.stages[stage].cost
-        return None if earlier is None or last is None else earlier + last
 
     def belongs_to(self, execution_arn: str, name: str) -> bool:
         """Whether the execution called `name` runs this job.
@@ -470,6 +530,12 @@ class JobRecord(BaseModel):
         if self.execution_arn is None:
             return name == execution_name(self.job_id, self.run)
         return self.execution_arn == execution_arn
+
+
+def _sum(earlier: dict[str, float | None], stages: dict[str, StageRecord], name: str) -> float | None:
+    """What earlier runs of a stage and this one have cost, USD; None where the price of one is not known."""
+    before, last = earlier.get(name, 0.0), stages[name].cost
+    return None if before is None or last is None else before + last
 
 
 def empty_stages() -> dict[str, StageRecord]:

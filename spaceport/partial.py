@@ -64,6 +64,8 @@ class PartialResults:
         if row.discard_artifacts:
             return None
         earlier = row.outputs if row.earlier_results else None
+        if earlier is None:
+            row = row.as_before_it_began()
         try:
             found = [each for each in self._candidates(row) if self._is_there(row, each.stage, each.uri)]
         except (BotoCoreError, ClientError):

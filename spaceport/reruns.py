@@ -1,4 +1,8 @@
-"""A new run of a job that is over: a retry from where it got stuck, or its later steps once more."""
+"""A new run of a job that is over: a retry from where it got stuck, or its later steps once more.
+
+A run that ended before it had overwritten what the runs before left takes none of it away: whoever names a
+later step gets it done with that.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,9 @@ def retried(row: JobRecord, step: PipelineStep | None, changed: TuningRequest, n
                 f"{name} changes nothing from the step {begin.value} on: an earlier one reads it.",
                 f"Begin with the step {readers[name].value}.",
             )
-    return rerun(row, begin, {**row.request, **fields}, now)
+    # Further on than the last run got, what it changed before has come to nothing.
+    asked = row if _order(begin) <= _order(row.next_step) else row.with_all_that_is_there()
+    return rerun(row, begin, {**asked.request, **fields}, now)
 
 
 def _readers(setting: str) -> list[PipelineStep]:
@@ -78,8 +84,9 @@ def rerun(row: JobRecord, step: PipelineStep, request: dict[str, Any], now: str)
         )
     if not row.is_terminal:
         raise still_active(row)
-    if _order(step) > _order(row.next_step):
-        raise no_artifacts(step, row.next_step)
+    possible = row.with_all_that_is_there().next_step
+    if _order(step) > _order(possible):
+        raise no_artifacts(step, possible)
     if row.run >= MAX_RUNS:
         raise UserError(
             "too_many_runs", f"The job {row.job_id} has run {row.run} times.", "Upload the zip again."

@@ -207,6 +207,7 @@ def test_a_completed_job_is_packed_anew_and_keeps_its_results_until_then(stack, 
     first = alice.until_ended(job_id)
     assert first["status"] == "COMPLETED"
     # When Alice asks for its compression once more, otherwise
+    time.sleep(1)  # S3 tells whole seconds: what is older by less is not known to be
     stubs.hold("compression")
     asked = alice.ask("POST", f"/jobs/{job_id}/retry", {"tuning": {"lod_above": 10}})
     assert asked == (202, {"jobId": job_id, "run": 2, "pipelineStep": "compression"})
@@ -226,6 +227,29 @@ def test_a_completed_job_is_packed_anew_and_keeps_its_results_until_then(stack, 
     assert len([name for name in begun if "sog" not in name]) == 2
     # And what was done three times has cost what it has: on one's own machine, nothing
     assert last["earlierCosts"] == {"compression": 0.0}
+
+
+def test_a_finished_job_whose_zip_has_expired_has_its_later_steps_done_again(stack, stubs, alice):
+    # Given a completed job, whose zip is gone
+    job_id = stack.drop(photo_zip(), "uploads/alice/expired.zip", preset="preview")
+    first = alice.until_ended(job_id)
+    stack.cloud.client("s3").delete_object(
+        Bucket=stack.output("UploadsBucket"), Key="uploads/alice/expired.zip"
+    )
+    # When all of it is to be done anew, Then that fails, says what is left to do, and has changed nothing
+    assert alice.ask("POST", f"/jobs/{job_id}/retry", {"pipelineStep": "sfm"})[0] == 202
+    second = alice.until(job_id, lambda told: told["status"] == "FAILED", seconds=30)
+    assert second["error"]["code"] == "no_such_zip"
+    assert "pipelineStep compression" in second["error"]["hint"]
+    for field in ("stages", "metrics", "outputs"):
+        assert second[field] == first[field]
+    # And its later steps can be done all the same
+    asked = {"pipelineStep": "compression", "tuning": {"lod_above": 10}}
+    assert alice.ask("POST", f"/jobs/{job_id}/retry", asked)[0] == 202
+    third = alice.until(job_id, lambda told: told["status"] == "COMPLETED", seconds=30)
+    assert third["stages"]["3dgs"] == first["stages"]["3dgs"]
+    assert third["outputs"]["lod"] is not None
+    assert [name for name, _ in stubs.begun(job_id)] == ["sfm-1-0", "3dgs-1-0", "sog-1-0", "sog-3-0"]
 
 
 def test_the_sample_execution_input_starts_a_job_of_the_operators(stack, operator, repository: Path):
