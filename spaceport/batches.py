@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from spaceport import metering
 from spaceport.bodies import parse_fields
 from spaceport.errors import ErrorText, UserError
 from spaceport.intake import Intake, no_such_zip, rejected, unread
@@ -62,10 +63,10 @@ class Entry(JobRequest):
 class Manifest(BaseModel):
     """A batch as its owner writes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # as TuningRequest
 
     name: JobName | None = None
-    defaults: JobRequest = JobRequest()
+    defaults: JobRequest = Field(default_factory=JobRequest)
     jobs: list[Entry] = Field(min_length=1, max_length=MAX_JOBS)
 
     @model_validator(mode="after")
@@ -271,6 +272,7 @@ class Batches:
         if row is None:
             judged = self._judged(member, now)
             if self._jobs.create(judged.model_copy(update={"batch_id": batch_id})):
+                metering.job_made(judged)
                 return
         if row is None or row.batch_id != batch_id:
             self._jobs.join(member.job_id, batch_id, now)

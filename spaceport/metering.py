@@ -34,10 +34,12 @@ class Metric:
     handlers: tuple[str, ...]
 
 
+# Who makes rows of zips, and so tells which are refused.
+_MAKING = ("ingest_upload", "ingest_batch", "serve_api")
 # Who ends a job that has run: each end is counted once, by the one whose write ended the row.
 _ENDING = ("publish_result", "dispatch_jobs", "record_failure", "settle_execution", "reconcile_jobs")
 METRICS: Mapping[str, Metric] = {
-    "JobsRejected": Metric(MetricUnit.Count, ("ingest_upload",)),
+    "JobsRejected": Metric(MetricUnit.Count, _MAKING),
     "JobsQueued": Metric(MetricUnit.Count, ("dispatch_jobs",)),  # how many wait after a dispatch
     "JobsStarted": Metric(MetricUnit.Count, ("dispatch_jobs",)),
     "QueueWait": Metric(MetricUnit.Seconds, ("dispatch_jobs",)),
@@ -81,6 +83,12 @@ def observe(name: str, value: float, **said: str) -> None:
     with single_metric(name, METRICS[name].unit, value, namespace=NAMESPACE) as metric:
         for key, what in said.items():
             metric.add_metadata(key, what)
+
+
+def job_made(row: JobRecord) -> None:
+    """A zip has its row, by the caller's own write: so each one that is refused is counted once."""
+    if row.status is Status.REJECTED:
+        count("JobsRejected", job_id=row.job_id, owner=row.owner, code=row.error.code if row.error else "")
 
 
 def job_ended(row: JobRecord, status: Status, bill: Bill, code: str = "") -> None:

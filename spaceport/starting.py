@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spaceport import metering
 from spaceport.bodies import StartBody
 from spaceport.callers import Caller
 from spaceport.errors import UserError
@@ -39,6 +40,7 @@ class Starting:
             return row, False
         fresh = self._intake.judge(self._bucket, key, version, now, request)
         if self._jobs.create(fresh):
+            metering.job_made(fresh)
             return fresh, True
         row = self._jobs.get(job_id)  # the drop's own event was quicker, or the job is erased
         if row is None:

@@ -18,7 +18,6 @@ from spaceport.environment import Environment
 from spaceport.intake import Intake
 from spaceport.job import awaits_manifest, now_iso
 from spaceport.jobs import Jobs
-from spaceport.stages import Status
 
 
 class Settings(Environment):
@@ -43,7 +42,7 @@ def handler(event: S3EventBridgeNotificationEvent, context: LambdaContext) -> di
     record = intake.judge(bucket, key, upload.version_id, now_iso())
     logger.append_keys(job_id=record.job_id)
     created = jobs.create(record)
-    if created and record.status is Status.REJECTED:
-        metering.count("JobsRejected", job_id=record.job_id, code=record.error.code if record.error else "")
+    if created:
+        metering.job_made(record)
     logger.info("upload judged", status=record.status, is_new=created)
     return {"jobId": record.job_id, "status": record.status, "created": created}

@@ -30,10 +30,16 @@ ALARMS = {
 }
 FUNCTIONS = {name for name, made in RESOURCES.items() if made["Type"] == "AWS::Serverless::Function"}
 TABLES = {name for name, made in RESOURCES.items() if made["Type"] == "AWS::DynamoDB::Table"}
+INDEXES = {
+    (table, index["IndexName"])
+    for table in TABLES
+    for index in RESOURCES[table]["Properties"].get("GlobalSecondaryIndexes", [])
+}
 METRICS_AN_ALARM = 10  # CloudWatch's limit on metric math
 
 # AWS's metrics: (namespace, metric) → (its dimension, the type of resource whose name that is), each from the
-# service's own page on docs.aws.amazon.com.
+# service's own page on docs.aws.amazon.com. An index of a table has its name as a second dimension.
+INDEX = "GlobalSecondaryIndexName"
 LAMBDA, DYNAMODB = "AWS::Serverless::Function", "AWS::DynamoDB::Table"
 OF_AWS = {
     # lambda/latest/dg/monitoring-metrics-types.html
@@ -56,33 +62,47 @@ OF_AWS = {
 
 @dataclass(frozen=True)
 class Watched:
-    """A metric as an alarm or the dashboard names it; `of` is the logical id of what it is about."""
+    """A metric as an alarm or the dashboard names it.
+
+    Attributes:
+        dimension: the first one's name.
+        of: the logical id of what it is about.
+        index: the name of the table's index that it is about, its second dimension.
+    """
 
     namespace: str
     name: str
     dimension: str
     of: str
+    index: str = ""
 
 
 def logical_id(value: dict[str, Any]) -> str:
     return str(value.get("Ref") or value["Fn::GetAtt"][0])
 
 
+def index_of(dimension: str, value: str) -> str:
+    """The index that a metric's second dimension names: there is no other such dimension."""
+    assert dimension == INDEX
+    return value
+
+
 def watched_by(alarm: dict[str, Any]) -> list[Watched]:
     metrics = [part["MetricStat"]["Metric"] for part in alarm.get("Metrics", []) if "MetricStat" in part]
     found = []
     for metric in metrics or [alarm]:
-        (dimension,) = metric["Dimensions"]
-        told = (metric["Namespace"], metric["MetricName"], dimension["Name"], logical_id(dimension["Value"]))
-        found.append(Watched(*told))
+        first, *second = metric["Dimensions"]
+        told = (metric["Namespace"], metric["MetricName"], first["Name"], logical_id(first["Value"]))
+        found.append(Watched(*told, *(index_of(part["Name"], part["Value"]) for part in second)))
     return found
 
 
 def watched_on_the_dashboard() -> Iterator[Watched]:
     body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     for widget in body["widgets"]:
-        for namespace, name, dimension, value in widget["properties"].get("metrics", []):
-            yield Watched(namespace, name, dimension, re.fullmatch(r"\$\{([\w:]+)(\.\w+)?\}", value)[1])
+        for namespace, name, dimension, value, *second in widget["properties"].get("metrics", []):
+            of = re.fullmatch(r"\$\{([\w:]+)(\.\w+)?\}", value)[1]
+            yield Watched(namespace, name, dimension, of, *([index_of(*second)] if second else []))
 
 
 def emitted(name: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -97,7 +117,7 @@ WATCHED = sorted(
 )
 
 
-@pytest.mark.parametrize("told", WATCHED, ids=lambda told: " ".join((told[0], *told[2:3], told[4])))
+@pytest.mark.parametrize("told", WATCHED, ids=lambda told: " ".join((told[0], told[2], *told[4:])))
 def test_what_is_watched_is_measured(told, monkeypatch, capsys):
     watched = Watched(*told[1:])
     if watched.namespace == NAMESPACE:
@@ -117,6 +137,7 @@ def test_what_is_watched_is_measured(told, monkeypatch, capsys):
         dimension, kind = OF_AWS[watched.namespace, watched.name]
         assert watched.dimension == dimension
         assert RESOURCES[watched.of]["Type"] == kind
+        assert not watched.index or (watched.of, watched.index) in INDEXES
 
 
 def measured_in(file: Path) -> set[str]:
@@ -140,17 +161,16 @@ def test_handlers_measure_only_what_the_table_says_they_do():
 
 
 def test_every_handler_measures_what_the_table_says_it_does():
-    # Those that end jobs do it by `job_ended`, themselves, or through a settlement or the queue
+    # Those that make or end jobs measure it by `job_made` or `job_ended`, or through what calls these
+    making = "metering.job_made", "Starting", "Batches"
+    ending = "metering.job_ended", "Settlement", "Dispatching"
     ended = {*metering.OF_END.values(), "JobFaults", "JobCost"}
+    through = {"JobsRejected": making, **dict.fromkeys(ended, ending)}
     for name, metric in METRICS.items():
         for handler in metric.handlers:
             file = ROOT / "functions" / handler / "app.py"
-            by_end = any(
-                f"{by}(" in file.read_text() for by in ("metering.job_ended", "Settlement", "Dispatching")
-            )
-            assert name in measured_in(file) or (name in ended and by_end), (
-                f"{handler} does not measure {name}"
-            )
+            does = any(f"{by}(" in file.read_text() for by in through.get(name, ()))
+            assert does or name in measured_in(file), f"{handler} does not measure {name}"
 
 
 def test_every_alarm_tells_the_topic_and_where_to_read_on():
@@ -170,10 +190,14 @@ def test_metric_math_is_within_its_limits():
 
 def all_watched(namespace: str, name: str) -> list[str]:
     found = [metric for alarm in ALARMS.values() for metric in watched_by(alarm)]
-    return sorted(metric.of for metric in found if (metric.namespace, metric.name) == (namespace, name))
+    return sorted(
+        f"{metric.of} {metric.index}".strip()
+        for metric in found
+        if (metric.namespace, metric.name) == (namespace, name)
+    )
 
 
-def test_every_function_stream_and_table_is_watched_once():
+def test_every_function_stream_table_and_index_is_watched_once():
     streams = {
         name
         for name in FUNCTIONS
@@ -183,8 +207,9 @@ def test_every_function_stream_and_table_is_watched_once():
     where = "add it to the alarm, and to the dashboard, at the end of template.yaml"
     assert all_watched("AWS/Lambda", "Errors") == sorted(FUNCTIONS), f"{where}: …Errors"
     assert all_watched("AWS/Lambda", "IteratorAge") == sorted(streams), f"{where}: StreamBehind"
-    assert all_watched("AWS/DynamoDB", "ReadThrottleEvents") == sorted(TABLES), f"{where}: TablesThrottled"
-    assert all_watched("AWS/DynamoDB", "WriteThrottleEvents") == sorted(TABLES), f"{where}: TablesThrottled"
+    stores = sorted([*TABLES, *(" ".join(index) for index in INDEXES)])
+    for name in ("ReadThrottleEvents", "WriteThrottleEvents"):
+        assert all_watched("AWS/DynamoDB", name) == stores, f"{where}: TablesThrottled, IndexesThrottled"
 
 
 def test_the_dashboard_shows_every_alarm_and_what_it_watches():

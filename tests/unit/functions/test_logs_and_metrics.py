@@ -11,10 +11,14 @@ import pytest
 
 from spaceport import metering
 from spaceport.attempts import Attempt, Machine, TrainingMachine
+from spaceport.bodies import StartBody
+from spaceport.callers import Caller
+from spaceport.intake import Intake
 from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.metering import METRICS
 from spaceport.prices import Bill
 from spaceport.stages import Status
+from spaceport.starting import Starting
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:pipeline:job-1-1"
 FAILURE = {
@@ -104,6 +108,37 @@ def test_a_refused_zip_is_counted_once(aws, load, context, capsys):
     event, function = aws.drop("a.zip", b"no zip"), load("ingest_upload")
     for _ in range(2):
         function.handler(event, context)
+    assert metrics(capsys.readouterr().out) == {"JobsRejected": 1}
+
+
+def test_a_refused_zip_of_a_batch_is_counted_once(aws, load, context, capsys, photo_zip):
+    # Given a manifest of a zip, of no zip, and of one that is dropped and refused before it
+    event = aws.drop("uploads/ann/old.zip", b"no zip")
+    load("ingest_upload").handler(event, context)
+    aws.drop("uploads/ann/a.batch/good.zip", photo_zip)
+    aws.drop("uploads/ann/a.batch/bad.zip", b"no zip")
+    places = ("a.batch/good.zip", "a.batch/bad.zip", "old.zip")
+    jobs = [{"s3Url": f"s3://{aws.uploads_bucket}/uploads/ann/{place}"} for place in places]
+    manifest = aws.drop("uploads/ann/a.batch.json", json.dumps({"jobs": jobs}).encode())
+    capsys.readouterr()
+    # When its event comes twice
+    function = load("ingest_batch")
+    for _ in range(2):
+        function.handler(manifest, context)
+    # Then
+    assert metrics(capsys.readouterr().out) == {"JobsRejected": 1}
+
+
+def test_a_refused_zip_whose_job_a_request_starts_is_counted_once(aws, load, context, capsys):
+    # Given
+    event = aws.drop("uploads/ann/bad.zip", b"no zip")
+    asked = StartBody.model_validate({"s3Url": f"s3://{aws.uploads_bucket}/uploads/ann/bad.zip"})
+    starting = Starting(aws.jobs, Intake(boto3.client("s3")), aws.uploads_bucket)
+    # When it is asked for twice, and the drop's own event comes after that
+    for _ in range(2):
+        starting.start(asked, Caller("ann"), now_iso())
+    load("ingest_upload").handler(event, context)
+    # Then
     assert metrics(capsys.readouterr().out) == {"JobsRejected": 1}
 
 
