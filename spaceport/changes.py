@@ -23,7 +23,7 @@ _TOLD_OF = ("status", "stage", "run", "deletedAt")
 class JobChanged(BaseModel):
     """The event's `detail`: for rules to choose by. Its hearers decide by the row as they find it."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, defer_build=True)
 
     job_id: JobId = Field(alias="jobId")
     kind: Kind

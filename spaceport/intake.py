@@ -38,7 +38,6 @@ S3_URI: TypeAdapter[str] = TypeAdapter(S3Uri)
 # Without s3:ListBucket, which nobody here has, S3 answers 403 for what is not there; 400 for what can't be
 # a key: one of more than 1024 bytes.
 NOT_THERE = frozenset({"404", "403", "400"})
-NOTHING_ASKED = JobRequest()
 # A zip may come from a stranger, who would have us write to anybody by the hand of whoever uploads it.
 _EMAIL_IN_ZIP = ArchiveWarning(
     "email_in_zip",
@@ -72,7 +71,7 @@ class Intake:
         return True
 
     def judge(
-        self, bucket: str, key: str, version: str, now: str, asked: JobRequest = NOTHING_ASKED
+        self, bucket: str, key: str, version: str, now: str, asked: JobRequest | None = None
     ) -> JobRecord:
         """The row for this upload: QUEUED, or REJECTED where the archive, its sidecar or metadata is refused.
 
@@ -80,6 +79,7 @@ class Intake:
             asked: what its owner asks for beside what the metadata and the zip's own sidecar say.
         """
         queued = unread(bucket, key, version, now)
+        asked = asked or JobRequest()
         told = asked.email  # whom to tell that the zip is refused
         try:
             check_place(queued.source)

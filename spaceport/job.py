@@ -114,7 +114,7 @@ def zip_job_name(key: str) -> str:
 class JobRequest(TuningRequest):
     """What a caller may say of a job: in `POST /start-job`, or as `spaceport` metadata on the dropped zip."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     job_name: JobName | None = Field(None, alias="jobName")
     email: Email | None = None
@@ -131,7 +131,6 @@ class JobInput(TuningRequest):
     `s3Url` and `inputS3Uri` are two names of one thing, kept because callers use both: they must agree.
     """
 
-    # Few handlers read one: it is built where it is first used, not at every handler's start.
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     job_id: JobId | None = Field(None, alias="jobId")

@@ -76,7 +76,8 @@ def _formats_in(given: Any) -> Any:
 class TuningRequest(BaseModel):
     """The tuning fields as a caller may give them: every one optional, names as in the execution input."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Most handlers' calls read none: it is built where it is first used, not at every handler's start.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     preset: Preset | None = Field(None, description="preview, balanced, quality or vanilla")
     optimization_enabled: bool | None = Field(
@@ -201,7 +202,7 @@ class Tuning(BaseModel):
     show the same ground.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # as JobInput
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     preset: Preset = Preset.BALANCED
     optimization_enabled: bool = True

@@ -10,7 +10,7 @@ import json
 from base64 import b64decode
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -65,6 +65,9 @@ from spaceport.stopping import Stopping
 from spaceport.tickets import Tickets
 from spaceport.uploads import Uploads
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 
 class Settings(Environment):
     jobs_table: str
@@ -84,12 +87,6 @@ jobs = Jobs(dynamodb.Table(settings.jobs_table))
 slots = SlotsItem(dynamodb.Table(settings.queue_table))
 history = History(dynamodb.Table(settings.history_table))
 tickets = Tickets(dynamodb.Table(settings.tickets_table))
-executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
-# The older signature, which botocore's addresses have in old regions, is no good in new ones.
-s3 = boto3.client("s3", config=Config(signature_version="s3v4"))
-intake = Intake(s3)
-starting = Starting(jobs, intake, settings.uploads_bucket)
-uploads = Uploads(s3, intake, settings.uploads_bucket)
 app = APIGatewayHttpResolver()
 
 
@@ -100,6 +97,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @app.post("/start-job")
 def start_job() -> tuple[dict[str, Any], int]:
+    starting = Starting(jobs, Intake(made_s3()), settings.uploads_bucket)
     row, created = starting.start(parse_body(StartBody, sent()), caller(), now_iso())
     logger.append_keys(job_id=row.job_id)
     logger.info("start", status=row.status, is_new=created)
@@ -166,7 +164,7 @@ def retry_job(job_id: str) -> tuple[dict[str, Any], int]:
 @app.post("/uploads")
 def begin_upload() -> tuple[dict[str, Any], int]:
     body = parse_body(UploadBody, sent())
-    upload = uploads.begin(caller(), body.file_name, body.size, body.request)
+    upload = made_uploads().begin(caller(), body.file_name, body.size, body.request)
     logger.info("upload begun", key=upload.key, bytes=body.size)
     told = UploadBegun(
         upload_id=upload.upload_id, key=upload.key, part_bytes=upload.part_bytes, parts=upload.parts
@@ -177,7 +175,7 @@ def begin_upload() -> tuple[dict[str, Any], int]:
 @app.get("/uploads/<upload_id>")
 def get_upload(upload_id: str) -> dict[str, Any]:
     query = parse_fields(KeyQuery, app.current_event.query_string_parameters or {})
-    there = uploads.parts(caller(), upload_id, query.key)
+    there = made_uploads().parts(caller(), upload_id, query.key)
     parts = [SentPart(number=part.number, size=part.size, etag=part.etag) for part in there]
     return SentParts(upload_id=upload_id, key=query.key, parts=parts).told()
 
@@ -185,7 +183,7 @@ def get_upload(upload_id: str) -> dict[str, Any]:
 @app.post("/uploads/<upload_id>/parts")
 def address_parts(upload_id: str) -> dict[str, Any]:
     body = parse_body(PartsBody, sent())
-    addresses = uploads.addresses(caller(), upload_id, body.key, body.numbers)
+    addresses = made_uploads().addresses(caller(), upload_id, body.key, body.numbers)
     return PartAddresses(
         parts=[PartAddress(number=number, url=url) for number, url in addresses.items()]
     ).told()
@@ -195,6 +193,7 @@ def address_parts(upload_id: str) -> dict[str, Any]:
 def complete_upload(upload_id: str) -> dict[str, Any]:
     body = parse_body(CompleteBody, sent())
     etags = [(part.number, part.etag) for part in body.parts]
+    uploads = made_uploads()
     job_id = uploads.complete(caller(), upload_id, body.key, etags)
     logger.info("uploaded", job_id=job_id, key=body.key)
     return Uploaded(job_id=job_id, s3_url=uploads.s3_uri(body.key)).told()
@@ -203,7 +202,7 @@ def complete_upload(upload_id: str) -> dict[str, Any]:
 @app.delete("/uploads/<upload_id>")
 def abort_upload(upload_id: str) -> dict[str, Any]:
     query = parse_fields(KeyQuery, app.current_event.query_string_parameters or {})
-    uploads.abort(caller(), upload_id, query.key)
+    made_uploads().abort(caller(), upload_id, query.key)
     return Forgotten(upload_id=upload_id, key=query.key).told()
 
 
@@ -241,10 +240,21 @@ def tell_fault(error: Exception) -> Response[str]:
     return problem_response(FAULT)
 
 
+# Each made at the first call that needs it: most look at jobs, and a client takes up to a tenth of a start.
 @cache
 def made_stopping() -> Stopping:
-    """Made at the first stop: SageMaker's client takes a tenth of the function's whole start."""
+    executions = Executions(boto3.client("stepfunctions"), settings.state_machine_arn)
     return Stopping(jobs, executions, SageMakerTasks(boto3.client("sagemaker")))
+
+
+@cache
+def made_s3() -> S3Client:
+    # The older signature, which botocore's addresses have in old regions, is no good in new ones.
+    return boto3.client("s3", config=Config(signature_version="s3v4"))
+
+
+def made_uploads() -> Uploads:
+    return Uploads(made_s3(), Intake(made_s3()), settings.uploads_bucket)
 
 
 def problem_response(refused: UserError) -> Response[str]:

@@ -159,6 +159,15 @@ def test_layer_holds_only_what_lambda_can_load(built: Path):
     assert (built / "ContractLayer" / "python" / "spaceport" / "jobs.py").exists()
 
 
+def test_layer_has_bytecode_of_all_it_holds(built: Path):
+    # Which Lambda takes without a look at times or at the file: those of the build are not those of the layer
+    modules = list((built / "ContractLayer").rglob("*.py"))
+    assert modules
+    for module in modules:
+        compiled = module.parent / "__pycache__" / f"{module.stem}.cpython-312.pyc"
+        assert compiled.read_bytes()[4:8] == (1).to_bytes(4, "little"), module  # PEP 552: unchecked hash
+
+
 def test_a_bad_zip_is_refused_by_the_deployed_functions(deployed):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:

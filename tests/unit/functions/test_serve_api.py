@@ -199,7 +199,7 @@ def test_a_zip_that_is_not_there_is_not_found(aws, call):
 def test_a_zip_that_s3_does_not_tell_of_is_not_found(aws, call, status):
     # Given S3's answer where nothing may be listed, and to a key that is too long for it
     answer = SimpleNamespace(status_code=status, headers={}, content=b"", raw=None)
-    s3 = call.module.starting._intake._s3
+    s3 = call.module.made_s3()
     s3.meta.events.register("before-send.s3.HeadObject", lambda **_: answer)
     uri = f"s3://{aws.uploads_bucket}/uploads/ann/{'ü' * 600}.zip"
     assert call("POST", "/start-job", {"s3Url": uri}).refusal == (404, "no_such_zip")
