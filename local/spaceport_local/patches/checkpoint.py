@@ -2,7 +2,9 @@
 
 A save is of one moment for each service, and makes the journal of what came before it superfluous
 (`durability.py`). While a stack is made, changed or deleted nothing is saved: half a stack in a save could
-neither be finished nor be made again. Its end is saved before anybody can see it.
+neither be finished nor be made again. A change that begins while a save is under way makes that save void:
+all services' states are written beside those of the last one, and take their places only if none has begun.
+The end of a change is saved before anybody can see it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +35,13 @@ SEAMS = (
     Seam("services.cloudformation.stacks:_add_event", "0adea13d13a6"),
 )
 IN_PROGRESS = "_IN_PROGRESS"
+DRAFT = ".tmp"
 ATTEMPTS = 3  # a service may change its state while it is read
 
 logger = logging.getLogger(__name__)
 _saving = threading.Lock()
 _journal: Journal | None = None
+_stack_events = 0  # so far; each step of a stack's change makes one or more
 
 
 def install(journal: Journal) -> None:
@@ -47,7 +52,9 @@ def install(journal: Journal) -> None:
     def add_event_and_save(
         stack_id: str, stack: str, logical_id: str, kind: str, status: str, *rest: Any, **options: Any
     ) -> None:
+        global _stack_events  # noqa: PLW0603  as above
         add_event(stack_id, stack, logical_id, kind, status, *rest, **options)
+        _stack_events += 1  # by the one loop that changes stacks
         if logical_id == stack and not status.endswith(IN_PROGRESS):
             save()  # in the loop that answers requests: none can tell of the end before this returns
 
@@ -58,6 +65,7 @@ def install(journal: Journal) -> None:
 def save() -> bool:
     """Write every service's state, each file as a whole; whether that was done."""
     with _saving:
+        before = _stack_events
         if _journal is None or _is_changing_a_stack():
             return False
         try:
@@ -65,9 +73,17 @@ def save() -> bool:
         except OSError as error:  # the disk is full: the next save may find room
             logger.warning("the journal could not begin a new segment: %r", error)
             return False
-        services = app._build_persistence_save_dict()
-        saved = [_save_service(name, get_state) for name, get_state in services.items()]
-        if not all(saved):
+        drafts, are_all = _drafts(app._build_persistence_save_dict())
+        # A change that has begun since then is not over yet, or has made events.
+        if _is_changing_a_stack() or _stack_events != before:
+            return False
+        try:
+            for draft in drafts:
+                draft.replace(draft.with_suffix(""))
+        except OSError as error:
+            logger.warning("the state could not be saved: %r", error)
+            return False
+        if not are_all:
             return False  # what the journal holds may be only there
         _journal.forget(superfluous)
     return True
@@ -81,22 +97,33 @@ def _is_changing_a_stack() -> bool:
     )
 
 
-def _save_service(name: str, get_state: Callable[[], Any]) -> bool:
-    """As MiniStack's own `save_state`, which hides a failure."""
-    for attempt in range(ATTEMPTS):
+def _drafts(services: Mapping[str, Callable[[], Any]]) -> tuple[list[Path], bool]:
+    """Each service's state, in a file beside that of its last save; and whether all could be written."""
+    drafts, are_all = [], True
+    for name, get_state in services.items():
         try:
-            state = get_state()
-            if state is not None:
-                version = persistence._state_format_version(name)
-                content = {"__ministack_format__": version, "payload": state}
-                file = Path(persistence.STATE_DIR, f"{name}.json")
-                file.parent.mkdir(parents=True, exist_ok=True)
-                draft = file.with_suffix(".json.tmp")
-                draft.write_text(json.dumps(content, default=persistence._json_default))
-                draft.replace(file)
+            draft = _draft(name, get_state)
         except Exception as error:
-            if attempt == ATTEMPTS - 1:
-                logger.warning("the state of %s could not be saved: %r", name, error)
+            logger.warning("the state of %s could not be saved: %r", name, error)
+            are_all = False
         else:
-            return True
-    return False
+            drafts += [draft] if draft else []
+    return drafts, are_all
+
+
+def _draft(name: str, get_state: Callable[[], Any]) -> Path | None:
+    """As MiniStack's own `save_state`, which hides a failure, but beside the file; None: it has no state."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Exception):
+            return _written(name, get_state())
+    return _written(name, get_state())
+
+
+def _written(name: str, state: Any) -> Path | None:
+    if state is None:
+        return None
+    content = {"__ministack_format__": persistence._state_format_version(name), "payload": state}
+    draft = Path(persistence.STATE_DIR, f"{name}.json{DRAFT}")
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    draft.write_text(json.dumps(content, default=persistence._json_default))
+    return draft
