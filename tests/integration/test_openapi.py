@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 import pytest
 import schemathesis
@@ -13,16 +15,36 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from spaceport.openapi import document
+from spaceport.tuning import TuningRequest
 
 pytestmark = pytest.mark.engine
-EXAMPLES = 5  # an operation, beside what its boundaries give (770 requests in all): half a minute
+EXAMPLES = 5  # an operation, beside what its boundaries give
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
 ]
-schema = schemathesis.openapi.from_dict(document())
+# A job's settings are one model in three bodies, and nearly all boundaries that there are. They are tried in
+# start-job's; the other two have these, one of each kind: 1,227 requests, of 2,159 with all of them thrice.
+FEW_SETTINGS = ("preset", "max_iterations", "dropout", "formats", "jobName", "email", "pipelineStep")
+
+
+def explored() -> dict[str, Any]:
+    """The document, less what would be explored more than once."""
+    told = document()
+    schemas = told["components"]["schemas"]
+    few = {name: asked for name, asked in schemas["JobRequest"]["properties"].items() if name in FEW_SETTINGS}
+    assert len(few) == len(FEW_SETTINGS)
+    schemas["JobRequest"]["properties"] = few
+    schemas["RetryBody"]["properties"]["tuning"] = {
+        **schemas["TuningRequest"],
+        "properties": {name: asked for name, asked in few.items() if name in TuningRequest.model_fields},
+    }
+    return told
+
+
+schema = schemathesis.openapi.from_dict(explored())
 
 
 @schema.parametrize()
