@@ -7,6 +7,7 @@ they hold S3 addresses and tuning) and backups of the tables (35 days).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -59,19 +60,22 @@ class JobLogStreams:
         # The ids of other jobs may begin so, too: the whole name decides.
         streams = [name for name in self._names(group, f"{job_id}-") if _job_of(name) == job_id]
         for name in streams:
-            self._logs.delete_log_stream(logGroupName=group, logStreamName=name)
+            with suppress(self._logs.exceptions.ResourceNotFoundException):  # another erasure was quicker
+                self._logs.delete_log_stream(logGroupName=group, logStreamName=name)
         return len(streams)
 
     def _names(self, group: str, prefix: str) -> list[str]:
+        """None where there is no such group: it is the account's, and whoever deleted it took the streams."""
         names: list[str] = []
-        page = self._logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)
-        while True:
+        with suppress(self._logs.exceptions.ResourceNotFoundException):
+            page = self._logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)
             names += [stream["logStreamName"] for stream in page["logStreams"]]
-            if "nextToken" not in page:
-                return names
-            page = self._logs.describe_log_streams(
-                logGroupName=group, logStreamNamePrefix=prefix, nextToken=page["nextToken"]
-            )
+            while "nextToken" in page:
+                page = self._logs.describe_log_streams(
+                    logGroupName=group, logStreamNamePrefix=prefix, nextToken=page["nextToken"]
+                )
+                names += [stream["logStreamName"] for stream in page["logStreams"]]
+        return names
 
 
 def _job_of(stream: str) -> str | None:

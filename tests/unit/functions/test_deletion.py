@@ -157,6 +157,22 @@ def test_a_deleted_batchs_late_manifest_enrols_nobody(aws, load, context, photo_
     assert [row.job_id for row in aws.jobs.page("alice", 10) if row.deleted_at is None] == []
 
 
+def test_a_job_is_forgotten_though_a_log_group_is_deleted(aws, put, load, context, streams):
+    # Given a deleted job that has printed, and an account whose group of training jobs' logs is gone
+    put("job-1", days=1, status=Status.COMPLETED)
+    processing, training = LOG_GROUPS
+    logs = boto3.client("logs")
+    logs.create_log_stream(logGroupName=processing, logStreamName="job-1-sfm-1-0/algo-1-1")
+    logs.delete_log_group(logGroupName=training)
+    assert aws.jobs.delete("job-1", now_iso())
+    # When
+    load("forget_job").handler(told_of("job-1"), context)
+    # Then
+    assert aws.jobs.get("job-1") is None
+    logs.create_log_group(logGroupName=training)
+    assert streams() == set()
+
+
 def test_what_is_not_deleted_is_not_erased(aws, put, load, context, streams):
     put("job-1", status=Status.COMPLETED)
     put_objects(aws, "job-1", *KEPT)
