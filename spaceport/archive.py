@@ -7,6 +7,8 @@ docs/archives.md lists what is refused and what is only told. APPNOTE is PKWARE'
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import stat
 import zipfile
@@ -30,6 +32,7 @@ JUNK_FOLDERS = frozenset({"__macosx"})
 SHOWN_NAME = 200  # characters of a file's name in a message
 NAMED_IN_MESSAGE = 3  # files; the rest is counted
 
+DIGEST_VARIABLE = "SPACEPORT_ZIP_DIGEST"  # of SfM's job: the `Contents.digest` of the zip that it is to get
 MAX_DIRECTORY_BYTES = 8 * 2**20  # 20,000 entries with names of 300 characters
 
 # The methods that every zip program writes by default, and that zipfile unpacks a piece at a time: of bzip2
@@ -92,10 +95,12 @@ class Contents:
         others: the files that are no photos.
         ground_control: the name of its list of ground control points.
         sidecar: its `spaceport.json`.
+        digest: SHA-256 over its files' names, sizes and checksums: zips of the same files have the same.
     """
 
     photos: tuple[ArchiveFile, ...]
     others: tuple[str, ...]
+    digest: str
     ground_control: str | None = None
     sidecar: ArchiveFile | None = None
     warnings: tuple[ArchiveWarning, ...] = ()
@@ -142,12 +147,21 @@ def inspect(file: IO[bytes], archive: str, limits: Limits | None = None) -> Cont
     contents = Contents(
         photos=photos,
         others=others,
+        digest=_digest(wanted),
         ground_control=ground_control_among(others),
         sidecar=None if sidecar is None else _file(latest[sidecar]),
         warnings=_warnings(left, archive),
     )
     _check_methods([latest[name] for name in _needed(contents)], archive)
     return contents
+
+
+def has_digest(file: IO[bytes], digest: str) -> bool:
+    """Whether the zip in `file` is one that `inspect` accepts, with this `Contents.digest`."""
+    try:
+        return inspect(file, "the zip").digest == digest
+    except UserError:
+        return False
 
 
 def is_photo(name: str) -> bool:
@@ -402,6 +416,11 @@ def _file(entry: zipfile.ZipInfo) -> ArchiveFile:
         method=entry.compress_type,
         crc=entry.CRC,
     )
+
+
+def _digest(entries: Iterable[zipfile.ZipInfo]) -> str:
+    files = sorted((entry.filename, entry.file_size, entry.CRC) for entry in entries)
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 def _repeated(photos: Iterable[ArchiveFile]) -> list[str]:

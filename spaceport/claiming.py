@@ -70,7 +70,8 @@ class Claiming:
 
     def _plan_for(self, row: JobRecord, given: JobInput) -> Plan:
         """The plan of `row`'s run. Raises UserError `no_such_zip`, `no_artifacts`."""
-        plan = make_plan(given.model_copy(update={"run": row.run}), row.job_id, self.facts, row.model_s3_uri)
+        of_run = given.model_copy(update={"run": row.run})
+        plan = make_plan(of_run, row.job_id, self.facts, row.model_s3_uri, row.source_digest)
         missing = self.artifacts.first_missing(plan.needed)
         if missing is None:
             return plan

@@ -98,6 +98,7 @@ class Intake:
             update={
                 "job_name": request.job_name or queued.job_name,
                 "email": request.email,
+                "source_digest": contents.digest,
                 "warnings": [warning.message for warning in warnings],
                 "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
             }

@@ -293,6 +293,11 @@ class JobRecord(BaseModel):
     email: str | None = None
     source: str = Field("", description="s3:// URI of the zip")
     source_version: str | None = Field(None, alias="sourceVersion")
+    source_digest: str | None = Field(
+        None,
+        alias="sourceDigest",
+        description="of the zip's files: by it SfM knows that it got this very zip",
+    )
     collection: str = Field(JOBS_COLLECTION, description="key of the index that lists all jobs by time")
     request: dict[str, Any] = Field(default_factory=dict, description="the JobRequest as it was given")
     status: Status = Status.QUEUED

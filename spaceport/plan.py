@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from spaceport.archive import DIGEST_VARIABLE
 from spaceport.attempts import Attempt, Machine, TrainingMachine
 from spaceport.errors import UserError
 from spaceport.job import JobInput, PipelineStep, is_job_id, task_name
@@ -149,10 +150,17 @@ def job_id_of(execution_input: object, execution_name: str) -> str:
     return f"job-{hashlib.sha256(execution_name.encode()).hexdigest()[:20]}"
 
 
-def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: str | None = None) -> Plan:
+def make_plan(
+    given: JobInput,
+    job_id: str,
+    facts: TemplateFacts,
+    model_s3_uri: str | None = None,
+    zip_digest: str | None = None,
+) -> Plan:
     """The plan for `given`.
 
     Args:
+        zip_digest: of the zip that was looked at, if one was: SfM takes no other in its place.
         model_s3_uri: where an earlier run's training put its model, if it did. Without it the model is
             looked for where a finished job's is.
 
@@ -172,6 +180,7 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: 
         _check_place(field, uri, home)
     extracted, colmap, gaussian, compressed = (_as_prefix(uri) for uri in places.values())
     tuning = resolve(given.tuning())
+    environment = tuning.to_environment() | ({DIGEST_VARIABLE: zip_digest} if zip_digest else {})
     training = TrainingMachine.first_of(facts.training_instance_types)
     return Plan(
         job_id=job_id,
@@ -181,7 +190,7 @@ def make_plan(given: JobInput, job_id: str, facts: TemplateFacts, model_s3_uri: 
         colmap_s3_uri=colmap,
         gaussian_s3_uri=gaussian,
         compressed_s3_uri=compressed,
-        sfm=SfmPlan(task=task_name(job_id, SFM.name, given.run), environment=tuning.to_environment()),
+        sfm=SfmPlan(task=task_name(job_id, SFM.name, given.run), environment=environment),
         training=TrainingPlan(
             task=task_name(job_id, TRAINING.name, given.run),
             hyperparameters=tuning.to_strings(),

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from spaceport.archive import DIGEST_VARIABLE, has_digest
+from spaceport.errors import UserError
 from spaceport.job_program import MlTree, run_program
 from spaceport.progress import ProgressWriter
 from spaceport.stages import SFM
@@ -28,11 +30,12 @@ def main() -> int:
     tree = MlTree.from_environment()
 
     def program(progress: ProgressWriter) -> None:
+        source = zip_in(tree.processing_input("photos"), os.environ.get(DIGEST_VARIABLE))
         scratch = tree.root / "scratch"  # on the job's own volume: the system's /tmp may be small
         scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="sfm-", dir=scratch) as work:
             plan = ReconstructionPlan(
-                source=_only_zip(tree.processing_input("photos")),
+                source=source,
                 tuning=Tuning.from_environment(os.environ),
                 photo_folder=tree.processing_output("extracted"),
                 output=tree.processing_output("colmap"),
@@ -46,11 +49,29 @@ def main() -> int:
         return interrupted.exit_code
 
 
-def _only_zip(folder: Path) -> Path:
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".zip")
-    if len(found) != 1:
-        raise FileNotFoundError(f"{folder} must hold exactly one zip, it holds {len(found)}")
-    return found[0]
+def zip_in(folder: Path, digest: str | None) -> Path:
+    """The zip that the job is of, of those that SageMaker brought: all whose keys begin as its key does.
+
+    SageMaker knows no versions and brings the newest, which need not be the one that was looked at: `digest`
+    tells that. None: nobody has looked, since somebody started the execution by hand.
+
+    Raises:
+        UserError: `zip_replaced`.
+    """
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".zip" and file.is_file())
+    if digest is None:
+        if len(found) != 1:
+            raise FileNotFoundError(f"{folder} must hold exactly one zip, it holds {len(found)}")
+        return found[0]
+    for candidate in found:
+        with candidate.open("rb") as file:
+            if has_digest(file, digest):
+                return candidate
+    raise UserError(
+        "zip_replaced",
+        "Another zip was uploaded under the same name before this job had read its own.",
+        "The later zip has a job of its own. To have this one, too, upload it under another name.",
+    )
 
 
 if __name__ == "__main__":

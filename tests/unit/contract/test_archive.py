@@ -14,7 +14,7 @@ import pytest
 from zip_writer import end_record
 from zip_writer import photos as entries
 
-from spaceport.archive import Limits, inspect, is_junk, is_safe_name
+from spaceport.archive import Limits, has_digest, inspect, is_junk, is_safe_name
 from spaceport.errors import UserError
 
 
@@ -257,3 +257,19 @@ def test_a_sidecar_is_one_that_stands_for_the_whole_zip():
 
 def test_a_sidecar_in_a_folder_beside_the_photos_is_none():
     assert inspect(zip_of({**photos(3), "settings/spaceport.json": b"{}"}), "flight.zip").sidecar is None
+
+
+def test_zips_of_the_same_files_have_one_digest_and_no_other_zip_has_it():
+    # Given a zip, and the same files zipped once more, in another order, by another Mac
+    files = photos(4, "100MEDIA/")
+    digest = inspect(zip_of(files), "a.zip").digest
+    again = dict(reversed([*files.items(), ("__MACOSX/._DJI_0001.JPG", b"fork")]))
+    # Then
+    assert has_digest(zip_of(again), digest)
+    # And one with a photo that is another, is called otherwise or is not there is not the same
+    name, photo = next(iter(files.items()))
+    rest = {other: body for other, body in files.items() if other != name}
+    for others in ({**files, name: photo[::-1] + b"x"}, {**rest, f"{name}.JPG": photo}, rest):
+        assert not has_digest(zip_of(others), digest)
+    # And nor is what the policy refuses
+    assert not has_digest(io.BytesIO(b"no zip"), digest)

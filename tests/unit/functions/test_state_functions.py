@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from spaceport import report_times
+from spaceport.archive import DIGEST_VARIABLE, inspect
 from spaceport.delivered import Delivered
 from spaceport.errors import ErrorText
 from spaceport.executions import execution_input
@@ -100,6 +102,18 @@ def test_prepare_claims_the_queued_row_and_lays_out_the_plan(aws, load, context,
     row = aws.jobs.get("job-1")
     assert row is not None
     assert (row.status, row.execution_arn, row.version) == (Status.RUNNING, ARN, 2)
+
+
+def test_sfm_is_told_which_zip_was_looked_at(aws, load, context, photo_zip):
+    # Given a dropped zip, whose key has another zip by the time that its job begins
+    job_id = load("ingest_upload").handler(aws.drop("b.zip", photo_zip), context)["jobId"]
+    aws.drop("b.zip", b"another")
+    # When
+    given = {"jobId": job_id, "s3Url": f"s3://{aws.uploads_bucket}/b.zip"}
+    plan = prepare(load, context, given, name=f"{job_id}-1")
+    # Then
+    looked_at = inspect(io.BytesIO(photo_zip), "b.zip").digest
+    assert plan["sfm"]["environment"][DIGEST_VARIABLE] == looked_at
 
 
 def test_prepare_makes_the_row_of_an_execution_started_by_hand(aws, load, context):

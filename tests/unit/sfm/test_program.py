@@ -16,8 +16,10 @@ import pytest
 from PIL import Image
 from scipy.spatial import cKDTree
 
+from spaceport.archive import DIGEST_VARIABLE, inspect
 from spaceport.quality import SfmReport
 from spaceport_render.seed_file import read_seed_file
+from spaceport_sfm.__main__ import zip_in
 
 SMALL = {"SPACEPORT_SFM_MAX_SIZE": "640"}
 SEEDED = {**SMALL, "SPACEPORT_DENSE_SEEDS": "true"}
@@ -160,6 +162,29 @@ def test_a_zip_of_text_files_is_refused_in_words(run_sfm, make_zip, tmp_path):
     assert run.message["code"] == "too_few_photos"
     assert "photo0.jpg is not an image" in run.message["message"]
     assert run.message["hint"]
+
+
+def test_a_zip_that_took_the_place_of_the_jobs_own_is_refused_in_words(run_sfm, make_zip, tmp_path):
+    # Given a zip under whose key another one has been uploaded since it was looked at
+    newer = make_zip({f"photo{number}.jpg": f"newer {number}".encode() * 99 for number in range(4)})
+    # When SageMaker brings the newest
+    run = run_sfm(tmp_path / "ml", newer, **{DIGEST_VARIABLE: "0" * 64})
+    # Then the job makes nothing of it
+    assert run.code == 1
+    assert run.message["code"] == "zip_replaced"
+    assert not [*run.colmap.glob("*")]
+
+
+def test_of_zips_whose_keys_begin_alike_a_job_takes_its_own(make_zip, tmp_path):
+    # Given what SageMaker brings for the address of flight.zip, which it takes for a prefix
+    for name in (".zip.zip", "flight.zip", "flight.zip.old.zip"):
+        make_zip({f"{number}.jpg": f"{name} {number}".encode() for number in range(3)}).rename(
+            tmp_path / name
+        )
+    with (tmp_path / "flight.zip").open("rb") as file:
+        digest = inspect(file, "flight.zip").digest
+    # Then
+    assert zip_in(tmp_path, digest) == tmp_path / "flight.zip"
 
 
 def test_unrelated_photos_are_told_to_be_a_capture_problem(run_sfm, make_zip, tmp_path):
