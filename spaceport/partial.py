@@ -89,5 +89,10 @@ class PartialResults:
         record = row.stages.get(stage)
         if record is None or record.started is None:
             return False
-        changed = self.artifacts.changed(uri)
-        return changed is not None and not is_older(changed, datetime.fromisoformat(record.started))
+        changed, begun = self.artifacts.changed(uri), datetime.fromisoformat(record.started)
+        if changed is None:
+            return False
+        # S3 tells whole seconds: what is of the very second in which the stage began may be either run's. A
+        # finished run's results are taken for its own, for a new run can follow it in no time; parts never
+        # come so soon.
+        return changed >= begun if row.earlier_results else not is_older(changed, begun)

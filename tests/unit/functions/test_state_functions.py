@@ -561,8 +561,20 @@ def redone(aws, queued) -> JobRecord:
     assert aws.jobs.begin(aws.jobs.get("job-1"), ARN, now_iso())
     leave(aws, "compressed/model.sog", "compressed/lod/lod-meta.json", f"compressed/{VIDEO}")
     time.sleep(1.1)  # S3 tells whole seconds
-    begin_stage("compression", now_iso())
+    begin_stage("compression", now_iso(datetime.now(UTC).replace(microsecond=0)))
     return aws.jobs.get("job-1")
+
+
+def test_results_of_the_second_in_which_a_new_run_begins_stay_the_finished_ones(aws, load, context, redone):
+    # Given a new run whose compression stage began in the second of the first one's last file
+    key = "jobs/job-1/compressed/model.sog"
+    written = boto3.client("s3").head_object(Bucket=aws.data_bucket, Key=key)["LastModified"]
+    begin_stage("compression", now_iso(written + timedelta(seconds=0.5)))
+    # When it is stopped
+    assert settle(load, context, "ABORTED")
+    # Then the job has the results that it had
+    row = aws.jobs.get("job-1")
+    assert (row.outputs, row.earlier_results) == (redone.outputs, True)
 
 
 @pytest.mark.parametrize("by", ["RecordFailure", "SettleExecution"])
