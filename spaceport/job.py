@@ -271,6 +271,7 @@ class Notification(BaseModel):
     state: NotificationState
     at: str
     reason: str = Field("", description="why it was not sent")
+    event: str = Field("", description="the id of the event that has it written, while it is SENDING")
 
 
 class JobRecord(BaseModel):

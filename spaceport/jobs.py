@@ -251,24 +251,28 @@ class Jobs:
             names={"#run": "run"},
         )
 
-    def claim_notification(self, ended: JobRecord, now: str) -> bool:
+    def claim_notification(self, ended: JobRecord, event: str, now: str) -> bool:
         """Whether the caller is to write to the owner of `ended`, and nobody else: once for a run's end.
 
-        Once more after a try that failed. One that broke off stays SENDING: the letter may have gone out.
+        Once more after a try that failed, and where one broke off that the same `event` (its id) had begun:
+        it comes again only when that is over. Whether the letter had gone out by then, nobody knows.
         """
         return self._update(
             ended.job_id,
-            _notification(ended, NotificationState.SENDING, now),
+            _notification(ended, NotificationState.SENDING, now, event=event),
             condition="#status = :ended AND #run = :run AND (attribute_not_exists(#notification)"
             " OR attribute_type(#notification, :null) OR #notification.#run <> :run"
-            " OR #notification.#status <> :ended OR #notification.#state = :failed)",
+            " OR #notification.#status <> :ended OR #notification.#state = :failed"
+            " OR (#notification.#state = :sending AND #notification.#event = :event))",
             values={
                 ":ended": ended.status,
                 ":run": ended.run,
                 ":null": "NULL",
                 ":failed": NotificationState.FAILED.value,
+                ":sending": NotificationState.SENDING.value,
+                ":event": event,
             },
-            names={"#run": "run", "#state": "state"},
+            names={"#run": "run", "#state": "state", "#event": "event"},
         )
 
     def notified(self, ended: JobRecord, state: NotificationState, now: str, reason: str = "") -> bool:
@@ -467,8 +471,10 @@ class Jobs:
         return True
 
 
-def _notification(ended: JobRecord, state: NotificationState, now: str, reason: str = "") -> dict[str, Any]:
-    told = Notification(run=ended.run, status=ended.status, state=state, at=now, reason=reason)
+def _notification(
+    ended: JobRecord, state: NotificationState, now: str, reason: str = "", event: str = ""
+) -> dict[str, Any]:
+    told = Notification(run=ended.run, status=ended.status, state=state, at=now, reason=reason, event=event)
     return {"notification": told.model_dump(mode="json")}
 
 

@@ -1,7 +1,8 @@
 """Job Changed (rows that have ended) → a letter to the owner, where the job asks for one.
 
-Once for a run's end; what becomes of it is the row's `notification`, never the job's status. A refusal of
-SES (an address that is not verified, while the account is in its sandbox) is not tried again.
+Once for a run's end, and again only where it is not known whether the letter went out: SES has no way to ask,
+or to have the same one refused. What becomes of it is the row's `notification`, never the job's status. A
+refusal of SES (an address that is not verified, while the account is in its sandbox) is not tried again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport import metering
 from spaceport.addressees import Addressees
@@ -73,7 +74,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     letter = written(
         row
     )  # before the claim: what fails here leaves nothing that looks as if it were being sent
-    if not jobs.claim_notification(row, now_iso()):
+    if not jobs.claim_notification(row, event["id"], now_iso()):
         return {"jobId": told.job_id, "state": None}
     end = send(row, letter) if isinstance(letter, Addressed) else letter
     jobs.notified(row, end.state, now_iso(), end.reason)
@@ -113,11 +114,8 @@ def send(row: JobRecord, letter: Addressed) -> End:
             return end
         note_failure(row, end)
         raise
-    except HTTPClientError:
-        metering.count("NotificationsFailed", job_id=row.job_id)
-        raise  # the connection broke after the request: the letter may be out, and is not sent again
-    except BotoCoreError as error:  # there was no connection
-        note_failure(row, End(NotificationState.FAILED, type(error).__name__, "SES was not reached."))
+    except BotoCoreError as error:  # there was no connection, or it broke: the letter may be out
+        note_failure(row, End(NotificationState.FAILED, type(error).__name__, "SES did not answer."))
         raise
     return End(NotificationState.SENT)
 

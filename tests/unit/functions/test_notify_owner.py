@@ -8,6 +8,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -125,6 +126,23 @@ def test_a_letter_for_which_there_was_no_connection_is_sent_when_the_event_comes
     with Stubber(function.ses) as ses:
         ses.add_response("send_email", {"MessageId": "1"})
         assert tell() is NotificationState.SENT
+
+
+def test_a_letter_that_broke_off_is_sent_by_its_own_events_next_try_only(aws, put, function, tell, context):
+    # Given a try that died, whether or not SES had the letter
+    put(status=Status.COMPLETED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(function, "send", Mock(side_effect=SystemExit))
+        with pytest.raises(SystemExit):
+            tell()
+    assert notification_of(aws)[0] == "sending"
+    # Then another event about the same end leaves it alone, for the first one's may still be at work
+    other = {**EVENT, "id": "another", "detail": {**EVENT["detail"], "jobId": "job-1"}}
+    assert function.handler(other, context)["state"] is None
+    # And its own sends it, once
+    with Stubber(function.ses) as ses:
+        ses.add_response("send_email", {"MessageId": "1"})
+        assert [tell(), tell()] == [NotificationState.SENT, None]
 
 
 def test_a_letter_that_can_not_be_written_is_noted(aws, put, function, tell, monkeypatch):
