@@ -62,6 +62,10 @@ class Jobs:
         item = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
         return record_from_item(item) if item and _is_row(item) else None
 
+    def knows(self, job_id: str) -> bool:
+        """Whether there is such a job (strongly consistent), or its tombstone: it has been, and is erased."""
+        return "Item" in self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True)
+
     def begin(self, row: JobRecord, execution_arn: str, now: str) -> bool:
         """QUEUED → RUNNING under this execution, which `row` belongs to.
 

@@ -1,7 +1,7 @@
 """EventBridge "Object Created" in the uploads bucket → one row: QUEUED, or REJECTED with the reason.
 
-The same event twice finds its row and changes nothing. A zip in a folder called `*.batch` is left to the
-manifest that comes after it (`ingest_batch`).
+The same event twice finds its row, or its tombstone, and changes nothing: the zip may be gone by then. One
+in a folder called `*.batch` is left to the manifest that comes after it (`ingest_batch`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from spaceport import metering
 from spaceport.environment import Environment
 from spaceport.intake import Intake
-from spaceport.job import awaits_manifest, now_iso
+from spaceport.job import awaits_manifest, job_id_for, now_iso
 from spaceport.jobs import Jobs
 
 
@@ -39,8 +39,12 @@ def handler(event: S3EventBridgeNotificationEvent, context: LambdaContext) -> di
     if awaits_manifest(key):
         logger.info("left to its manifest", key=key)
         return {"jobId": None, "status": None, "created": False}
+    job_id = job_id_for(bucket, key, upload.version_id)
+    logger.append_keys(job_id=job_id)
+    if jobs.knows(job_id):
+        logger.info("known already")
+        return {"jobId": job_id, "status": None, "created": False}
     record = intake.judge(bucket, key, upload.version_id, now_iso())
-    logger.append_keys(job_id=record.job_id)
     created = jobs.create(record)
     if created:
         metering.job_made(record)

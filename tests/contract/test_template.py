@@ -145,6 +145,7 @@ IAM_OF_CALL = {
 ADAPTERS = {
     ("jobs", "create"): ["put_item"],
     ("jobs", "get"): ["get_item"],
+    ("jobs", "knows"): ["get_item"],
     ("jobs", "many"): ["batch_get_item"],
     ("jobs", "waiting"): ["query"],
     ("jobs", "open_batches"): ["query"],

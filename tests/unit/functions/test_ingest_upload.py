@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 from odd_zips import REFUSED, TAKEN
 from zip_writer import DEFLATED, Entry, photo, photos, written
 
@@ -49,6 +51,22 @@ def test_the_same_event_twice_makes_one_job(aws, load, context, photo_zip):
     first, second = handler(event, context), handler(event, context)
     assert first["jobId"] == second["jobId"]
     assert (first["created"], second["created"]) == (True, False)
+
+
+def test_an_event_that_comes_again_needs_no_zip(aws, load, context, photo_zip):
+    # Given a job whose zip is deleted by now
+    event = aws.drop("photos.zip", photo_zip)
+    handler = load("ingest_upload").handler
+    told = handler(event, context)
+    version = event["detail"]["object"]["version-id"]
+    boto3.client("s3").delete_object(Bucket=aws.uploads_bucket, Key="photos.zip", VersionId=version)
+    # When its event comes again
+    assert handler(event, context) == {"jobId": told["jobId"], "status": None, "created": False}
+    # Then the job is what it was; but a zip that nobody has seen is not passed over in silence
+    assert aws.jobs.get(told["jobId"]).status is Status.QUEUED
+    event["detail"]["object"]["key"] = "never-seen.zip"
+    with pytest.raises(ClientError):
+        handler(event, context)
 
 
 def test_the_same_name_dropped_again_is_another_job(aws, load, context, photo_zip):
