@@ -15,7 +15,6 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,9 +22,10 @@ from typing import Any
 
 import pytest
 import urllib3
+from aftermath import RESULTS_DAYS, deleted, deleted_and_heard_of, deleted_early, tidied, tidied_away, told
 from injection import ROOT, Faults, Strike, start_faulty_cloud
-from scene import BATCH, Scene, Stage
-from soundness import assert_sound, running_sagemaker_jobs, until
+from scene import BATCH, KEY, Scene, Stage
+from soundness import assert_gone, assert_sound, letters_to, row_of, running_sagemaker_jobs, until
 from test_template import FUNCTIONS, aws_calls
 from websockets.sync.client import connect
 
@@ -36,9 +36,11 @@ pytestmark = pytest.mark.engine
 
 HERE = Path(__file__).parent
 TABLE = ROOT / "docs" / "faults.md"
+SENDER = "spaceport@example.org"
 AT_ONCE = 6  # lines that are played at the same time, on two cores
 FAILURES = json.loads((ROOT / "tests" / "unit" / "contract" / "failures.json").read_text())
-MANY_JOBS = {"MaxRunningJobs": "50"}  # two of one owner, as ever
+# Two of one owner run at once, as ever.
+PARAMETERS = {"MaxRunningJobs": "50", "SenderAddress": SENDER, "ResultsDays": str(RESULTS_DAYS)}
 GROUPS = {"compression": "/aws/sagemaker/ProcessingJobs", "3dgs": "/aws/sagemaker/TrainingJobs"}
 
 # ---- lives ----------------------------------------
@@ -278,7 +280,7 @@ def told_garbage(scene: Scene) -> None:
         json.dumps(right),
         "\x00\ufffd\u202e{}" * 50,
     ]
-    log(scene, GROUPS["compression"], f"{scene.job_id}-sog-1-0/algo-1-9", lines)
+    scene.log(GROUPS["compression"], f"{scene.job_id}-sog-1-0/algo-1-9", lines)
     scene.until_row(lambda row: row.stages["compression"].progress == 0.7, "the right line is not noted")
     scene.evidence.append(f"{len(lines)} lines")
     row = scene.row()
@@ -322,10 +324,10 @@ def among_others(scene: Scene) -> None:
         "no name at all",
     )
     for stream in streams:
-        log(scene, GROUPS["compression"], stream, [json.dumps(line)] * 3)
+        scene.log(GROUPS["compression"], stream, [json.dumps(line)] * 3)
     scene.evidence.append(f"{len(streams)} streams")
     # Ours comes after them, and is heard.
-    log(scene, GROUPS["compression"], f"{scene.job_id}-sog-1-0/algo-1-9", [json.dumps(line | OURS)])
+    scene.log(GROUPS["compression"], f"{scene.job_id}-sog-1-0/algo-1-9", [json.dumps(line | OURS)])
     scene.until_row(lambda row: row.detail == "ours", "our own line is not noted")
     row = scene.row()
     assert row is not None
@@ -420,19 +422,6 @@ def followers(scene: Scene) -> set[str]:
     return {item["connectionId"]["S"] for item in found["Items"]}
 
 
-def log(scene: Scene, group: str, stream: str, lines: Sequence[str]) -> None:
-    """Write to a log stream, as SageMaker's agent does."""
-    logs = scene.stack.cloud.client("logs")
-    with suppress(logs.exceptions.ResourceAlreadyExistsException):
-        logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    now = int(time.time() * 1000)
-    logs.put_log_events(
-        logGroupName=group,
-        logStreamName=stream,
-        logEvents=[{"timestamp": now, "message": line} for line in lines],
-    )
-
-
 # ---- the table ----------------------------------------
 
 
@@ -445,6 +434,8 @@ class Line:
         about: what happens, for the table.
         strikes: what strikes in functions. All of them must.
         alone: no other line is played meanwhile: the fault can't be told from another job's.
+        letters: how many its owner gets.
+        is_gone: it ended, and is deleted.
     """
 
     name: str
@@ -454,6 +445,15 @@ class Line:
     status: Status = Status.COMPLETED
     code: str | None = None
     alone: bool = False
+    letters: int = 0
+    is_gone: bool = False
+
+    @property
+    def end(self) -> str:
+        """What the job is then, for the table."""
+        end = f"{self.status.value}{f' `{self.code}`' if self.code else ''}"
+        letters = {0: "", 1: ", one letter"}.get(self.letters, f", {self.letters} letters")
+        return "gone" if self.is_gone else end + letters
 
 
 @dataclass(frozen=True)
@@ -463,7 +463,10 @@ class Write:
     Attributes:
         function, call: the function's folder, and the boto3 method.
         marker: what occurs in the call's parameters, where that is not the job's id.
+        also: what occurs in them besides.
         before: strikes that it takes to come there.
+        letters: how many its owner gets after a crash before the call, and after one after it.
+        is_gone: the job is deleted.
     """
 
     function: str
@@ -472,15 +475,19 @@ class Write:
     status: Status = Status.COMPLETED
     code: str | None = None
     marker: str | None = None
+    also: str = ""
     before: tuple[Strike, ...] = ()
     alone: bool = False
     what: str = ""
+    letters: tuple[int, int] = (0, 0)
+    is_gone: bool = False
 
     def lines(self) -> Iterator[Line]:
         function = "".join(word.capitalize() for word in self.function.split("_"))
-        operation = "".join(word.capitalize() for word in self.call.split("_"))
-        for when in ("before", "after"):
-            strike = Strike(function, operation, f"crash {when}", marker=self.marker)
+        words = OPERATION_OF.get(self.call, self.call).split("_")
+        operation = "".join(word.capitalize() for word in words)
+        for when, letters in zip(("before", "after"), self.letters, strict=True):
+            strike = Strike(function, operation, f"crash {when}", marker=self.marker, also=self.also)
             what = f", {self.what}" if self.what else ""
             short = "".join(word[0] for word in self.what.split())
             yield Line(
@@ -491,12 +498,17 @@ class Write:
                 self.status,
                 self.code,
                 self.alone,
+                letters,
+                self.is_gone,
             )
 
 
+OPERATION_OF = {"batch_writer": "batch_write_item"}
 STOPPED = {"status": Status.STOPPED, "code": "stopped"}
 REFUSED = {"status": Status.FAILED, "code": "bad_light"}
 FAULT = {"status": Status.FAILED, "code": "fault"}
+NO_ZIP = {"status": Status.REJECTED, "code": "not_a_zip"}
+ERASED = {**NO_ZIP, "is_gone": True}
 TRAINING_STOPPED, TRAINING_RECONCILED = partial(stopped, step="3dgs"), partial(reconciled, step="3dgs")
 refused = partial(whole, order="refuse")
 WRITES = (
@@ -552,6 +564,23 @@ WRITES = (
         "broadcast_status", "delete_connection", whole, marker="", alone=True,
         before=(Strike("BroadcastStatus", "PostToConnection", "no answer"),), what="of one that is deaf",
     ),
+    # SES knows no letter again: whoever dies between its yes and the row has it sent twice.
+    Write("notify_owner", "update_item", told, also="'sending'", what="of a claim", letters=(1, 1), **NO_ZIP),
+    Write("notify_owner", "send_email", told, letters=(1, 2), **NO_ZIP),
+    Write("notify_owner", "update_item", told, also="'sent'", what="of a letter", letters=(2, 1), **NO_ZIP),
+    Write("serve_api", "update_item", deleted, also="deletedAt", what="of a deletion", **ERASED),
+    Write("publish_changes", "put_events", deleted, also='"deleted":true', what="of a deletion", **ERASED),
+    Write("forget_job", "delete_objects", deleted, **ERASED),
+    Write("forget_job", "delete_object", deleted, marker=KEY, **ERASED),
+    Write("forget_job", "delete_log_stream", deleted, **ERASED),
+    Write("forget_job", "delete_item", deleted, **ERASED),
+    Write("forget_job", "batch_writer", deleted, **ERASED),
+    Write("forget_job", "put_item", deleted, **ERASED),
+    Write("reconcile_jobs", "update_item", deleted_early, also="deletedAt", what="of an erasure", **ERASED),
+    Write("tidy_jobs", "update_item", tidied, also="discardIntermediates", what="of a beginning"),
+    Write("tidy_jobs", "delete_objects", tidied),
+    Write("tidy_jobs", "update_item", tidied, also="intermediatesDiscarded", what="of an end"),
+    Write("tidy_jobs", "update_item", tidied_away, also="deletedAt", what="of a deletion", **ERASED),
 )  # fmt: skip
 # Writes of which no line tells, and why.
 WITHOUT_A_LINE = {
@@ -563,7 +592,7 @@ WITHOUT_A_LINE = {
 READS = {
     *("get_item", "query", "head_object", "get_object", "get_paginator", "list_objects_v2", "S3Object"),
     *("describe_execution", "batch_get_item", "generate_presigned_url", "list_parts"),
-    "describe_log_streams",
+    *("describe_log_streams", "admin_get_user"),
 }
 
 
@@ -643,6 +672,13 @@ LINES = (
         "job-stopped-outside", "somebody stops the SageMaker job", stopped_outside,
         status=Status.FAILED, code="stopped_outside",
     ),
+    # After the end.
+    Line(
+        "letter-unanswered", "SES does not answer; nobody knows whether it has the letter", told,
+        (Strike("NotifyOwner", "SendEmail", "no answer"),), letters=1, **NO_ZIP,
+    ),
+    Line("deleted-events", "events of a deleted job come again", deleted_and_heard_of, is_gone=True),
+    throttled_for_long("ForgetJob", deleted, **ERASED),
     # Clients.
     Line("client-gone", "a client vanishes while it is sent to", reset_by_its_client),
     Line("client-deaf", "a client stays, and reads nothing", read_no_more),
@@ -663,6 +699,8 @@ class Outcome:
     fired: list[str] = field(default_factory=list)
     still_armed: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    job_id: str = ""
+    address: str = ""
 
 
 def play(stage: Stage, line: Line) -> Outcome:
@@ -670,14 +708,18 @@ def play(stage: Stage, line: Line) -> Outcome:
     scene = Scene(stage, line.name, line.strikes)
     try:
         line.life(scene)
-        row = assert_sound(stage.stack, scene.job_id, stage.faults, scene.watcher)
-        assert (row.status, row.error.code if row.error else None) == (line.status, line.code), row.error
+        if line.is_gone:
+            assert_gone(stage.stack, scene.job_id, scene.key, stage.faults)
+        else:
+            row = assert_sound(stage.stack, scene.job_id, stage.faults, scene.watcher)
+            assert (row.status, row.error.code if row.error else None) == (line.status, line.code), row.error
     except BaseException as error:  # told by the line's own test
         outcome.error = error
     finally:
         scene.close()
     outcome.fired, outcome.still_armed = scene.struck(), stage.faults.still_armed(line.name)
     outcome.seconds = time.monotonic() - began
+    outcome.job_id, outcome.address = scene.job_id, scene.address
     return outcome
 
 
@@ -688,7 +730,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, stack_of, stubs, photos_zip)
     program.write_text((HERE / "ordered_program.py").read_text())
     (stubs.folder / "orders").mkdir()
     faults = Faults(tmp_path_factory.mktemp("faults"))
-    cloud = start_faulty_cloud(tmp_path_factory.mktemp("engine"), faults, options, MANY_JOBS)
+    cloud = start_faulty_cloud(tmp_path_factory.mktemp("engine"), faults, options, PARAMETERS)
+    cloud.client("sesv2").create_email_identity(EmailIdentity=SENDER)
     yield Stage(stack_of(cloud), faults, stubs.folder, photos_zip)
     cloud.down()
 
@@ -718,13 +761,16 @@ def played(stage: Stage, request: pytest.FixtureRequest) -> dict[str, Outcome]:
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
-def test_a_job_stays_sound(played, line: Line):
+def test_a_job_stays_sound(stage, played, line: Line):
     outcome = played[line.name]
     if outcome.error is not None:
         raise outcome.error
     # And the fault was there
     assert outcome.fired, "nothing has struck"
     assert outcome.still_armed == [], "not all of it has struck"
+    # And nothing came after all had been looked at, though the others took their time
+    assert len(letters_to(stage.stack, outcome.address)) == line.letters
+    assert (row_of(stage.stack, outcome.job_id) is None) == line.is_gone
 
 
 def test_every_write_has_a_line():
@@ -759,7 +805,12 @@ After each, `tests/integration/faults/soundness.py` looks at the job:
 - a client that followed saw every change of status and stage, in order, and has the last version;
 - each run had one execution; it is over, and ended as the row says;
 - its history has one entry for each change of status, stage or run, and it holds no slot of the queue;
-- no SageMaker job of it runs, and a finished one's result is there.
+- no SageMaker job of it runs, and a finished one's result is there;
+- its owner got as many letters as the line says, and the row says that one is sent. A letter is sent at least
+  once: SES knows none again, so a crash between its yes and the row has it sent twice.
+
+"Gone" is a job that was deleted, by its owner or because its days were over: no store holds anything of it
+but the tombstone in the Jobs table, and nothing that comes late makes it anew.
 
 `kill -9` of the engine in every stage: `tests/integration/test_crash.py`, with the same look at the job.
 Every failure of a state, and every transition: [state-machine.md](state-machine.md).
@@ -767,7 +818,5 @@ Every failure of a state, and every transition: [state-machine.md](state-machine
 | fault | the job is then |
 | --- | --- |
 """
-    rows = (
-        f"| {line.about} | {line.status.value}{f' `{line.code}`' if line.code else ''} |\n" for line in LINES
-    )
+    rows = (f"| {line.about} | {line.end} |\n" for line in LINES)
     return head + "".join(rows)

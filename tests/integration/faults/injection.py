@@ -30,6 +30,7 @@ class Strike:
         times: how many calls it strikes.
         answers: of `throttle`: how many of botocore's tries of one call.
         marker: what occurs in the call's parameters, where that is not the job's id.
+        also: what occurs in them besides, to tell the function's calls of one name from each other.
     """
 
     function: str
@@ -38,6 +39,7 @@ class Strike:
     times: int = 1
     answers: int = 1
     marker: str | None = None
+    also: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Faults:
             "how": strike.how,
             "answers": strike.answers,
             "marker": marker,
+            "also": strike.also,
         }
         for number in range(strike.times):
             draft = self.folder / f"{name}.{number}.draft"
@@ -97,7 +100,8 @@ class Faults:
 
 
 def _row(image: Mapping[str, object] | None) -> JobRecord | None:
-    return record_from_image(image) if image else None
+    """The row; an erased job's tombstone is none."""
+    return record_from_image(image) if image and "status" in image else None
 
 
 def start_faulty_cloud(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
-from injection import Faults, Strike
+from injection import ROOT, Faults, Strike
 from soundness import row_of, running_sagemaker_jobs, until
 from watching import Watcher
 
@@ -19,6 +20,7 @@ from spaceport.job import JobRecord, batch_id_for, execution_name, job_id_for
 from spaceport.stages import TERMINAL, Status, stage_named
 from spaceport_cli.api import ApiClient
 
+OBJECT_CREATED = ROOT / "events" / "object_created.json"
 ENDS_WITHIN_S = 120.0
 ASKED_TIMES = 8
 # What a job that begins late needs of the earlier steps; the last one is older than its run.
@@ -27,7 +29,7 @@ LEFT_BEHIND = {
     "3dgs": ("colmap/sfm.json", "colmap/dense/scene.txt"),
     "sfm": (),
 }
-BATCH = "the batch's id"  # a strike's marker
+BATCH, KEY = "the batch's id", "the zip's key"  # a strike's markers
 OF_AN_EARLIER_RUN = "compressed/tiles/old.json"
 
 
@@ -54,6 +56,9 @@ class Scene:
         self.name, self._unarmed = name, list(enumerate(strikes))
         self.owner = owner or f"owner-of-{name}"  # the queue is fair: one's jobs must not wait for another's
         self.key = f"uploads/{self.owner}/faults/{name}.zip"
+        self.address = f"{self.owner}@example.org"
+        self.body = stage.photos
+        self.asked: dict[str, str] = {}  # in the zip's metadata
         self.job_id, self.batch_id = "", ""
         self.watcher: Watcher | None = None
         self.evidence: list[str] = []  # of faults that the test itself makes
@@ -65,8 +70,8 @@ class Scene:
         put = self.stack.cloud.client("s3").put_object(
             Bucket=self.stack.output("UploadsBucket"),
             Key=self.key,
-            Body=self.stage.photos,
-            Metadata={"spaceport": json.dumps({"pipelineStep": step})},
+            Body=self.body,
+            Metadata={"spaceport": json.dumps({"pipelineStep": step, **self.asked})},
         )
         version: str = put["VersionId"]
         return version
@@ -88,7 +93,7 @@ class Scene:
         """Arm what has still to strike, at calls with `marker` in them."""
         while self._unarmed:
             number, strike = self._unarmed.pop()
-            own = {None: marker, BATCH: self.batch_id}.get(strike.marker, strike.marker)
+            own = {None: marker, BATCH: self.batch_id, KEY: self.key}.get(strike.marker, strike.marker)
             self.faults.arm(f"{self.name}.{number}", strike, own or "")
 
     def drop(self, step: str = "compression", order: str = "", events: Sequence[float] = (0.0,)) -> None:
@@ -162,7 +167,33 @@ class Scene:
     def task_faults(self) -> list[str]:
         return self.faults.fired(execution_name(self.job_id, 1))
 
+    def artifacts(self, *folders: str) -> list[str]:
+        """What lies in these folders of the job, or in all."""
+        s3, bucket = self.stack.cloud.client("s3"), self.stack.output("DataBucket")
+        prefixes = [f"jobs/{self.job_id}/{folder}" for folder in folders or [""]]
+        pages = [s3.list_objects_v2(Bucket=bucket, Prefix=prefix) for prefix in prefixes]
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    def upload_event(self) -> dict[str, Any]:
+        """The event of its upload, as a queue that it was lost in would hold it."""
+        event: dict[str, Any] = json.loads(OBJECT_CREATED.read_text())
+        row = self.row()
+        assert row is not None
+        event["detail"]["bucket"]["name"] = self.stack.output("UploadsBucket")
+        event["detail"]["object"] |= {"key": self.key, "version-id": row.source_version}
+        return event
+
     # ---- what its owner, or an operator, does -------------------------------------------------------------
+
+    def verify_owner(self) -> None:
+        """Have a user of the owner's name, whose address an admin has verified."""
+        told = {"email": self.address, "email_verified": "true"}
+        self.stack.cloud.client("cognito-idp").admin_create_user(
+            UserPoolId=self.stack.output("UserPoolId"),
+            Username=self.owner,
+            MessageAction="SUPPRESS",
+            UserAttributes=[{"Name": name, "Value": value} for name, value in told.items()],
+        )
 
     def ask(
         self, path: str, body: dict[str, Any], is_done: Callable[[], object] = lambda: False
@@ -205,6 +236,18 @@ class Scene:
             return row is not None and row.status in TERMINAL and not self.faults.still_armed(self.name)
 
         until(reconciled, lambda: f"not reconciled: {self.row()}", ENDS_WITHIN_S)
+
+    def log(self, group: str, stream: str, lines: Sequence[str]) -> None:
+        """Write to a log stream, as SageMaker's agent does."""
+        logs = self.stack.cloud.client("logs")
+        with suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        now = int(time.time() * 1000)
+        logs.put_log_events(
+            logGroupName=group,
+            logStreamName=stream,
+            logEvents=[{"timestamp": now, "message": line} for line in lines],
+        )
 
     def change_row(self, **fields: Any) -> None:
         serialize = TypeSerializer().serialize

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
+import urllib3
 from injection import Faults
 from watching import Watcher
 
+from spaceport.erasure import LOG_GROUPS
 from spaceport.job import JobRecord, execution_name
 from spaceport.jobs import record_from_image
 from spaceport.stages import TERMINAL, Status
@@ -29,7 +32,7 @@ def row_of(stack: Any, job_id: str) -> JobRecord | None:
     found = stack.cloud.client("dynamodb").get_item(
         TableName=stack.output("JobsTable"), Key={"jobId": {"S": job_id}}, ConsistentRead=True
     )
-    return record_from_image(found["Item"]) if "Item" in found else None
+    return record_from_image(found["Item"]) if "status" in found.get("Item", {}) else None
 
 
 def assert_sound(
@@ -72,6 +75,48 @@ def assert_sound(
     assert last is not None
     assert last.version == row.version, "the job went on after its end"
     return row
+
+
+def assert_gone(stack: Any, job_id: str, key: str, faults: Faults) -> None:
+    """Of a deleted job, whose zip was `key`, only the tombstone is left, in any store; it began once."""
+    tombstone = stack.output("JobsTable")
+    until(
+        lambda: [trace.split()[0] for trace in traces(stack, job_id, key)] == [tombstone],
+        lambda: f"they are left: {traces(stack, job_id, key)}",
+    )
+    assert row_of(stack, job_id) is None
+    changes = faults.changes(job_id)
+    assert [before is None for before, _ in changes].count(True) == 1, "the job was made anew"
+    assert [after is None for _, after in changes].count(True) == 1
+
+
+def traces(stack: Any, job_id: str, key: str) -> list[str]:
+    """What the stack's stores hold of a job: an item, an object or a log stream a line, its store first.
+
+    Not what nobody can erase: SageMaker's and Step Functions' own records.
+    """
+    dynamodb, s3, logs = (stack.cloud.client(name) for name in ("dynamodb", "s3", "logs"))
+    held = []
+    for table in dynamodb.list_tables()["TableNames"]:
+        for page in dynamodb.get_paginator("scan").paginate(TableName=table):
+            texts = (json.dumps(item) for item in page["Items"])
+            held += [f"{table} {text}" for text in texts if job_id in text or key in text]
+    for bucket, prefix in (("UploadsBucket", key), ("DataBucket", f"jobs/{job_id}/")):
+        found = s3.list_object_versions(Bucket=stack.output(bucket), Prefix=prefix)
+        versions = [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
+        held += [f"{bucket} {version['Key']} {version['VersionId']}" for version in versions]
+    for group in LOG_GROUPS:
+        found = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=job_id)
+        held += [f"{group} {stream['logStreamName']}" for stream in found["logStreams"]]
+    return held
+
+
+def letters_to(stack: Any, address: str) -> list[dict[str, Any]]:
+    """What SES has sent there."""
+    engine = stack.cloud.client("sesv2").meta.endpoint_url
+    told = urllib3.request("GET", f"{engine}/_ministack/ses/messages").json()
+    sent = [letter for of_account in told["messages"].values() for letter in of_account]
+    return [letter for letter in sent if letter["To"] == [address]]
 
 
 def assert_executions_agree(stack: Any, row: JobRecord) -> None:

@@ -1,8 +1,8 @@
 """Runs at the start of every Lambda worker of a faulty engine: ends the worker, or fails its call, as told.
 
-`armed/` in the tests' folder holds one file a fault: {function, call, marker, how, answers}. It strikes the
-first call of that name by that function in whose parameters the marker occurs; the file moves to `fired/`, so
-that of several workers one takes it, and the test knows that it was taken.
+`armed/` in the tests' folder holds one file a fault: {function, call, marker, also, how, answers}. It strikes
+the first call of that name by that function in whose parameters both the marker and `also` occur; the file
+moves to `fired/`, so that of several workers one takes it, and the test knows that it was taken.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _taken(operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
             continue  # another worker's by now
         if f"-{fault['function']}-" not in FUNCTION or fault["call"] not in (operation, "any"):
             continue
-        if fault["marker"] in text:
+        if fault["marker"] in text and fault["also"] in text:
             try:
                 file.rename(FOLDER / "fired" / file.name)
             except FileNotFoundError:
