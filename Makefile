@@ -17,8 +17,9 @@ FUZZ_READY := build/fuzz/.ready
 KERNELS_READY := containers/render/spaceport_render/__pycache__/.ready
 PRESET ?= preview
 FUZZ_SECONDS ?= 600
+ENV ?= dev
 
-.PHONY: help setup demo test fuzz lint lock down clean
+.PHONY: help setup demo deploy test fuzz lint lock down clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -30,6 +31,10 @@ demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a
 	@test -e "$(ZIP)" || { echo "There is no $(ZIP). Name your photos as in: make demo ZIP=photos.zip" >&2; exit 1; }
 	$(BIN)/spaceport up
 	$(BIN)/spaceport run "$(ZIP)" --preset $(PRESET) --out $(DEMO)/result
+
+# After `make images`. PARAMETERS="Name=value ..." beats samconfig.toml; YES=1 asks nothing.
+deploy: $(PYTHON_READY) $(SAM_READY)  ## build and deploy to your AWS account, with the web app; ENV=dev or prod
+	$(BIN)/python deploy/deploy_stack.py --env $(ENV) --sam $(SAM) $(if $(YES),--yes) $(PARAMETERS)
 
 test: setup lint $(SAM_READY)  ## every test that this machine can run
 	$(BIN)/python -m pytest

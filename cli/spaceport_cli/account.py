@@ -216,7 +216,7 @@ class Account:
         try:
             return self._session.client(service, region_name=region)
         except NoRegionError as error:
-            raise UntoldError("no region is set", "Set AWS_REGION to the region of the stack.") from error
+            raise UntoldError("no region is set", "Set AWS_DEFAULT_REGION to the stack's.") from error
 
 
 class _RefusalError(UntoldError):

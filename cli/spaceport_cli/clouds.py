@@ -114,7 +114,7 @@ class AwsCloud:
         try:
             return self._session.client(service)
         except NoRegionError as error:
-            raise UsageError("No AWS region is set.", "Set AWS_REGION to the region of the stack.") from error
+            raise UsageError("No AWS region is set.", "Set AWS_DEFAULT_REGION to the stack's.") from error
 
     @cached_property
     def outputs(self) -> Mapping[str, str]:
@@ -127,7 +127,7 @@ class AwsCloud:
             raise UserError(
                 "no_stack",
                 f"The stack {self._stack!r} can't be read in {region}: {error.response['Error']['Message']}",
-                "Check the name, AWS_REGION and AWS_PROFILE.",
+                "Check the name, AWS_DEFAULT_REGION and AWS_PROFILE.",
             ) from error
         except BotoCoreError as error:
             raise UserError(

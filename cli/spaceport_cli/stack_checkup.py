@@ -124,7 +124,7 @@ def findings(account: Account, name: str) -> Iterator[Finding]:
 
 def judged_region(region: str | None) -> Finding:
     if region is None:
-        return Finding("region", False, "none is set", "Set AWS_REGION to where the stack is, or shall be.")
+        return Finding("region", False, "none is set", "Set AWS_DEFAULT_REGION to the stack's.")
     return Finding("region", True, region)
 
 
@@ -141,7 +141,7 @@ def judged_stack(name: str, region: str, stack: Stack | None) -> Finding:
             "stack",
             False,
             f"there is no {name} in {region}; what follows is of the template's defaults",
-            "Deploy it with `make deploy`, or check the name, AWS_REGION and AWS_PROFILE.",
+            "Deploy it with `make deploy`, or check the name, AWS_DEFAULT_REGION and AWS_PROFILE.",
         )
     if stack.status.endswith("_IN_PROGRESS"):
         return Finding("stack", None, f"{name} is changing: {stack.status}", "Ask again when it has ended.")

@@ -1,29 +1,38 @@
-"""`sam build && sam deploy` against the local engine, IAM enforced: what AWS would get, and it works."""
+"""`make deploy` by SAM against the local engine, IAM enforced: what AWS would get, and it works."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy_stack import runtime_folder
+from spaceport.errors import UserError
 from spaceport_local.endpoint import HOST, REGION, Endpoint
 from spaceport_local.folders import DataFolder
 from spaceport_local.launcher import Launcher
 
 pytestmark = pytest.mark.engine
 
-STACK = "spaceport-by-sam"
-RUNTIME = "python3.12"  # of the template: sam builds with this interpreter and no other
+STACK = "spaceport-dev"  # of samconfig.toml
+# As `make images` names them; the engine starts the programs that these are of.
+IMAGES = {
+    f"{kind}ImageUri": f"000000000000.dkr.ecr.{REGION}.amazonaws.com/spaceport/{name}@sha256:{'0' * 64}"
+    for kind, name in (("Sfm", "sfm"), ("Gaussian", "gaussian"), ("Compressor", "compressor"))
+}
 # Of targets.md: our own code in a function, and the layer, zipped.
 FUNCTION_LIMIT, LAYER_LIMIT = 50_000, 15_000_000
-SOURCES = ("template.yaml", "samconfig.toml", "functions", "layer", "spaceport", "statemachine")
+SOURCES = ("template.yaml", "samconfig.toml", "deploy", "functions", "layer", "spaceport", "statemachine")
 
 
 @dataclass(frozen=True)
@@ -56,22 +65,6 @@ def sam(repository: Path) -> Path:
     return command
 
 
-def runtime_folder() -> Path:
-    """The folder of a working interpreter of the template's runtime: on PATH, else one of pyenv's."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    on_path = shutil.which(RUNTIME)
-    candidates = [Path(on_path)] if on_path else []
-    candidates += sorted(pyenv.glob(f"versions/{RUNTIME.removeprefix('python')}*/bin/{RUNTIME}"))
-    for python in candidates:
-        # pyenv's own shim is on PATH even where the version is not active: it must run.
-        if (
-            subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode
-            == 0
-        ):
-            return python.parent
-    pytest.skip(f"`sam build` needs {RUNTIME} with pip, on PATH or in {pyenv}/versions: install it")
-
-
 @pytest.fixture(scope="module")
 def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is built, so that the build's output is nobody else's."""
@@ -86,52 +79,52 @@ def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def built(sam: Path, checkout: Path) -> Path:
-    """`sam build`'s output."""
-    run(sam, checkout, "build")
-    return checkout / ".aws-sam" / "build"
+def deployed(sam: Path, checkout: Path, repository: Path, tmp_path_factory, stubs, stack_of) -> Iterator[Any]:
+    """The stack that `make deploy` made on a fresh engine; its roles may do only what they must."""
+    try:
+        runtime_folder()
+    except UserError as error:
+        pytest.skip(f"{error.message} {error.hint}")
+    (checkout / "build").mkdir()
+    (checkout / "build" / "images.json").write_text(json.dumps(IMAGES))
+    folder = DataFolder(tmp_path_factory.mktemp("engine"))
+    launcher = Launcher(folder, repository, options=[*stubs.options, "--enforce-iam"])
+    endpoint = launcher.start()
+    try:
+        told = deploy(checkout, sam, endpoint)
+        cloud = SamCloud(endpoint)
+        assert f"doctor --stack {STACK}" in told
+        assert cloud.outputs["UploadsBucket"] in told
+        yield stack_of(cloud)
+    finally:
+        launcher.stop()
 
 
-def run(sam: Path, checkout: Path, *words: str, **environment: str) -> None:
-    """Run a sam command in the checkout; its whole output where it fails."""
+def deploy(checkout: Path, sam: Path, endpoint: Endpoint) -> str:
+    """What the command says; its whole output where it fails."""
     done = subprocess.run(
-        [sam, *words],
+        [sys.executable, "deploy/deploy_stack.py", "--yes", "--sam", sam, "MaxRunningJobs=3"],
         cwd=checkout,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            # The layer's Makefile says `python3`: here too that of the runtime.
-            "PATH": f"{runtime_folder()}{os.pathsep}{os.environ['PATH']}",
-            "SAM_CLI_TELEMETRY": "0",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": endpoint.url,
             "NO_PROXY": HOST,
-            **environment,
         },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"sam {words[0]}:\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    sam: Path, built: Path, checkout: Path, repository: Path, tmp_path_factory, stubs, stack_of
-) -> Any:
-    """The stack that `sam deploy` made on a fresh engine; its roles may do only what they must."""
-    folder = DataFolder(tmp_path_factory.mktemp("engine"))
-    launcher = Launcher(folder, repository, options=[*stubs.options, "--enforce-iam"])
-    endpoint = launcher.start()
-    try:
-        run(
-            *(sam, checkout, "deploy", "--stack-name", STACK),
-            *("--no-confirm-changeset", "--no-progressbar"),
-            AWS_ENDPOINT_URL=endpoint.url,
-        )
-        yield stack_of(SamCloud(endpoint))
-    finally:
-        launcher.stop()
+def built(deployed, checkout: Path) -> Path:
+    """What was deployed, as it was built."""
+    return checkout / ".aws-sam" / "build"
 
 
 def zipped_bytes(folder: Path) -> int:
@@ -183,3 +176,11 @@ def test_a_flight_goes_through_the_deployed_state_machine(deployed, photos_zip: 
     job_id = deployed.drop(photos_zip, "uploads/operator/flight.zip")
     last = deployed.last_status(job_id, seconds=120)
     assert last["status"] == "COMPLETED", last["error"]
+
+
+def test_the_stack_has_its_environments_settings_and_what_was_given_over_them(deployed):
+    (stack,) = deployed.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    parameters = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+    given = {**IMAGES, "Environment": "dev", "ResultsDays": "30", "MaxRunningJobs": "3"}
+    assert {name: parameters[name] for name in given} == given
+    assert {tag["Key"]: tag["Value"] for tag in stack["Tags"]}["Application"] == "spaceport"
