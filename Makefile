@@ -12,6 +12,7 @@ NPM_READY := node_modules/.ready
 SAM_READY := build/sam/.ready
 CHECKOV_READY := build/checkov/.ready
 HADOLINT_READY := build/hadolint/.ready
+SBOM_READY := build/sbom/.ready
 FUZZ_READY := build/fuzz/.ready
 # Beside the compiled kernels: a folder that is cleared of those is cleared of this, too.
 KERNELS_READY := containers/render/spaceport_render/__pycache__/.ready
@@ -19,7 +20,7 @@ PRESET ?= preview
 FUZZ_SECONDS ?= 600
 ENV ?= dev
 
-.PHONY: help setup demo deploy test fuzz lint lock down clean
+.PHONY: help setup demo images deploy test fuzz lint lock down clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,6 +32,9 @@ demo: setup $(if $(filter-out $(FLIGHT),$(ZIP)),,$(FLIGHT))  ## from photos to a
 	@test -e "$(ZIP)" || { echo "There is no $(ZIP). Name your photos as in: make demo ZIP=photos.zip" >&2; exit 1; }
 	$(BIN)/spaceport up
 	$(BIN)/spaceport run "$(ZIP)" --preset $(PRESET) --out $(DEMO)/result
+
+images: $(PYTHON_READY) $(SAM_READY) $(SBOM_READY)  ## build the job programs' images by Docker, and push them to your AWS account
+	$(BIN)/python deploy/push_images.py --sam $(SAM)
 
 # After `make images`. PARAMETERS="Name=value ..." beats samconfig.toml; YES=1 asks nothing.
 deploy: $(PYTHON_READY) $(SAM_READY)  ## build and deploy to your AWS account, with the web app; ENV=dev or prod
@@ -46,7 +50,7 @@ lint: setup $(SAM_READY) $(CHECKOV_READY) $(HADOLINT_READY)  ## style, types, te
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml registry.yaml
 	$(BIN)/python statemachine/lint.py
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 	@# With everything on: checkov leaves out what is off by default.
@@ -86,6 +90,13 @@ $(CHECKOV_READY): Makefile
 	@echo "Installing checkov into build/checkov/, once: it checks the template's security."
 	$(PYTHON) -m venv build/checkov
 	build/checkov/bin/python -m pip install --quiet --no-compile checkov==3.3.30
+	@touch $@
+
+# An environment of its own, as SAM's.
+$(SBOM_READY): Makefile
+	@echo "Installing cyclonedx-bom into build/sbom/, once: it writes what the images are made of."
+	$(PYTHON) -m venv build/sbom
+	build/sbom/bin/python -m pip install --quiet --no-compile cyclonedx-bom==7.5.0
 	@touch $@
 
 # An environment of its own: it is a program, and no package of ours.
