@@ -54,16 +54,21 @@ def plan_of(
     Raises:
         UserError: `no_environment`.
     """
-    try:
-        settings = config[environment]["deploy"]["parameters"]
-        stack = settings["stack_name"]
-    except KeyError as error:
-        known = [name for name in config if "stack_name" in str(config[name]) and name != "default"]
+    known = _environments(config)
+    if environment not in known:
         raise UserError(
             "no_environment", f"samconfig.toml has no {environment}.", f"It has: {', '.join(known)}."
-        ) from error
+        )
+    settings = known[environment]
     configured = dict(entry.split("=", 1) for entry in settings.get("parameter_overrides", []))
-    return Plan(environment, stack, {**configured, **images, **given})
+    return Plan(environment, settings["stack_name"], {**configured, **images, **given})
+
+
+def _environments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How samconfig.toml deploys each of its stacks, but for the registry's, which has another template."""
+    sections = {name: section for name, section in config.items() if isinstance(section, dict)}
+    found = {name: has["deploy"]["parameters"] for name, has in sections.items() if "deploy" in has}
+    return {name: has for name, has in found.items() if "stack_name" in has and "template_file" not in has}
 
 
 def check_images(plan: Plan, stack: Stack | None) -> None:

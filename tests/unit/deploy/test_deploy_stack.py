@@ -38,9 +38,10 @@ def test_what_is_given_beats_images_and_settings():
     assert "--no-confirm-changeset" in plan.sam_words(ask=False)
 
 
-def test_an_environment_that_nobody_has_set_up_is_named_with_those_there_are():
-    with pytest.raises(UserError, match="no staging") as refused:
-        plan_of(CONFIG, "staging", {}, {})
+@pytest.mark.parametrize("name", ["staging", "registry"])
+def test_an_environment_that_nobody_has_set_up_is_named_with_those_there_are(name):
+    with pytest.raises(UserError, match=f"no {name}") as refused:
+        plan_of(CONFIG, name, {}, {})
     assert refused.value.hint == "It has: dev, prod."
 
 
