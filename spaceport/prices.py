@@ -15,12 +15,21 @@ from dataclasses import dataclass, field, replace
 
 from spaceport.job import JobRecord, StageRecord
 
-# USD an hour, on demand, by region and instance type, as read on AS_OF. Two public copies of AWS's price page
-# agree on 0.7364: github.com/goerlitz/nlp-classification, notebooks/10kGNAD/sagemaker/README.md, and a module
-# of job costs "SageMaker on-demand, us-east-1" whose repository the search did not name. ml.c6i.4xlarge is
-# not here because what can be found of it disagrees: 0.68, which is EC2's price, 0.768, and 0.816 by those of
-# smaller sizes.
-ON_DEMAND: Mapping[str, Mapping[str, float]] = {"us-east-1": {"ml.g4dn.xlarge": 0.7364}}
+# USD an hour, on demand, by region and instance type, as read on AS_OF: in two public copies of AWS's price
+# page or more that agree; of g4dn one is github.com/goerlitz/nlp-classification,
+# notebooks/10kGNAD/sagemaker/README.md. ml.c6i.4xlarge is not here because what can be found of it disagrees:
+# 0.68, which is EC2's price, 0.768, and 0.816 by those of smaller sizes. `spaceport doctor --stack` compares
+# with AWS's own Price List, and says what to put here.
+ON_DEMAND: Mapping[str, Mapping[str, float]] = {
+    "us-east-1": {
+        "ml.g4dn.xlarge": 0.7364,
+        "ml.g4dn.2xlarge": 0.94,
+        "ml.g4dn.4xlarge": 1.505,
+        "ml.g5.xlarge": 1.408,
+        "ml.g5.2xlarge": 1.515,
+        "ml.g5.4xlarge": 2.03,
+    }
+}
 AS_OF = "2026-11-23"
 # The account of the one-machine cloud (MiniStack's), which Amazon gives to nobody.
 OWN_MACHINE = "000000000000"
@@ -65,6 +74,11 @@ def cost_of(seconds: Mapping[str, float], instances: Mapping[str, str], executio
     _, _, _, region, account, *_ = execution_arn.split(":")
     if account == OWN_MACHINE:
         return free(seconds)
+    return bill_at(seconds, instances, region)
+
+
+def bill_at(seconds: Mapping[str, float], instances: Mapping[str, str], region: str) -> Bill:
+    """The bill of these stages' seconds in a region of AWS; arguments as of `cost_of`."""
     hourly = {name: price_of(instances.get(name, ""), region) for name in seconds}
     stages = {
         name: None if (usd := hourly[name]) is None else spent / 3600 * usd for name, spent in seconds.items()

@@ -7,6 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import cost
 import pytest
 
 from spaceport_cli.stack_checkup import DEFAULTS, LOG_GROUPS, OUTPUTS, READERS_OF_LOGS
@@ -63,3 +64,8 @@ def test_every_job_says_on_the_bill_whose_it_is():
     for parameters in jobs:
         tags = {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
         assert tags == {"StackName": "${StackName}", "Environment": "${Environment}"}
+
+
+def test_the_page_of_costs_holds_what_its_script_works_out():
+    page = cost.DOCUMENT.read_text()
+    assert cost.with_tables(page) == page, "python bench/cost.py --write"

@@ -15,6 +15,7 @@ from spaceport.tuning import TuningRequest
 from spaceport_cli.api import ApiClient
 from spaceport_cli.clouds import Loan, borrowed, output
 from spaceport_cli.exits import ExitCode, UsageError
+from spaceport_cli.expected_cost import expected_cost
 from spaceport_cli.job_status import JobStatus
 from spaceport_cli.latest_job import users_latest_jobs
 from spaceport_cli.photos import PhotoZip, photo_zip
@@ -67,7 +68,7 @@ def _run(args: argparse.Namespace, photos: PhotoZip, request: JobRequest) -> Exi
     with ExitStack() as shown, borrowed(args.stack, presenter.note) as loan:
         shown.enter_context(presenter)
         drop = plan_drop(output(loan.cloud, "UploadsBucket"), photos, request)
-        job = _job_of(loan, drop, args.again, presenter)
+        job = _job_of(loan, drop, request, args.again, presenter)
         users_latest_jobs().remember(args.stack, job.job_id)
         try:
             status = watch_to_end(loan.cloud, job.job_id, presenter, after_version=job.after_version)
@@ -84,7 +85,7 @@ def _run(args: argparse.Namespace, photos: PhotoZip, request: JobRequest) -> Exi
     return code
 
 
-def _job_of(loan: Loan, drop: Drop, again: bool, presenter: Presenter) -> _Found:
+def _job_of(loan: Loan, drop: Drop, request: JobRequest, again: bool, presenter: Presenter) -> _Found:
     """The job that is this drop: one that is done, at work or can be gone on with, else a new one."""
     s3 = loan.cloud.client("s3")
     earlier = None if again else find_job(s3, drop)
@@ -108,6 +109,8 @@ def _job_of(loan: Loan, drop: Drop, again: bool, presenter: Presenter) -> _Found
             " --again makes the model anew."
         )
         return _Found(known.job_id, begun.after_version)
+    if told := expected_cost(loan.cloud, drop.zip.photos, request):
+        presenter.note(told)
     job_id = send(s3, drop, presenter.uploading)
     presenter.note(f"Sent {drop.zip.photos} photos of {drop.zip.name}: job {job_id}.")
     return _Found(job_id)
