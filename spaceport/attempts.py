@@ -5,13 +5,15 @@ The plan begins with it, and `classify_failure` writes it anew after each failur
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from spaceport.job import PipelineStep
+from spaceport.job import PipelineStep, Try
 
 # The SageMaker jobs that one entry of a stage may create: one more than `MaxAttempts` of the states that do
 # (a contract test compares them). The next entry's names begin after them, for a name can't be used twice.
@@ -56,6 +58,8 @@ class Machine(_Part):
         short_since: when it first got none after that (ISO 8601); empty while it gets one.
         unavailable: the types that this account may have none of.
         aws_faults: how often AWS has failed the job by itself.
+        repeats: how often the job was tried again at once since the stage last waited.
+        tries: the stage's jobs that had a machine, and failed.
     """
 
     instance_type: str
@@ -65,6 +69,8 @@ class Machine(_Part):
     short_since: str = ""
     unavailable: tuple[str, ...] = ()
     aws_faults: int = 0
+    repeats: int = 0
+    tries: tuple[Try, ...] = ()
 
     @classmethod
     def first_of(cls, listed: str) -> Self:
@@ -102,12 +108,14 @@ class Attempt(_Part):
         seconds: to wait before; 0 where another machine is to be asked for.
         next_try_at: when that is over (ISO 8601); empty without a wait.
         detail: what the row says of the wait.
+        tries: those of the stage that waits, as JSON: the state machine puts it into the row as it is.
     """
 
     remedy: Remedy = Remedy.AGAIN
     seconds: int = 0
     next_try_at: str = ""
     detail: str = ""
+    tries: str = "[]"
     sfm: Machine
     training: TrainingMachine
     compression: Machine
@@ -116,3 +124,8 @@ class Attempt(_Part):
         """The machine of `step`'s stage."""
         machine: Machine = getattr(self, MACHINES[step])
         return machine
+
+
+def as_text(tries: Iterable[Try]) -> str:
+    """`tries` as `Attempt.tries` has them."""
+    return json.dumps([each.model_dump(mode="json") for each in tries])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
@@ -47,6 +48,17 @@ class Diagnosis:
     reason: Reason
     told: ErrorText | None = None
     detail: str = ""
+
+
+NO_MACHINE = (Reason.NO_CAPACITY, Reason.QUOTA, Reason.NO_QUOTA, Reason.THROTTLED)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a SageMaker job that failed did on its machine: wall seconds, and those billed where told."""
+
+    seconds: float
+    billable_seconds: float | None
 
 
 _KILLED = (137, -9)  # 128 + SIGKILL
@@ -105,15 +117,43 @@ def _why_stopped(job: dict[str, Any]) -> Reason:
     return Reason.STOPPED_OUTSIDE
 
 
+def work_of(cause: str, now: datetime) -> Work | None:
+    """What the failed SageMaker job that `cause` describes did; None where it never had a machine.
+
+    One whose end is not told ended `now`.
+    """
+    job = _described(cause)
+    kind = "Training" if "TrainingStartTime" in job else "Processing"
+    started, ended = _seconds(job.get(f"{kind}StartTime")), _seconds(job.get(f"{kind}EndTime"))
+    if started is None:
+        return None
+    billable = _number(job.get("BillableTimeInSeconds"))
+    return Work(max(0.0, (now.timestamp() if ended is None else ended) - started), billable)
+
+
+def had_no_machine(error: str, cause: str) -> bool:
+    """Whether the task's SageMaker job failed for want of a machine, before it had done anything."""
+    started = _described(cause).keys() & {"TrainingStartTime", "ProcessingStartTime"}
+    return diagnose(error, cause).reason in NO_MACHINE and not started
+
+
+def _seconds(at: object) -> float | None:
+    """A time in seconds since 1970, as the API's JSON has it; in Step Functions' it is milliseconds."""
+    number = _number(at)
+    return number if number is None or number < 1e11 else number / 1000
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _ran_to_its_limit(job: dict[str, Any]) -> bool:
     """Whether a processing job, whose description says no more than Stopped, ran as long as it may."""
     limit = (job.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")
-    started, ended = job.get("ProcessingStartTime"), job.get("ProcessingEndTime")
-    if not (isinstance(limit, int) and isinstance(started, int | float) and isinstance(ended, int | float)):
+    started, ended = _seconds(job.get("ProcessingStartTime")), _seconds(job.get("ProcessingEndTime"))
+    if not isinstance(limit, int) or started is None or ended is None:
         return False
-    # Seconds since 1970 by the API's JSON, milliseconds by Step Functions'.
-    unit = 1000 if started > 1e11 else 1
-    return (ended - started) / unit >= limit
+    return ended - started >= limit
 
 
 def _status(job: dict[str, Any]) -> str:

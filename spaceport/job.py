@@ -6,6 +6,7 @@ Field names are those of the contract (ARCHITECTURE.md), so that a hand-written 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -181,6 +182,17 @@ class JobError(BaseModel):
     hint: str = ""
 
 
+class Try(BaseModel):
+    """A SageMaker job of a stage that had a machine and failed: wall seconds, and those billed if told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    instance: str
+    spot: bool = False
+    seconds: float
+    billable_seconds: float | None = None
+
+
 class StageRecord(BaseModel):
     """One stage of one job: ISO 8601 times, wall seconds, progress 0..1, cost in USD once it is done.
 
@@ -190,6 +202,7 @@ class StageRecord(BaseModel):
         spot: whether it ran on a spot instance.
         billable_seconds: what SageMaker bills of it, where it tells that: for a spot instance, as many as
             cost the same on demand.
+        tries: those that failed before the stage last waited for a machine: before `started`, and in `cost`.
     """
 
     started: str | None = None
@@ -199,6 +212,12 @@ class StageRecord(BaseModel):
     spot: bool = False
     billable_seconds: float | None = None
     cost: float | None = None
+    tries: tuple[Try, ...] = ()
+
+    @field_validator("tries", mode="before")
+    @classmethod
+    def _read(cls, tries: Any) -> Any:
+        return json.loads(tries) if isinstance(tries, str) else tries  # as the state machine writes them
 
     @field_validator("billable_seconds")
     @classmethod
@@ -208,7 +227,7 @@ class StageRecord(BaseModel):
     @property
     def was_entered(self) -> bool:
         """Whether its work has begun, so that it may have overwritten what an earlier run's left."""
-        return self.started is not None
+        return self.started is not None or bool(self.tries)
 
     @property
     def seconds(self) -> float | None:
@@ -393,7 +412,7 @@ class JobRecord(BaseModel):
             "updatedAt": self.updated_at,
             "startedAt": self.started_at,
             "stages": {
-                name: {**record.model_dump(), "seconds": record.seconds}
+                name: {**record.model_dump(exclude={"tries"}), "seconds": record.seconds}
                 for name, record in told.stages.items()
             },
             "metrics": told.metrics,
@@ -443,6 +462,15 @@ class JobRecord(BaseModel):
         if SFM.name not in done:
             return PipelineStep.SFM
         return PipelineStep.TRAINING if self.model_s3_uri is None else PipelineStep.COMPRESSION
+
+    def as_without_machine(self) -> JobRecord:
+        """This row, whose stage got no machine: has that not begun otherwise, it has not begun at all."""
+        record = self.stages.get(self.stage)
+        if record is None or record.started != self.updated_at:  # entered, and left by a try that ran
+            return self
+        return self.model_copy(
+            update={"stages": {**self.stages, self.stage: record.model_copy(update={"started": None})}}
+        )
 
     def as_before_it_began(self) -> JobRecord:
         """This row with what is laid aside where it was, if its run ended before any of its stages began."""

@@ -492,7 +492,10 @@ def _unfinished(
     outputs: Outputs | None,
 ) -> dict[str, Any]:
     """The fields of a job that ends without its result."""
+    current = row.stages.get(row.stage)
+    vain = {f"stages.{row.stage}.started": None} if current and current.started is None else {}
     return {
+        **vain,
         "status": status,
         "error": asdict(error),
         "outputs": None if outputs is None else outputs.model_dump(by_alias=True),

@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from spaceport.job import JobRecord
 from spaceport.prices import Bill
-from spaceport.stages import JOB_STAGES, Status
+from spaceport.stages import JOB_STAGES, Status, stage_named
 
 NAMESPACE = "Spaceport"
 DIMENSION = "service"
@@ -102,6 +102,6 @@ def job_ended(row: JobRecord, status: Status, bill: Bill, code: str = "") -> Non
 
 def _of_this_run(row: JobRecord, bill: Bill) -> float:
     """USD of the stages that this run began: a retry keeps the earlier ones, which have been counted."""
-    since = row.queued_at or row.created_at
+    begun = stage_named(row.first_step.value).index
     costs = {name: cost for name, cost in bill.stages.items() if cost is not None}
-    return sum(cost for name, cost in costs.items() if (row.stages[name].started or "") >= since)
+    return sum(cost for name, cost in costs.items() if stage_named(name).index >= begun)

@@ -2,7 +2,8 @@
 
 Never a guess. SageMaker bills a job's machine by the second (aws.amazon.com/sagemaker/pricing). The seconds
 here are a stage's wall time, which begins when the machine is asked for and, where the stage did not finish,
-ends with the job: so a stage costs at most what is told. Where SageMaker itself told the seconds that it
+ends with the job: so a stage costs at most what is told. Tries that failed before a stage waited for another
+machine are added, by the times that SageMaker told. Where SageMaker itself told the seconds that it
 bills, these count: for a spot instance they are as many as cost the same on demand (DescribeTrainingJob:
 savings are 1 - BillableTimeInSeconds / TrainingTimeInSeconds); without them what one cost is not known.
 Storage and transfer, which come to a small part of it, are not in it.
@@ -10,10 +11,11 @@ Storage and transfer, which come to a small part of it, are not in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from spaceport.job import JobRecord, StageRecord
+from spaceport.job import JobRecord, StageRecord, Try
 
 # USD an hour, on demand, by region and instance type, as read on AS_OF: in two public copies of AWS's price
 # page or more that agree; of g4dn one is github.com/goerlitz/nlp-classification,
@@ -92,18 +94,45 @@ def price_of(instance: str, region: str) -> float | None:
 
 
 def bill_of(row: JobRecord, execution_arn: str, now: str) -> Bill:
-    """The bill of the stages that `row` has begun, and of earlier runs of them."""
-    instances = {name: _priced(record) for name, record in row.stages.items() if record.instance}
-    billed = {name: record.billable_seconds for name, record in row.stages.items() if record.billable_seconds}
-    seconds = stage_seconds(row, now)
-    seconds |= {name: billed[name] for name in seconds.keys() & billed.keys()}
-    return replace(cost_of(seconds, instances, execution_arn), earlier=row.earlier_costs)
+    """The bill of the stages that `row` has begun, each with all its tries, and of earlier runs of them."""
+    parts = list(_parts(row, now))
+    each = cost_of(
+        {str(i): part.seconds for i, part in enumerate(parts)},
+        {str(i): part.machine for i, part in enumerate(parts) if part.machine},
+        execution_arn,
+    )
+    stages: dict[str, float | None] = {}
+    instances: dict[str, str] = {}
+    for part, cost in zip(parts, each.stages.values(), strict=True):
+        before = stages.get(part.stage, 0.0)
+        stages[part.stage] = None if before is None or cost is None else before + cost
+        if part.machine and (cost is None or part.stage not in instances):
+            instances[part.stage] = part.machine  # whose price is not known is named
+    return Bill(stages, instances, each.own_machine, row.earlier_costs)
 
 
-def _priced(record: StageRecord) -> str:
-    """What the machine of a stage is called in the table of prices; a spot instance is not there."""
-    on_demand = not record.spot or record.billable_seconds
-    return f"{record.instance}" if on_demand else f"{record.instance} spot"
+class _Part(NamedTuple):
+    """Time of a stage on one machine; that is as the table of prices calls it."""
+
+    stage: str
+    seconds: float
+    machine: str
+
+
+def _parts(row: JobRecord, now: str) -> Iterator[_Part]:
+    for name, seconds in stage_seconds(row, now).items():
+        record = row.stages[name]
+        yield _Part(name, record.billable_seconds or seconds, _priced(record))
+    for name, record in row.stages.items():
+        yield from (
+            _Part(name, each.billable_seconds or each.seconds, _priced(each)) for each in record.tries
+        )
+
+
+def _priced(worked: StageRecord | Try) -> str:
+    """What a machine is called in the table of prices; a spot instance is not there."""
+    on_demand = not worked.spot or worked.billable_seconds
+    return f"{worked.instance or ''}" if on_demand else f"{worked.instance} spot"
 
 
 def stage_seconds(row: JobRecord, now: str) -> dict[str, float]:

@@ -12,27 +12,34 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from spaceport.attempts import MACHINES, TRIES_OF_AN_ENTRY, Attempt, Machine, Remedy, TrainingMachine
-from spaceport.diagnosis import Reason
-from spaceport.job import PipelineStep, now_iso
+from spaceport.attempts import (
+    MACHINES,
+    TRIES_OF_AN_ENTRY,
+    Attempt,
+    Machine,
+    Remedy,
+    TrainingMachine,
+    as_text,
+)
+from spaceport.diagnosis import NO_MACHINE, Reason, Work
+from spaceport.job import PipelineStep, Try, now_iso
 
 AWS_FAULTS = 2  # tries more: SageMaker's own advice to an InternalServerError is to try again
 LONGEST_WAIT = timedelta(hours=1)  # capacity comes and goes within hours: a longer wait would miss it
 JITTER = 0.25  # a wait is up to this share shorter or longer
-_NO_MACHINE = (Reason.NO_CAPACITY, Reason.QUOTA, Reason.NO_QUOTA, Reason.THROTTLED)
-
 # Spot instances have quotas and a market of their own: an on-demand machine may be had at once.
 _NO_SPOT = (Reason.NO_CAPACITY, Reason.QUOTA, Reason.NO_QUOTA, Reason.OVER_WAIT)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why and when the SageMaker job of `step` failed, of the job `job_id`."""
+    """Why and when the SageMaker job of `step` failed, of the job `job_id`, and what it had done by then."""
 
     reason: Reason
     step: PipelineStep
     job_id: str
     at: datetime
+    work: Work | None = None
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,33 @@ class Waiting:
 
 def verdict(failure: Failure, before: Attempt, waiting: Waiting) -> Attempt:
     """What to try after `failure`, `before` being what was tried."""
+    before = _with_try(before, failure)
     step, reason, machine = failure.step, failure.reason, before.of(failure.step)
     if reason in _NO_SPOT and isinstance(machine, TrainingMachine) and machine.spot:
         return _now(before, failure, machine.on_demand(), f"No free {machine.instance_type} spot")
-    if reason in _NO_MACHINE:
+    if reason in NO_MACHINE:
         return _without_machine(failure, before, waiting)
     if reason is Reason.AWS_FAULT and machine.aws_faults < AWS_FAULTS:
         # It had a machine: if it gets none now, that is a new shortage.
-        found = {"short_since": "", "waits": 0}
+        found = {"short_since": "", "waits": 0, "repeats": machine.repeats + 1}
         return _then(before, Remedy.AGAIN, step, machine, aws_faults=machine.aws_faults + 1, **found)
     return _then(before, Remedy.FAIL, step, machine)
+
+
+def _with_try(before: Attempt, failure: Failure) -> Attempt:
+    """`before` with the try that failed among its stage's, if it had a machine."""
+    machine, work = before.of(failure.step), failure.work
+    if work is None:
+        return before
+    spot = isinstance(machine, TrainingMachine) and machine.spot
+    failed = Try(
+        instance=machine.instance_type,
+        spot=spot,
+        seconds=work.seconds,
+        billable_seconds=work.billable_seconds,
+    )
+    after = machine.model_copy(update={"tries": (*machine.tries, failed)})
+    return before.model_copy(update={MACHINES[failure.step]: after})
 
 
 def _without_machine(failure: Failure, before: Attempt, waiting: Waiting) -> Attempt:
@@ -105,7 +129,8 @@ def _then(
 ) -> Attempt:
     """The next attempt, under names that no SageMaker job has had."""
     first = machine.first_attempt + TRIES_OF_AN_ENTRY
+    if remedy is Remedy.WAIT:  # the stage's time begins anew
+        changed["repeats"] = 0
     after = machine.model_copy(update={"first_attempt": first, **changed})
-    return before.model_copy(
-        update={"remedy": remedy, "seconds": 0, "next_try_at": "", "detail": "", MACHINES[step]: after}
-    )
+    told = {"remedy": remedy, "seconds": 0, "next_try_at": "", "detail": "", "tries": as_text(machine.tries)}
+    return before.model_copy(update={**told, MACHINES[step]: after})

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport import metering
 from spaceport.attempts import Attempt
-from spaceport.diagnosis import Reason, diagnose
+from spaceport.diagnosis import Reason, diagnose, work_of
 from spaceport.environment import Environment
 from spaceport.job import PipelineStep
 from spaceport.sagemaker_tasks import SageMakerTasks
@@ -42,10 +42,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     job_id, step = event["jobId"], PipelineStep(event["step"])
     logger.append_keys(job_id=job_id)
     before, failure = Attempt.model_validate(event["attempt"]), event["failure"]
-    reason = diagnose(failure["Error"], failure.get("Cause") or "").reason
+    cause, now = failure.get("Cause") or "", datetime.now(UTC)
+    reason = diagnose(failure["Error"], cause).reason
     if reason in MAY_RUN_ON:
         sagemaker_tasks.stop(event["tasks"][step], step, before.of(step).first_attempt)
-    after = verdict(Failure(reason, step, job_id, datetime.now(UTC)), before, waiting)
+    after = verdict(Failure(reason, step, job_id, now, work_of(cause, now)), before, waiting)
     if after.seconds:  # another type of machine is asked for at once
         metering.count("CapacityWaits", job_id=job_id, step=step)
     logger.warning("stage failed", step=step, reason=reason.name, remedy=after.remedy, seconds=after.seconds)

@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport import metering
 from spaceport.artifacts import Artifacts
+from spaceport.diagnosis import had_no_machine
 from spaceport.environment import Environment
 from spaceport.errors import ErrorText
 from spaceport.failure import explain
@@ -42,7 +43,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(job_id=job_id)
     row = own_row(job_id, event["executionArn"], event["executionName"])
     failure = event["failure"]
-    error = explain(failure["Error"], failure.get("Cause") or "", row.message if row else SETUP.message)
+    cause = failure.get("Cause") or ""
+    error = explain(failure["Error"], cause, row.message if row else SETUP.message)
+    if row is not None and had_no_machine(failure["Error"], cause):
+        row = row.as_without_machine()
     recorded = row is not None and record(row, event["executionArn"], error)
     logger.error("job failed", code=error.code, recorded=recorded)
     return {"jobId": job_id, "code": error.code, "message": error.message, "recorded": recorded}

@@ -21,7 +21,7 @@ from boto3.dynamodb.types import TypeSerializer
 from injection import Faults, start_faulty_cloud
 
 from spaceport.attempts import SPOT_LIMITS
-from spaceport.job import JobRecord, empty_stages, now_iso
+from spaceport.job import JobRecord, Try, empty_stages, now_iso
 from spaceport.jobs import item_of, record_from_image
 from spaceport.stages import Status
 from spaceport_local.cloud import LocalCloud
@@ -367,7 +367,7 @@ CASES = (
     ),
     Case(
         "spot", "training waited too long for a spot instance", Status.COMPLETED, None, "SUCCEEDED",
-        faults=aws_fails("RunTraining", "over-wait"), **from_step("3dgs"),
+        faults=aws_fails("RunTraining", "over-wait-after-work"), **from_step("3dgs"),
     ),
     # AWS's own faults.
     Case(
@@ -603,6 +603,19 @@ def test_a_job_that_waited_says_so_no_more(played):
     row = played["quota"].row
     assert row.next_try_at is None
     assert row.stages["sfm"].seconds < 60  # of its work: the waits, 12 s of ours, don't count
+
+
+def test_a_try_that_ran_before_the_stage_waited_stays_in_the_row_and_in_its_bill(played):
+    # Given a spot instance that was taken away after half an hour, and no other till the day was over
+    training = played["spot"].row.stages["3dgs"]
+    # Then the row has it beside the on-demand machine that finished, whose billed seconds are its own
+    assert training.tries == (Try(instance="ml.g4dn.xlarge", spot=True, seconds=1800, billable_seconds=540),)
+    assert (training.spot, 0 < training.billable_seconds < 60) == (False, True)
+    assert training.cost == 0  # on one's own machine
+    # But not what never had a machine: that has not even begun
+    for name, stage in (("quota", "sfm"), ("fallback", "3dgs"), ("no-capacity", "compression")):
+        assert played[name].row.stages[stage].tries == ()
+    assert played["no-quota"].row.stages["sfm"].started is None
 
 
 def test_every_transition_of_the_definition_is_taken(played):

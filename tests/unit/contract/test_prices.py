@@ -2,7 +2,7 @@
 
 import pytest
 
-from spaceport.job import JobRecord, StageRecord
+from spaceport.job import JobRecord, StageRecord, Try
 from spaceport.prices import ON_DEMAND, bill_of, cost_of, free
 from spaceport_local.endpoint import ACCOUNT, REGION
 
@@ -48,6 +48,34 @@ def test_what_sagemaker_bills_counts_and_a_spot_instance_without_it_is_not_known
     hourly = ON_DEMAND["us-east-1"]["ml.g4dn.xlarge"]
     assert bill.stages["3dgs"] == (None if hours is None else pytest.approx(hours * hourly))
     assert bill.unknown == (["ml.g4dn.xlarge spot"] if hours is None else [])
+
+
+BEGUN, ENDED = "2026-01-01T00:00:00.000Z", "2026-01-01T02:00:00.000Z"
+HALF_AN_HOUR = Try(instance="ml.g4dn.xlarge", seconds=1800)
+SPOT = Try(instance="ml.g4dn.xlarge", spot=True, seconds=3600, billable_seconds=900)
+UNTOLD_SPOT = Try(instance="ml.g4dn.xlarge", spot=True, seconds=3600)
+LAST = {"started": BEGUN, "ended": ENDED, "instance": "ml.g4dn.xlarge"}
+
+
+@pytest.mark.parametrize(
+    ("tries", "last", "hours"),
+    [
+        ((HALF_AN_HOUR,), LAST, 2.5),
+        ((HALF_AN_HOUR, SPOT), LAST, 2.75),
+        ((SPOT,), {**LAST, "billable_seconds": 3600}, 1.25),
+        ((SPOT, SPOT), {}, 0.5),  # it still waits, or gave up waiting
+        ((UNTOLD_SPOT,), LAST, None),
+        ((HALF_AN_HOUR,), {**LAST, "instance": "ml.huge"}, None),
+    ],
+)
+def test_a_stage_costs_what_all_its_tries_did(tries, last, hours):
+    row = JobRecord(
+        job_id="job-1", created_at="", updated_at="", stages={"3dgs": StageRecord(tries=tries, **last)}
+    )
+    bill = bill_of(row, ON_AWS.format("us-east-1"), "2026-01-01T03:00:00.000Z")
+    hourly = ON_DEMAND["us-east-1"]["ml.g4dn.xlarge"]
+    assert bill.stages == {"3dgs": None if hours is None else pytest.approx(hours * hourly)}
+    assert len(bill.unknown) == (hours is None)
 
 
 def test_the_one_machine_cloud_costs_nothing_whatever_it_calls_its_machines():

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from spaceport.attempts import TRIES_OF_AN_ENTRY, Attempt, Machine, Remedy, TrainingMachine
-from spaceport.diagnosis import Reason
-from spaceport.job import JOB_ID_LENGTH, MAX_RUNS, PipelineStep, now_iso, parse_sagemaker_name, task_name
+from spaceport.diagnosis import Reason, Work, work_of
+from spaceport.job import (
+    JOB_ID_LENGTH,
+    MAX_RUNS,
+    PipelineStep,
+    StageRecord,
+    Try,
+    now_iso,
+    parse_sagemaker_name,
+    task_name,
+)
 from spaceport.stages import TRAINING
 from spaceport.verdicts import AWS_FAULTS, JITTER, LONGEST_WAIT, Failure, Waiting, verdict
 
@@ -148,3 +158,57 @@ def test_a_list_of_types_takes_what_a_template_makes_of_an_empty_one(listed, nam
 def test_a_list_without_a_type_is_refused():
     with pytest.raises(ValueError, match="instance type"):
         Machine.first_of(" ,")
+
+
+# ---- what has run ----------------------------------------
+
+HALF_AN_HOUR = Work(1800.0, None)
+
+
+def after_work(reason: Reason, before: Attempt, work: Work | None = HALF_AN_HOUR) -> Attempt:
+    return verdict(Failure(reason, PipelineStep.TRAINING, "job-1", NOW, work), before, WAITING)
+
+
+def test_every_try_that_had_a_machine_is_told_to_the_row_and_no_other():
+    # Given a spot instance that was taken away, a machine that broke, and then none
+    spot = first("ml.a")
+    spot = spot.model_copy(update={"training": spot.training.on_spot()})
+    taken_away = after_work(Reason.OVER_WAIT, spot, Work(3600.0, 900.0))
+    broken = after_work(Reason.AWS_FAULT, taken_away)
+    scarce = after_work(Reason.NO_CAPACITY, broken, None)
+    # Then the first is in the row while the second runs, which goes on in the same time once it is repeated
+    one = Try(instance="ml.a", spot=True, seconds=3600.0, billable_seconds=900.0)
+    assert StageRecord(tries=taken_away.tries).tries == (one,)
+    assert (taken_away.remedy, broken.remedy, broken.training.repeats) == (Remedy.WAIT, Remedy.AGAIN, 1)
+    # And both are, once it waits: then its time begins anew
+    assert StageRecord(tries=scarce.tries).tries == (one, Try(instance="ml.a", seconds=1800.0))
+    assert (scarce.remedy, scarce.training.repeats) == (Remedy.WAIT, 0)
+    # And another stage's tries are its own
+    assert scarce.sfm.tries == ()
+
+
+def test_the_tries_of_one_stage_are_not_those_of_the_next():
+    in_training = after_work(Reason.AWS_FAULT, first())
+    failed = Failure(Reason.NO_CAPACITY, PipelineStep.COMPRESSION, "job-1", NOW)
+    assert verdict(failed, in_training, WAITING).tries == "[]"
+
+
+@pytest.mark.parametrize(
+    ("described", "work"),
+    [
+        ({"TrainingStartTime": 1763900000000, "TrainingEndTime": 1763900100000}, Work(100.0, None)),
+        (
+            {"TrainingStartTime": 1.7639e9, "TrainingEndTime": 1.7639e9 + 5, "BillableTimeInSeconds": 2},
+            Work(5.0, 2.0),
+        ),
+        ({"ProcessingStartTime": NOW.timestamp() - 60}, Work(60.0, None)),  # its end is not told
+        ({"TrainingJobStatus": "Failed", "CreationTime": 1763900000000}, None),
+        ({"TrainingStartTime": None}, None),
+    ],
+)
+def test_what_a_failed_job_did_is_what_its_description_tells(described, work):
+    assert work_of(json.dumps(described), NOW) == work
+
+
+def test_a_refused_request_did_nothing():
+    assert work_of("Rate exceeded (Service: AmazonSageMaker)", NOW) is None

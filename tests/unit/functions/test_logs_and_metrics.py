@@ -179,7 +179,7 @@ def test_the_cost_of_a_retry_is_that_of_its_own_stages(monkeypatch, capsys):
     stages = empty_stages()
     stages["sfm"] = stages["sfm"].model_copy(update={"started": "2026-11-23T10:00:00.000Z"})
     stages["3dgs"] = stages["3dgs"].model_copy(update={"started": "2026-11-23T12:00:01.000Z"})
-    again = row(queued_at="2026-11-23T12:00:00.000Z", stages=stages)
+    again = row(request={"pipelineStep": "3dgs"}, stages=stages)
     # When
     metering.job_ended(again, Status.COMPLETED, Bill({"sfm": 1.0, "3dgs": 2.0}, {}))
     # Then

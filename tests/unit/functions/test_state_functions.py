@@ -23,7 +23,15 @@ from spaceport.delivered import Delivered
 from spaceport.errors import ErrorText
 from spaceport.executions import execution_input
 from spaceport.failure import JobOverError, RefusedError
-from spaceport.job import JobRecord, Outputs, PipelineStep, empty_stages, now_iso, task_name
+from spaceport.job import (
+    JobRecord,
+    Outputs,
+    PipelineStep,
+    StageRecord,
+    empty_stages,
+    now_iso,
+    task_name,
+)
 from spaceport.pictures import HELD_OUT, THUMBNAIL, VIDEO
 from spaceport.plan import Plan
 from spaceport.prices import ON_DEMAND
@@ -545,6 +553,35 @@ def test_a_new_run_of_a_finished_job_that_ends_badly_leaves_it_its_results(aws, 
     # Then the row names the results that it had
     row = aws.jobs.get("job-1")
     assert (row.is_terminal, row.outputs, row.earlier_results) == (True, made, True)
+
+
+def test_a_new_run_that_gets_no_machine_takes_nothing_of_a_finished_job(aws, load, context, queued):
+    # Given a finished job, whose SfM was entered anew
+    made = Outputs(sog=f"{job_folder(aws)}compressed/model.sog", viewer_url="https://viewer/")
+    done = StageRecord(started=ago(90), ended=ago(60), cost=1.0)
+    ended = queued.model_copy(
+        update={
+            **{"status": Status.COMPLETED, "outputs": made, "model_s3_uri": f"{job_folder(aws)}training/"},
+            "stages": {"sfm": done, "3dgs": done, "compression": done},
+        }
+    )
+    assert aws.jobs.reopen(queued, ended)
+    assert aws.jobs.reopen(ended, ended.reopened(PipelineStep.SFM, {}, now_iso()))
+    assert aws.jobs.begin(aws.jobs.get("job-1"), ARN, now_iso())
+    now = now_iso()
+    begin_stage("sfm", now)
+    boto3.resource("dynamodb").Table("jobs").update_item(
+        Key={"jobId": "job-1"},
+        UpdateExpression="SET updatedAt = :now",
+        ExpressionAttributeValues={":now": now},
+    )
+    # When no machine is free, not for all its patience
+    none_free = {"ProcessingJobStatus": "Failed", "FailureReason": "CapacityError: Unable to provision"}
+    assert fail(load, context, json.dumps(none_free))["code"] == "no_capacity"
+    # Then all that it had is told, and its last step may be done again
+    row = aws.jobs.get("job-1")
+    assert (row.status, row.outputs, row.as_before_it_began().stages) == (Status.FAILED, made, ended.stages)
+    assert row.with_all_that_is_there().next_step is PipelineStep.COMPRESSION
 
 
 @pytest.fixture
