@@ -1,19 +1,25 @@
 """The numbers that tell how good a model is: what each stage measured, and `quality.json`, their sum.
 
 Seconds are wall time, PSNR is in dB, sizes are in bytes, distances in metres, errors in pixels of the
-photos that SfM worked on. A value that could not be measured is null, never a guess.
+photos that SfM worked on. A value that could not be measured is null, never a guess. JSON has no NaN and no
+infinity: what came out as either is null, too, and NaN where it is read again.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from math import isfinite, nan
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 # Where each stage leaves its report for the compression stage, relative to its own output.
 SFM_REPORT = "sfm.json"
 TRAINING_REPORT = "metrics.json"
 QUALITY_REPORT = "quality.json"
+
+# A number that every report of its kind has. What some run could not tell must not cost its model.
+Measured = Annotated[float, BeforeValidator(lambda value: nan if value is None else value)]
 
 
 class _Report(BaseModel):
@@ -66,7 +72,7 @@ class Lens(_Report):
 
     camera: str
     photos: int
-    focal_px: float
+    focal_px: Measured
     focal_prior_px: float | None = None
     focal_sigma_px: float | None = None
 
@@ -75,18 +81,18 @@ class PhaseNumbers(_Report):
     """Time of one phase of SfM; a resumed run has the phases of both runs."""
 
     name: str
-    seconds: float
-    cpu_seconds: float
+    seconds: Measured
+    cpu_seconds: Measured
 
 
 class SfmNumbers(_Report):
     """`other_models`: photos in each of the models that could not be joined with the delivered one."""
 
-    seconds: float
-    cpu_seconds: float
-    reprojection_px: float
+    seconds: Measured
+    cpu_seconds: Measured
+    reprojection_px: Measured
     points: int
-    mean_track: float
+    mean_track: Measured
     phases: list[PhaseNumbers] = Field(default_factory=list)
     lenses: list[Lens] = Field(default_factory=list)
     other_models: list[int] = Field(default_factory=list)
@@ -96,9 +102,9 @@ class SfmNumbers(_Report):
 class Origin(_Report):
     """Where the local frame's zero is, WGS 84: degrees and metres, the altitude as the EXIF has it."""
 
-    lat: float
-    lon: float
-    alt: float
+    lat: Measured
+    lon: Measured
+    alt: Measured
 
 
 class ControlPointNumbers(_Report):
@@ -116,11 +122,11 @@ class ControlPointNumbers(_Report):
 
     name: str
     role: Literal["used", "check", "rejected"]
-    lat: float
-    lon: float
+    lat: Measured
+    lon: Measured
     alt: float | None
-    place: tuple[float, float, float]
-    off: tuple[float, float, float]
+    place: tuple[Measured, Measured, Measured]
+    off: tuple[Measured, Measured, Measured]
 
 
 class ControlNumbers(_Report):
@@ -136,8 +142,8 @@ class ControlNumbers(_Report):
     """
 
     used: list[str]
-    rms_horizontal_m: float
-    rms_vertical_m: float
+    rms_horizontal_m: Measured
+    rms_vertical_m: Measured
     check: list[str] = Field(default_factory=list)
     check_rms_horizontal_m: float | None = None
     check_rms_vertical_m: float | None = None
@@ -154,8 +160,8 @@ class GeorefNumbers(_Report):
     control.
     """
 
-    rms_horizontal_m: float
-    rms_vertical_m: float
+    rms_horizontal_m: Measured
+    rms_vertical_m: Measured
     origin: Origin
     source: Literal["gps", "ground_control"] = "gps"
     control: ControlNumbers | None = None
@@ -195,10 +201,10 @@ class ViewNumbers(_Report):
     """
 
     name: str
-    psnr: float
-    psnr_corrected: float
-    ssim: float
-    detail: float
+    psnr: Measured
+    psnr_corrected: Measured
+    ssim: Measured
+    detail: Measured
 
 
 class Incident(_Report):
@@ -226,12 +232,12 @@ class TrainingReport(_Report):
         batch: photos an iteration: as many as there were GPUs.
     """
 
-    seconds: float
+    seconds: Measured
     iterations: int
     stopped_by: str  # max_iterations | plateau | target_psnr
     gaussians: int
     gaussians_initial: int
-    psnr_train: float
+    psnr_train: Measured
     psnr_holdout: float | None
     ssim_holdout: float | None
     detail_holdout: float | None
@@ -295,7 +301,7 @@ class Candidate(_Report):
     sog_bytes: int
     gaussians: int
     harmonics: int
-    decode_psnr_db: float
+    decode_psnr_db: Measured
     psnr_loss_db: float | None
     good_enough: bool
     chosen: bool = False
@@ -336,8 +342,8 @@ class DeliveryNumbers(_Report):
 
     ply_bytes: int
     sog_bytes: int
-    bytes_per_gaussian: float
-    decode_psnr_db: float
+    bytes_per_gaussian: Measured
+    decode_psnr_db: Measured
     psnr_loss_db: float | None
     gaussians: int
     removed: RemovedGaussians | None = None
@@ -355,7 +361,7 @@ class DeliveryNumbers(_Report):
 class JudgedDelivery(DeliveryNumbers):
     """Of a job, which always has photos."""
 
-    psnr_loss_db: float
+    psnr_loss_db: Measured
 
 
 class ModelQuality(_Report):
@@ -386,6 +392,23 @@ class QualityReport(ModelQuality):
     total_seconds: float | None = None
 
 
+def not_finite(report: BaseModel) -> list[str]:
+    """The places of the numbers in `report` that came out as no number, such as `sfm.mean_track`."""
+    return list(_not_finite(report.model_dump(), ""))
+
+
+def _not_finite(value: Any, place: str) -> Iterator[str]:
+    match value:
+        case float() if not isfinite(value):
+            yield place
+        case dict():
+            for name, part in value.items():
+                yield from _not_finite(part, f"{place}.{name}" if place else f"{name}")
+        case list() | tuple():
+            for number, part in enumerate(value):
+                yield from _not_finite(part, f"{place}.{number}")
+
+
 def headline(quality: QualityReport) -> dict[str, float]:
     """The numbers that the row shows without opening the report."""
     numbers = {
@@ -398,4 +421,4 @@ def headline(quality: QualityReport) -> dict[str, float]:
         "ssim_holdout": quality.training.ssim_holdout,
         "rms_horizontal_m": quality.georef.rms_horizontal_m if quality.georef else None,
     }
-    return {name: float(value) for name, value in numbers.items() if value is not None}
+    return {name: float(value) for name, value in numbers.items() if value is not None and isfinite(value)}

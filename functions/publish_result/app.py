@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import ValidationError
 
 from spaceport import metering, report_times
 from spaceport.artifacts import Artifacts
@@ -18,11 +19,11 @@ from spaceport.failure import RefusedError
 from spaceport.formats import FILES, LEVELS_OF_DETAIL
 from spaceport.job import JobRecord, Outputs, now_iso
 from spaceport.jobs import Jobs
-from spaceport.partial import CAMERAS, GEOREF, POINTS, SOG
+from spaceport.partial import CAMERAS, GEOREF, POINTS, SOG, PartialResults
 from spaceport.pictures import HELD_OUT, THUMBNAIL, TRAINED_ON, VIDEO
 from spaceport.plan import MODEL
 from spaceport.prices import bill_of, stage_seconds
-from spaceport.quality import QUALITY_REPORT, QualityReport, headline
+from spaceport.quality import QUALITY_REPORT, QualityReport, headline, not_finite
 from spaceport.stages import COMPRESSION, Status
 
 # What the compression stage leaves in some runs and not in others, by how the names begin. What one run left
@@ -60,33 +61,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     now = now_iso()
     seconds, total = stage_seconds(row, now), total_seconds(row, now)
     bill = bill_of(row, event["executionArn"], now)
-    quality = QualityReport.model_validate_json(measured).model_copy(
-        update={"stages": seconds, "total_seconds": total}
-    )
-    delivered.write(QUALITY_REPORT, quality.model_dump_json(indent=2).encode(), "application/json")
+    quality = read_quality(measured)
+    if quality is not None:
+        quality = quality.model_copy(update={"stages": seconds, "total_seconds": total})
+        delivered.write(QUALITY_REPORT, quality.model_dump_json(indent=2).encode(), "application/json")
     page = delivered.read(report_times.REPORT_PAGE)
     if page is not None:  # an older image of the compression stage makes none
         timed = report_times.with_times(page.decode(), seconds, total, bill)
         delivered.write(report_times.REPORT_PAGE, timed.encode(), report_times.MEDIA_TYPE)
-    for name in ("viewer/", "lod/", "tiles/", "model.glb", *quality.pictures):
+    for name in ("viewer/", "lod/", "tiles/", "model.glb", VIDEO, THUMBNAIL):
         delivered.give_media_types(name)
     viewer = delivered.link(settings.viewer_base_url, "viewer/index.html")
-    outputs = Outputs(
-        viewer_url=viewer if settings.viewer_base_url else None,
-        sog=f"{event['compressedS3Uri']}{SOG}",
-        lod=f"{event['compressedS3Uri']}{LEVELS_OF_DETAIL}" if quality.delivery.lod else None,
-        quality=f"{event['compressedS3Uri']}{QUALITY_REPORT}",
-        report=f"{event['compressedS3Uri']}{report_times.REPORT_PAGE}" if page is not None else None,
-        video=f"{event['compressedS3Uri']}{VIDEO}" if VIDEO in quality.pictures else None,
-        thumbnail=f"{event['compressedS3Uri']}{THUMBNAIL}" if THUMBNAIL in quality.pictures else None,
-        **{"ply": f"{event['gaussianS3Uri']}{MODEL}", **other_formats(event["compressedS3Uri"], quality)},
-        georef=f"{event['colmapS3Uri']}{GEOREF}" if quality.georef else None,
-        cameras=f"{event['colmapS3Uri']}{CAMERAS}" if quality.georef else None,
-        points=f"{event['colmapS3Uri']}{POINTS}",
-    )
-    published = jobs.complete(
-        row.job_id, event["executionArn"], outputs, headline(quality), now, costs=bill.stages
-    )
+    made = what_is_there(row) if quality is None else outputs_of(event, quality, page is not None)
+    outputs = made.model_copy(update={"viewer_url": viewer if settings.viewer_base_url else None})
+    numbers = {} if quality is None else headline(quality)
+    published = jobs.complete(row.job_id, event["executionArn"], outputs, numbers, now, costs=bill.stages)
     if published:
         metering.job_ended(row, Status.COMPLETED, bill)
     logger.info("published", published=published)
@@ -94,6 +83,41 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if begun is not None and (published or is_published(row.job_id, event["executionArn"])):
         discard_earlier_runs(event, begun)
     return {"jobId": row.job_id, "published": published}
+
+
+def read_quality(measured: bytes) -> QualityReport | None:
+    """What the compression stage measured; None where it can't be read: the model is there all the same."""
+    try:
+        quality = QualityReport.model_validate_json(measured)
+    except ValidationError:
+        logger.exception(f"{QUALITY_REPORT} is not what it should be: published as it is")
+        return None
+    if untold := not_finite(quality):
+        logger.warning("no numbers", places=untold)
+    return quality
+
+
+def outputs_of(event: dict[str, Any], quality: QualityReport, has_page: bool) -> Outputs:
+    """Where the results are that `quality` tells of."""
+    compressed, colmap = event["compressedS3Uri"], event["colmapS3Uri"]
+    return Outputs(
+        sog=f"{compressed}{SOG}",
+        lod=f"{compressed}{LEVELS_OF_DETAIL}" if quality.delivery.lod else None,
+        quality=f"{compressed}{QUALITY_REPORT}",
+        report=f"{compressed}{report_times.REPORT_PAGE}" if has_page else None,
+        video=f"{compressed}{VIDEO}" if VIDEO in quality.pictures else None,
+        thumbnail=f"{compressed}{THUMBNAIL}" if THUMBNAIL in quality.pictures else None,
+        **{"ply": f"{event['gaussianS3Uri']}{MODEL}", **other_formats(compressed, quality)},
+        georef=f"{colmap}{GEOREF}" if quality.georef else None,
+        cameras=f"{colmap}{CAMERAS}" if quality.georef else None,
+        points=f"{colmap}{POINTS}",
+    )
+
+
+def what_is_there(row: JobRecord) -> Outputs:
+    """This run's results as the bucket has them, where no report tells of them."""
+    own = row.model_copy(update={"earlier_results": False})
+    return PartialResults(artifacts).of(own) or Outputs()
 
 
 def is_published(job_id: str, execution_arn: str) -> bool:

@@ -8,6 +8,7 @@ import io
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from math import isnan
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -15,7 +16,6 @@ from unittest.mock import Mock
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from pydantic import ValidationError
 
 from spaceport import report_times
 from spaceport.archive import DIGEST_VARIABLE, inspect
@@ -36,7 +36,7 @@ from spaceport.pictures import HELD_OUT, THUMBNAIL, VIDEO
 from spaceport.plan import Plan
 from spaceport.prices import ON_DEMAND
 from spaceport.progress import ProgressLine
-from spaceport.quality import QUALITY_REPORT
+from spaceport.quality import QUALITY_REPORT, QualityReport
 from spaceport.stages import SFM, Status
 
 ZIP = "s3://uploads-bucket/a.zip"
@@ -616,12 +616,15 @@ def test_results_of_the_second_in_which_a_new_run_begins_stay_the_finished_ones(
 
 @pytest.mark.parametrize("by", ["RecordFailure", "SettleExecution"])
 def test_a_new_run_that_is_not_published_deletes_nothing_and_tells_what_is_there(
-    aws, load, context, redone, by
+    aws, load, context, redone, monkeypatch, by
 ):
-    # Given a new run's model in the old one's place, and a report that can't be published
+    # Given a new run's model in the old one's place, and a row that can't be written
     leave(aws, "compressed/model.sog", f"compressed/{QUALITY_REPORT}")
-    with pytest.raises(ValidationError):
-        load("publish_result").handler(publish_event(aws), context)
+    module = load("publish_result")
+    with monkeypatch.context() as patched:
+        patched.setattr(module.jobs, "complete", Mock(side_effect=RuntimeError("throttled")))
+        with pytest.raises(RuntimeError, match="throttled"):
+            module.handler(publish_event(aws), context)
     # Then all files are there
     names = (VIDEO, "lod/lod-meta.json", "model.sog", QUALITY_REPORT)
     listed = boto3.client("s3").list_objects_v2(Bucket=aws.data_bucket)["Contents"]
@@ -877,6 +880,65 @@ def test_publish_completes_the_row_the_report_and_the_viewer(aws, load, context,
     assert row.outputs.video == f"{job_folder(aws)}compressed/{VIDEO}"
     # And a second run changes nothing
     assert not handler(publish_event(aws), context)["published"]
+
+
+NAN, INFINITE = float("nan"), float("inf")
+NO_NUMBERS = {
+    **QUALITY,
+    "sfm": {**QUALITY["sfm"], "reprojection_px": NAN, "mean_track": None, "newer": INFINITE},
+    "training": {**QUALITY["training"], "psnr_train": -INFINITE, "psnr_holdout": NAN},
+    "delivery": {**QUALITY["delivery"], "psnr_loss_db": None},
+}
+PLACES = {
+    *("sfm.reprojection_px", "sfm.mean_track", "sfm.newer"),
+    *("training.psnr_train", "training.psnr_holdout", "delivery.psnr_loss_db"),
+}
+
+
+def test_a_finished_model_is_published_whose_report_has_no_numbers(aws, load, context, queued, capsys):
+    # Given a report with what JSON has no numbers for, as Python writes it, and as null
+    s3, key = boto3.client("s3"), f"jobs/job-1/compressed/{QUALITY_REPORT}"
+    s3.put_object(Bucket=aws.data_bucket, Key=key, Body=json.dumps(NO_NUMBERS).encode())
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    # When the state runs
+    assert load("publish_result").handler(publish_event(aws), context)["published"]
+    # Then the row has the numbers that are some
+    assert aws.jobs.get("job-1").metrics == {
+        "registered": 18, "photos": 18, "gaussians": 9000, "sog_bytes": 3, "rms_horizontal_m": 0.43
+    }  # fmt: skip
+    # And the delivered report is JSON, which has null for the others, and can be read again
+    report = s3.get_object(Bucket=aws.data_bucket, Key=key)["Body"].read()
+    strict = json.loads(report, parse_constant=pytest.fail)
+    for place in PLACES:
+        stage, name = place.split(".")
+        assert strict[stage][name] is None
+    assert isnan(QualityReport.model_validate_json(report).sfm.mean_track)
+    # And the log says which
+    told = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "places" in line]
+    assert {*told[0]["places"]} == PLACES
+
+
+@pytest.mark.parametrize("report", [b"{", b"[]", b"{}", json.dumps({**QUALITY, "sfm": None}).encode()])
+def test_a_finished_model_is_published_whatever_its_report_holds(aws, load, context, queued, report):
+    # Given a run that has come to its end, with a report that is none
+    assert aws.jobs.begin(queued, ARN, now_iso())
+    begin_stage("compression", ago(5), f"{job_folder(aws)}training/")
+    leave(aws, "compressed/model.sog", f"compressed/{THUMBNAIL}", "training/model.ply")
+    s3, key = boto3.client("s3"), f"jobs/job-1/compressed/{QUALITY_REPORT}"
+    s3.put_object(Bucket=aws.data_bucket, Key=key, Body=report)
+    # When the state runs
+    handler = load("publish_result", VIEWER_BASE_URL="http://viewer").handler
+    assert handler(publish_event(aws), context)["published"]
+    # Then the row names what is there, and the report is as it was
+    row = aws.jobs.get("job-1")
+    assert row.status is Status.COMPLETED
+    assert row.outputs == Outputs(
+        viewer_url="http://viewer/jobs/job-1/compressed/viewer/index.html",
+        sog=f"{job_folder(aws)}compressed/model.sog",
+        thumbnail=f"{job_folder(aws)}compressed/{THUMBNAIL}",
+        quality=f"{job_folder(aws)}compressed/{QUALITY_REPORT}",
+    )
+    assert s3.get_object(Bucket=aws.data_bucket, Key=key)["Body"].read() == report
 
 
 def test_publish_makes_the_pieces_of_a_large_model_servable(aws, load, context, queued):
