@@ -40,6 +40,13 @@ class StageStatus(_Answer):
     seconds: float | None
 
 
+class Retuned(_Answer):
+    """A setting of the first run and of the last; null: left to the photos."""
+
+    was: Any
+    now: Any
+
+
 class JobStatus(_Answer):
     """The status contract, as `JobRecord.status_view` makes it. Progress is 0..1, over all stages."""
 
@@ -71,6 +78,7 @@ class JobStatus(_Answer):
     earlier_costs: dict[str, float | None] = Field(
         alias="earlierCosts", description="USD, by stage, of earlier runs' work that was done anew"
     )
+    retuned: dict[str, Retuned] = Field(description="the settings that retries changed since the first run")
 
 
 class JobPage(_Answer):

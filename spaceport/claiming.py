@@ -15,6 +15,7 @@ from spaceport.failure import JobOverError
 from spaceport.job import JobInput, JobRecord, JobRequest, PipelineStep, empty_stages
 from spaceport.jobs import Jobs
 from spaceport.plan import Plan, TemplateFacts, make_plan
+from spaceport.reruns import as_done
 from spaceport.stages import Status
 
 REQUEST_FIELDS = set(JobRequest.model_fields)
@@ -57,7 +58,8 @@ class Claiming:
                     f"The job {job_id} can't do its later steps again: what the others left is deleted.",
                     "Start the execution with a new jobId, at pipelineStep sfm.",
                 )
-            again = row.reopened(given.pipeline_step, _request_of(given), now, arn)
+            asked = as_done(row, given.pipeline_step, _request_of(given))
+            again = row.reopened(given.pipeline_step, asked, now, arn)
             self._plan_for(again, given)  # a step that can't be done leaves the row as it ended
             if self.jobs.reopen(row, again):
                 return again

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self, TypeGuard
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from spaceport.stages import JOB_STAGES, SETUP, SFM, TERMINAL, Status, overall_progress, stage_named
-from spaceport.tuning import TuningRequest
+from spaceport.tuning import TuningRequest, resolve
 
 JOB_ID_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$"
 JOB_ID_LENGTH = 40
@@ -320,6 +320,9 @@ class JobRecord(BaseModel):
     )
     collection: str = Field(JOBS_COLLECTION, description="key of the index that lists all jobs by time")
     request: dict[str, Any] = Field(default_factory=dict, description="the JobRequest as it was given")
+    first_request: dict[str, Any] | None = Field(
+        None, alias="firstRequest", description="`request` as it was before any retry; None: it still is"
+    )
     status: Status = Status.QUEUED
     queue_position: int | None = Field(
         None,
@@ -420,6 +423,19 @@ class JobRecord(BaseModel):
             "error": self.error.model_dump() if self.error else None,
             "outputs": self.outputs.model_dump(by_alias=True) if self.outputs else None,
             "earlierCosts": told.earlier_costs,
+            "retuned": self.retuned,
+        }
+
+    @property
+    def retuned(self) -> dict[str, Any]:
+        """The settings that this run has and the first had not: `{name: {"was", "now"}}`; None: left open."""
+        if self.first_request is None:
+            return {}
+        was, now = _tuning_of(self.first_request), _tuning_of(self.request)
+        changed = [name for name in TuningRequest.model_fields if getattr(was, name) != getattr(now, name)]
+        first, last = (resolve(each).model_dump(mode="json") for each in (was, now))
+        return {
+            name: {"was": first[name], "now": last[name]} for name in changed if first[name] != last[name]
         }
 
     @property
@@ -523,6 +539,7 @@ class JobRecord(BaseModel):
             update={
                 "run": self.run + 1,
                 "request": {**request, "pipelineStep": step.value},
+                "first_request": self.request if self.first_request is None else self.first_request,
                 "status": Status.QUEUED if execution_arn is None else Status.RUNNING,
                 "queue_position": None,
                 "stage": SETUP.name,
@@ -563,6 +580,10 @@ class JobRecord(BaseModel):
         if self.execution_arn is None:
             return name == execution_name(self.job_id, self.run)
         return self.execution_arn == execution_arn
+
+
+def _tuning_of(request: dict[str, Any]) -> TuningRequest:
+    return TuningRequest.model_validate({k: v for k, v in request.items() if k in TuningRequest.model_fields})
 
 
 def _sum(earlier: dict[str, float | None], stages: dict[str, StageRecord], name: str) -> float | None:

@@ -45,9 +45,16 @@ def retried(row: JobRecord, step: PipelineStep | None, changed: TuningRequest, n
                 f"{name} changes nothing from the step {begin.value} on: an earlier one reads it.",
                 f"Begin with the step {readers[name].value}.",
             )
-    # Further on than the last run got, what it changed before has come to nothing.
-    asked = row if _order(begin) <= _order(row.next_step) else row.with_all_that_is_there()
-    return rerun(row, begin, {**asked.request, **fields}, now)
+    return rerun(row, begin, {**_asked_before(row, begin), **fields}, now)
+
+
+def _asked_before(row: JobRecord, begin: PipelineStep) -> dict[str, Any]:
+    """The request that what is there before `begin` was made by, and that has led to it.
+
+    Further on than the last run got, what that one changed has come to nothing.
+    """
+    got_there = _order(begin) <= _order(row.next_step)
+    return (row if got_there else row.with_all_that_is_there()).request
 
 
 def _readers(setting: str) -> list[PipelineStep]:
@@ -68,6 +75,8 @@ def _order(step: PipelineStep) -> int:
 
 def rerun(row: JobRecord, step: PipelineStep, request: dict[str, Any], now: str) -> JobRecord:
     """The row of a new run that does `request` from `step` on.
+
+    What only the steps before it read stays as it was: they are not done again.
 
     Raises:
         UserError: `job_active`, `rejected`, `no_artifacts`, `too_many_runs`.
@@ -91,7 +100,14 @@ def rerun(row: JobRecord, step: PipelineStep, request: dict[str, Any], now: str)
         raise UserError(
             "too_many_runs", f"The job {row.job_id} has run {row.run} times.", "Upload the zip again."
         )
-    return row.reopened(step, request, now)
+    return row.reopened(step, as_done(row, step, request), now)
+
+
+def as_done(row: JobRecord, step: PipelineStep, request: dict[str, Any]) -> dict[str, Any]:
+    """`request` from `step` on, with the settings of what is kept of `row`."""
+    before = {name for name in TuningRequest.model_fields if _order(_last_reader(name)) < _order(step)}
+    kept = {name: value for name, value in _asked_before(row, step).items() if name in before}
+    return {**{name: value for name, value in request.items() if name not in before}, **kept}
 
 
 def still_active(row: JobRecord) -> UserError:

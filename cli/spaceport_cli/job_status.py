@@ -12,6 +12,15 @@ from spaceport.job import JobError, Kind, Outputs, StageRecord
 from spaceport.stages import TERMINAL, Status
 
 
+class Retuned(BaseModel):
+    """A setting as the job's first run had it, and as its last has; None: left to the photos."""
+
+    model_config = ConfigDict(frozen=True)
+
+    was: Any
+    now: Any
+
+
 class JobStatus(BaseModel):
     """One telling of the status contract (`JobRecord.status_view`), as a client sees it.
 
@@ -42,6 +51,7 @@ class JobStatus(BaseModel):
     error: JobError | None = None
     outputs: Outputs | None = None
     earlier_costs: dict[str, float | None] = Field(default_factory=dict, alias="earlierCosts")
+    retuned: dict[str, Retuned] = Field(default_factory=dict)
     told: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
 
     @property

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
 from spaceport.job import JobRequest
 from spaceport.stages import LIVE, Status
-from spaceport.tuning import TuningRequest
+from spaceport.tuning import NO_FORMATS, TuningRequest, parse_request
 from spaceport_cli.api import ApiClient
 from spaceport_cli.clouds import Loan, borrowed, output
 from spaceport_cli.exits import ExitCode, UsageError
@@ -92,20 +94,24 @@ def _job_of(loan: Loan, drop: Drop, request: JobRequest, again: bool, presenter:
     known = _known(loan, earlier, presenter) if earlier else None
     if known is not None and known.status is Status.COMPLETED:
         presenter.note(
-            f"These photos are done already with these settings (job {known.job_id}):"
-            " fetching its results. --again makes the model anew."
+            f"These photos are done already {_settings_of(known)} (job {known.job_id}):"
+            f" fetching its results. {_way_to_what_is_asked(known)}"
         )
         return _Found(known.job_id)
     if known is not None and known.status in LIVE:
-        presenter.note(f"These photos are at work already with these settings: watching job {known.job_id}.")
+        presenter.note(
+            f"These photos are at work already {_settings_of(known)}: watching job {known.job_id}."
+            + (f" {_way_to_what_is_asked(known)}" if known.retuned else "")
+        )
         return _Found(known.job_id)
     if known is not None and known.status in {Status.STOPPED, Status.FAILED}:
         ended = "was stopped" if known.status is Status.STOPPED else "failed"
         stage = stage_title(known.stage)
-        begun = retry(ApiClient(loan.cloud), known.job_id)
+        begun = retry(ApiClient(loan.cloud), known.job_id, changed=_changed_back(known))
         where = "from there" if begun.stage == stage else f"with {begun.stage}"
+        back = ", with the settings of before" if known.retuned else ""
         presenter.note(
-            f"Job {known.job_id} of these photos {ended} in {stage}: going on {where}."
+            f"Job {known.job_id} of these photos {ended} in {stage}: going on {where}{back}."
             " --again makes the model anew."
         )
         return _Found(known.job_id, begun.after_version)
@@ -114,6 +120,40 @@ def _job_of(loan: Loan, drop: Drop, request: JobRequest, again: bool, presenter:
     job_id = send(s3, drop, presenter.uploading)
     presenter.note(f"Sent {drop.zip.photos} photos of {drop.zip.name}: job {job_id}.")
     return _Found(job_id)
+
+
+def _settings_of(known: JobStatus) -> str:
+    """Which settings the job has that was found by those which its zip came with."""
+    if not known.retuned:
+        return "with these settings"
+    changed = ", ".join(
+        f"{name}={_text(each.now)}, not {_text(each.was)}" for name, each in known.retuned.items()
+    )
+    return f"with settings that a retry has changed ({changed})"
+
+
+def _way_to_what_is_asked(known: JobStatus) -> str:
+    """How to get what was asked for, where the job is another by now, or a new model."""
+    again = "--again makes the model anew."
+    if not known.retuned or None in _first_values(known).values():  # what the photos decide can't be named
+        return again
+    options = " ".join(f"--set {name}={_text(value)}" for name, value in _first_values(known).items())
+    return f"`spaceport retry {known.job_id} {options}` makes it as you ask; {again}"
+
+
+def _first_values(known: JobStatus) -> dict[str, Any]:
+    return {name: each.was for name, each in known.retuned.items()}
+
+
+def _changed_back(known: JobStatus) -> TuningRequest:
+    return parse_request({name: value for name, value in _first_values(known).items() if value is not None})
+
+
+def _text(value: Any) -> str:
+    """A setting's value as `--set` takes it."""
+    if isinstance(value, list):
+        return ",".join(value) or NO_FORMATS
+    return "left open" if value is None else json.dumps(value).strip('"')
 
 
 def _known(loan: Loan, job_id: str, presenter: Presenter) -> JobStatus | None:

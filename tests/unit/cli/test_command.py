@@ -275,6 +275,67 @@ def test_again_or_other_settings_make_a_new_job(stack, told, say, photos, qualit
     assert drones.api.requests[0]["jobId"] != drones.api.requests[-1]["jobId"]
 
 
+RETUNED = {"first_request": {"preset": "preview"}, "request": {"preset": "preview", "crop": False}}
+LEFT_OPEN = {"first_request": {}, "request": {"holdout": 4}}
+
+
+@pytest.mark.parametrize(
+    ("status", "begins"),
+    [
+        (Status.COMPLETED, "These photos are done already"),
+        (Status.RUNNING, "These photos are at work already"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("fields", "changed", "way"),
+    [
+        (
+            RETUNED,
+            "crop=false, not true",
+            "`spaceport retry {} --set crop=true` makes it as you ask; --again ",
+        ),
+        (LEFT_OPEN, "holdout=4, not left open", ". --again makes the model anew."),
+    ],
+)
+def test_a_job_that_a_retry_has_changed_is_not_said_to_have_these_settings(
+    stack, told, say, photos, quality, capsys, status, begins, fields, changed, way
+):
+    # Given a job of these photos that was tried again with other settings
+    drones = stack()
+    drones.api.play(say(finished(told, drones.put_results(quality))))
+    main(["run", str(photos), *STACK])
+    job_id = drones.api.requests[0]["jobId"]
+    last = told(10, status, stage="done", outputs=drones.put_results(quality), **fields)
+    drones.http.jobs[job_id] = last
+    drones.api.play(say(last, told(11, Status.COMPLETED, outputs=drones.put_results(quality), **fields)))
+    # When the first command is given again
+    capsys.readouterr()
+    main(["run", str(photos), *STACK, "--out", "second"])
+    # Then it is told which settings the model has, and how to get those that are asked for
+    out = capsys.readouterr().out
+    assert f"{begins} with settings that a retry has changed ({changed})" in out
+    assert way.format(job_id) in out
+
+
+def test_a_changed_job_that_did_not_end_well_goes_on_as_it_is_asked_for(
+    stack, told, say, photos, quality, capsys
+):
+    # Given a job whose retry with other settings failed
+    drones = stack(say(told(7, Status.FAILED, stage="3dgs")))
+    main(["run", str(photos), *STACK])
+    job_id = drones.api.requests[0]["jobId"]
+    failed = told(8, Status.FAILED, stage="3dgs", **RETUNED)
+    drones.http.jobs[job_id] = failed
+    drones.http.answers[f"POST /jobs/{job_id}/retry"] = (202, {"run": 2, "pipelineStep": "3dgs"})
+    done = finished(told, drones.put_results(quality), version=10)
+    drones.api.play(say(failed), say(failed, told(9), done))
+    # When the first command is given again
+    assert main(["run", str(photos), *STACK]) == ExitCode.DONE
+    # Then it goes on with the settings of that
+    assert drones.http.posted == [(f"POST /jobs/{job_id}/retry", {"tuning": {"crop": True}})]
+    assert "going on from there, with the settings of before" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("status", "how"), [(Status.STOPPED, "was stopped in training"), (Status.FAILED, "failed in training")]
 )

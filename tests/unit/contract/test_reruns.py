@@ -177,3 +177,23 @@ def test_a_model_of_before_is_not_the_jobs_once_it_has_another():
     assert rerun(row, COMPRESSION, {}, LATER).model_s3_uri == SECOND_MODEL
     finished = row.model_copy(update={"status": Status.COMPLETED})
     assert finished.with_all_that_is_there() is finished
+
+
+def test_what_retries_changed_is_told_beside_what_it_was():
+    assert COMPLETE.status_view()["retuned"] == {}
+    changed = retried(COMPLETE, None, TuningRequest(crop=False, max_iterations=200), LATER)
+    crop = {"was": True, "now": False}
+    iterations = {"was": 100, "now": 200}
+    assert changed.retuned == {"max_iterations": iterations, "crop": crop}
+    # However often, and whatever is changed back
+    ended = changed.model_copy(update={"status": Status.FAILED})
+    assert retried(ended, None, TuningRequest(crop=True), LATER).retuned == {"max_iterations": iterations}
+    # A setting whose default is the photos' has none
+    assert retried(ended, None, TuningRequest(holdout=4), LATER).retuned["holdout"] == {"was": None, "now": 4}
+
+
+def test_settings_of_steps_that_are_not_done_again_stay_what_they_were():
+    asked = {"preset": "preview", "max_iterations": 9000, "lod_above": 5}
+    assert rerun(COMPLETE, COMPRESSION, asked, LATER).request == {
+        "preset": "preview", "max_iterations": 100, "lod_above": 5, "pipelineStep": "compression"
+    }  # fmt: skip
