@@ -20,10 +20,10 @@ PRESET ?= preview
 FUZZ_SECONDS ?= 600
 ENV ?= dev
 
-.PHONY: help setup demo images deploy test fuzz lint lock down clean
+.PHONY: help setup demo images deploy check-aws test fuzz lint lock down clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 setup: $(PYTHON_READY) $(KERNELS_READY) $(NPM_READY)  ## .venv/ and node_modules/ with everything the CPU path and the tests need
 
@@ -39,6 +39,9 @@ images: $(PYTHON_READY) $(SAM_READY) $(SBOM_READY)  ## build the job programs' i
 # After `make images`. PARAMETERS="Name=value ..." beats samconfig.toml; YES=1 asks nothing.
 deploy: $(PYTHON_READY) $(SAM_READY)  ## build and deploy to your AWS account, with the web app; ENV=dev or prod
 	$(BIN)/python deploy/deploy_stack.py --env $(ENV) --sam $(SAM) $(if $(YES),--yes) $(PARAMETERS)
+
+check-aws: setup $(SAM_READY) $(CHECKOV_READY) $(HADOLINT_READY)  ## all that says, short of an account, whether AWS would take this: one table
+	$(BIN)/python deploy/check_aws.py
 
 test: setup lint $(SAM_READY)  ## every test that this machine can run
 	$(BIN)/python -m pytest
