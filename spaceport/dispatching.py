@@ -21,7 +21,9 @@ from spaceport.queue import HOLDING, RunningLimits, Slots, Waiting
 from spaceport.slots import SlotsItem
 from spaceport.stages import Status
 
-PLACES = 100  # whoever is further back is told no place: each that is costs a write whenever a job starts
+PLACES = 100  # whoever is further back is told no place: each that is costs a write whenever it changes
+# Who is told at once that they have moved up: each start moves all. The others are told every minute.
+NEXT = 20
 # Each lost race is a round of somebody else's; so many in a row are a fault.
 TRIES = 20
 UNREADABLE = ErrorText(
@@ -55,7 +57,8 @@ class Dispatching:
         """Start what may start.
 
         Args:
-            heard_of: a job that has just changed: the index by status may not know it yet.
+            heard_of: a job that has just changed: the index by status may not know it yet. Without one, it is
+                the minute's round, in which all are told their place.
 
         Raises:
             BusyError: nothing is done; the next round comes within a minute.
@@ -75,7 +78,7 @@ class Dispatching:
         queue = [job for job in waiting if job not in taken]
         started = {row.job_id: row for row in [*rows, *self._jobs.many(job.job_id for job in taken)]}
         self._start(started.values(), slots, now)
-        self._tell_places(slots, queue, now)
+        self._tell_places(slots, queue, now, upto=PLACES if heard_of is None else NEXT)
         return Round(taken, running=len(slots.held), waiting=len(queue))
 
     def _may_run(self, seen: Slots, heard_of: str | None) -> list[JobRecord]:
@@ -123,8 +126,10 @@ class Dispatching:
         if self._jobs.fail(row, "", UNREADABLE, now, costs={}, outputs=left):
             metering.job_ended(row, Status.FAILED, Bill({}, {}), UNREADABLE.code)
 
-    def _tell_places(self, slots: Slots, queue: list[Waiting], now: str) -> None:
+    def _tell_places(self, slots: Slots, queue: list[Waiting], now: str, upto: int) -> None:
+        """Tell the first `upto` their places, and those who have none yet; PLACES: all, in their order."""
         for place, job in enumerate(slots.in_order(queue), start=1):
             told = place if place <= PLACES else None
-            if told != job.position:
+            due = upto == PLACES or place <= upto or job.position is None
+            if due and told != job.position:
                 self._jobs.place(job, told, now)

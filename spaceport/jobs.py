@@ -387,11 +387,14 @@ class Jobs:
         ]
 
     def place(self, job: Waiting, position: int | None, now: str) -> bool:
-        """Tell a queued job its place in the queue. False where this run of it waits no more."""
+        """Tell a queued job its place in the queue, as that was `now`.
+
+        False where this run of it waits no more, or a later round has told it already.
+        """
         return self._update(
             job.job_id,
             {"queuePosition": position, "updatedAt": now},
-            condition="#status = :queued AND #run = :run",
+            condition="#status = :queued AND #run = :run AND #updatedAt <= :updatedAt",
             values={":queued": Status.QUEUED, ":run": job.run},
             names={"#run": "run"},
         )

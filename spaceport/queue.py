@@ -8,6 +8,8 @@ later do not go before who waits already.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,10 +23,16 @@ from spaceport.stages import Status
 # A running job holds a slot; so does one that waits for a machine, since it may get one any minute, and one
 # that is stopping, since its machine is not free yet.
 HOLDING = (Status.RUNNING, Status.WAITING_CAPACITY, Status.STOPPING)
-# Whose last turn is kept: that of all who wait, and of so many others. An entry takes at most 160 bytes (a
-# Cognito name of 128, a time), so 1,500 take 240 KB of the 400 that an item may have.
+# Whose last turn is kept: of those who have waited since before it, since only then it counts, and of so many
+# others, whose jobs the index may not know yet. An entry takes 37 bytes (a mark, a time), so all of them take
+# 192 KB of the 400 that an item may have; the rest is for those who hold a slot.
+REMEMBERED_WAITING = 5_000
 REMEMBERED_OWNERS = 200
-REMEMBERED_WAITING = 1_300
+
+
+def mark_of(owner: str) -> str:
+    """Eleven characters for the owner, whose name may have 128: 64 bits, which no two of a million share."""
+    return base64.urlsafe_b64encode(hashlib.sha256(owner.encode()).digest()[:8]).decode().rstrip("=")
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Slots:
-    """Who holds a slot, by job id, and when each owner last got one.
+    """Who holds a slot, by job id, and when each owner last got one, by `mark_of` them.
 
     The Jobs table stays the truth: what is here and not there is dropped, and the other way round taken over.
     `version` is that of the item they were read from; 0: there was none.
@@ -102,15 +110,21 @@ class Slots:
 
         The last turn of whoever waits is not forgotten: as if never served, they would go before the others.
         """
+        if not started:
+            return self
         held = {**self.held, **{job.job_id: Slot(job.owner, job.run, now) for job in started}}
-        served = {**self.served, **{job.owner: now for job in started}}
-        newest = sorted(served, key=lambda owner: served[owner], reverse=True)
-        whose = {job.owner for job in waiting}
+        served = {**self.served, **{mark_of(job.owner): now for job in started}}
+        since: dict[str, str] = {}
+        for job in waiting:
+            mark = mark_of(job.owner)
+            since[mark] = min(job.since, since.get(mark, job.since))
+        newest = sorted(served, key=lambda mark: served[mark], reverse=True)
+        counts = {mark for mark in newest if mark in since and since[mark] < served[mark]}
         kept = [
-            *[owner for owner in newest if owner in whose][:REMEMBERED_WAITING],
-            *[owner for owner in newest if owner not in whose][:REMEMBERED_OWNERS],
+            *[mark for mark in newest if mark in counts][:REMEMBERED_WAITING],
+            *[mark for mark in newest if mark not in counts][:REMEMBERED_OWNERS],
         ]
-        return replace(self, held=held, served={owner: served[owner] for owner in kept})
+        return replace(self, held=held, served={mark: served[mark] for mark in kept})
 
     def in_order(self, waiting: Iterable[Waiting]) -> Iterator[Waiting]:
         """The waiting jobs as they will start, if none ends before another and none comes."""
@@ -120,7 +134,7 @@ class Slots:
         count = Counter(slot.owner for slot in self.held.values())
         # (slots, turns taken here, waiting for a turn since, owner): who is first is next.
         turns = [
-            (count[owner], 0, max(self.served.get(owner, ""), line[-1].since), owner)
+            (count[owner], 0, max(self.served.get(mark_of(owner), ""), line[-1].since), owner)
             for owner, line in lines.items()
         ]
         heapq.heapify(turns)

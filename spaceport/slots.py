@@ -37,12 +37,7 @@ class SlotsItem:
         """Put `slots` in place of those that they were made of. False where somebody else was quicker."""
         try:
             self._table.put_item(
-                Item={
-                    "name": ITEM,
-                    "version": slots.version + 1,
-                    "held": {job_id: asdict(slot) for job_id, slot in slots.held.items()},
-                    "served": dict(slots.served),
-                },
+                Item=item_after(slots),
                 ConditionExpression="attribute_not_exists(#version) OR #version = :read",
                 ExpressionAttributeNames={"#version": "version"},
                 ExpressionAttributeValues={":read": slots.version},
@@ -52,3 +47,13 @@ class SlotsItem:
                 return False
             raise
         return True
+
+
+def item_after(read: Slots) -> dict[str, Any]:
+    """The item that comes after the one which these slots were made of."""
+    return {
+        "name": ITEM,
+        "version": read.version + 1,
+        "held": {job_id: asdict(slot) for job_id, slot in read.held.items()},
+        "served": dict(read.served),
+    }

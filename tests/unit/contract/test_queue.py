@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaceport.job import JobRecord, empty_stages
-from spaceport.queue import HOLDING, RunningLimits, Slot, Slots, Waiting
+from spaceport.queue import HOLDING, RunningLimits, Slot, Slots, Waiting, mark_of
+from spaceport.slots import item_after
 from spaceport.stages import LIVE, TERMINAL, Status
 
 quick = settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -37,7 +38,7 @@ queues = st.lists(st.tuples(owners, minutes), max_size=30).map(
 slots = st.builds(
     lambda held, served: Slots({f"r-{i}": Slot(o, 1, NOW) for i, o in enumerate(held)}, served),
     st.lists(owners, max_size=6),
-    st.dictionaries(owners, minutes.map(at)),
+    st.dictionaries(owners.map(mark_of), minutes.map(at)),
 )
 limits = st.builds(RunningLimits, st.integers(1, 8), st.integers(1, 8))
 
@@ -55,7 +56,9 @@ def test_owners_take_turns_and_of_one_owners_jobs_the_oldest_is_first():
 
 
 def test_who_has_the_fewest_slots_is_next_and_then_who_was_not_served_for_longer():
-    slots = Slots({"x": Slot("a", 1, NOW)}, served={"a": at(1), "b": at(9), "c": at(5)})
+    slots = Slots(
+        {"x": Slot("a", 1, NOW)}, served={mark_of("a"): at(1), mark_of("b"): at(9), mark_of("c"): at(5)}
+    )
     order = list(slots.in_order(waiting("a", "b", "c", "d", "a")))
     assert ids(order) == "d3 c2 b1 a0 a4"
 
@@ -172,7 +175,7 @@ def test_nobody_starves_however_many_owners_wait_and_new_ones_come(count, total,
 
 
 def test_an_old_owner_has_their_turn_though_new_ones_keep_coming():
-    slots, queue = Slots(served={"zoe": at(0)}), [Waiting("zoe-2", "zoe", 1, at(1))]
+    slots, queue = Slots(served={mark_of("zoe"): at(0)}), [Waiting("zoe-2", "zoe", 1, at(1))]
     for minute in range(2, 10):
         queue.append(Waiting(f"n{minute}", f"new-{minute}", 1, at(minute)))
         started = slots.starting(queue, RunningLimits(1, 1))
@@ -183,10 +186,61 @@ def test_an_old_owner_has_their_turn_though_new_ones_keep_coming():
     raise AssertionError("zoe never started")
 
 
-def test_the_item_has_room_for_the_longest_names():
-    many = [Waiting(f"j{i}", f"{i:04}" + "x" * 124, 1, at(0)) for i in range(5_000)]
-    slots = Slots().with_started(many, NOW, many[:3_000])
-    assert sum(len(owner) + len(when) + 8 for owner, when in slots.served.items()) < 300_000
+def test_owners_who_came_late_have_their_turn_among_thousands_with_old_jobs():
+    # Given more owners with a backlog than the item had room for once, and ten who came after them
+    waits = {f"o{i}": [Waiting(f"o{i}-{k}", f"o{i}", 1, at(0)) for k in range(3)] for i in range(2_000)}
+    late = [Waiting(f"late{i}", f"late{i}", 1, at(1)) for i in range(10)]
+    slots, queue, turns = Slots(), [*(job for line in waits.values() for job in line), *late], Counter()
+    # When slots are freed a hundred at a time
+    for minute in range(2, 23):
+        started = slots.starting(queue, RunningLimits(100, 1))
+        slots = replace(slots.with_started(started, at(minute), queue), held={})
+        turns.update(job.owner for job in started)
+        gone = {job.job_id for job in started}
+        queue = [job for job in queue if job.job_id not in gone]
+    # Then each has had a turn, and nobody two before that
+    assert all(turns[job.owner] == 1 for job in late)
+    assert {turns[owner] for owner in waits} == {1, 2}
+    assert turns.total() == 2_100
+
+
+def size(value: object) -> int:
+    """Bytes that DynamoDB counts (developer guide, "DynamoDB item sizes and formats")."""
+    match value:
+        case str():
+            return len(value.encode())
+        case int():
+            return (len(str(value)) + 1) // 2 + 1
+        case dict():
+            return 3 + sum(size(name) + size(part) + 1 for name, part in value.items())
+    raise TypeError(value)
+
+
+# As many as Cognito and job ids may have
+LONGEST_NAME, LONGEST_ID = "x" * 123, "y" * 35
+
+
+def test_the_item_of_a_thousand_jobs_of_a_thousand_owners_is_small():
+    def wait(owner: int, job: int) -> Waiting:
+        return Waiting(f"{owner:04}{job}{LONGEST_ID}", f"{owner:05}{LONGEST_NAME}", 1, at(0))
+
+    for jobs, largest in ((1, 13_000), (2, 45_000)):
+        slots, queue = Slots(), [wait(owner, job) for owner in range(1000) for job in range(jobs)]
+        sizes = []
+        while queue:
+            started = slots.starting(queue, RunningLimits(20, 2))
+            slots = slots.with_started(started, NOW, queue)
+            sizes.append(size(item_after(slots)))
+            slots = replace(slots, held={})
+            queue = queue[len(started) :] if jobs == 1 else [job for job in queue if job not in started]
+        assert max(sizes) < largest, max(sizes)
+
+
+def test_the_item_has_room_for_as_many_as_it_remembers_and_a_thousand_who_run():
+    many = [Waiting(f"{i:05}{LONGEST_ID}", f"{i:05}{LONGEST_NAME}", 1, at(0)) for i in range(20_000)]
+    slots = Slots().with_started(many, NOW, many)
+    running = {f"{i:05}{LONGEST_ID}": Slot(f"{i:05}{LONGEST_NAME}", 1, NOW) for i in range(800)}
+    assert size(item_after(replace(slots, held=running))) < 400_000
 
 
 # ---- slots and rows ----------------------------------------
@@ -226,7 +280,7 @@ def test_only_the_owners_served_last_are_remembered():
     slots = Slots()
     for i in range(300):
         slots = slots.with_started([Waiting(f"j{i}", f"owner-{i}", 1, at(0))], at(i), [])
-    assert sorted(slots.served) == sorted(f"owner-{i}" for i in range(100, 300))
+    assert sorted(slots.served) == sorted(mark_of(f"owner-{i}") for i in range(100, 300))
 
 
 def test_only_while_it_waits_a_job_has_a_place():

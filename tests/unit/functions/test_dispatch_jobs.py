@@ -144,6 +144,34 @@ def test_beyond_the_first_hundred_nobody_is_told_a_place(aws, queued, dispatchin
     assert places(aws, "alice-2", "alice-101", "alice-102", "alice-103") == [1, 100, None, None]
 
 
+def test_at_an_event_only_the_next_and_the_new_are_told_their_place(aws, queued, dispatching):
+    # Given a queue that knows its places
+    queued("alice", 60)
+    dispatching.dispatch(now_iso(NOW))
+    run(aws, "alice-0", "alice-1")
+    versions = {job_id: aws.jobs.get(job_id).version for job_id in ("alice-30", "alice-59")}
+    # When one ends, and another comes
+    end(aws, "alice-0")
+    queued("bob", 1, created_at=ago(seconds=1), executionArn=None)
+    queued("carl", 1, created_at=ago(seconds=1), status=Status.RUNNING, execution_arn="arn:by-hand")
+    queued("dora", 2, created_at=ago(seconds=1), status=Status.RUNNING, execution_arn="arn:by-hand")
+    dispatching.dispatch(now_iso(NOW), "alice-0")
+    # Then those behind have not been written for that
+    assert versions == {job_id: aws.jobs.get(job_id).version for job_id in versions}
+    assert places(aws, "bob-0", "alice-2") == [1, 2]
+    # But they are in the minute's round
+    dispatching.dispatch(now_iso(NOW))
+    assert places(aws, "alice-30", "alice-59") == [30, 59]
+
+
+def test_a_round_that_is_late_does_not_tell_the_place_of_before(aws, queued, dispatching):
+    queued("alice", 5)
+    dispatching.dispatch(now_iso(NOW))
+    (second,) = [job for job in aws.jobs.waiting() if job.job_id == "alice-3"]
+    assert not aws.jobs.place(second, 9, ago(seconds=1))
+    assert places(aws, "alice-3") == [2]
+
+
 # ---- what goes wrong ----------------------------------------
 
 
