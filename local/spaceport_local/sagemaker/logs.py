@@ -27,14 +27,19 @@ class LogStream(AbstractContextManager["LogStream"]):
     def __init__(self, logs: Any, group: str, stream: str, pipe: int, file: Path) -> None:
         self._logs = logs
         self._where = {"logGroupName": group, "logStreamName": stream}
-        self._pipe = pipe
+        # The reader's own: of a number that its owner has closed it would read what is another's by then.
+        self._pipe = os.dup(pipe)
         self._file = file
         self._thread = threading.Thread(target=self._run, name=f"log {stream}", daemon=True)
 
     def __enter__(self) -> LogStream:
-        with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
-            self._logs.create_log_group(logGroupName=self._where["logGroupName"])
-        self._logs.create_log_stream(**self._where)
+        try:
+            with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
+                self._logs.create_log_group(logGroupName=self._where["logGroupName"])
+            self._logs.create_log_stream(**self._where)
+        except BaseException:
+            os.close(self._pipe)
+            raise
         self._thread.start()
         return self
 
@@ -44,8 +49,8 @@ class LogStream(AbstractContextManager["LogStream"]):
 
     def _run(self) -> None:
         rest = b""
-        with self._file.open("ab") as copy:
-            while chunk := os.read(self._pipe, READ_BYTES):
+        with os.fdopen(self._pipe, "rb", buffering=0) as pipe, self._file.open("ab") as copy:
+            while chunk := pipe.read(READ_BYTES):
                 copy.write(chunk)
                 copy.flush()
                 *lines, rest = (rest + chunk).split(b"\n")
