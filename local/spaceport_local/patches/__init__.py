@@ -12,6 +12,7 @@ from spaceport_local.patches import (
     cognito_users,
     durability,
     executions,
+    expressions,
     function_interpreter,
     http_api,
     json_paths,
@@ -27,6 +28,7 @@ from spaceport_local.patches import (
     secrets,
     stream_mappings,
     tables,
+    workers,
 )
 
 PATCHES = (
@@ -34,7 +36,9 @@ PATCHES = (
     executions,
     json_paths,
     tables,
+    expressions,
     function_interpreter,
+    workers,
     resource_types,
     metric_math,
     secrets,
