@@ -14,6 +14,7 @@ from botocore.config import Config
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
+CONNECTIONS = 64  # that a client keeps open: the engine's own serve as many jobs as run at once
 ACCOUNT = "000000000000"  # MiniStack's account of any access key that is not itself an account number
 
 
@@ -54,6 +55,7 @@ class Endpoint:
                 s3={"addressing_style": "path"},  # bucket names are not host names here
                 proxies={},  # a proxy can't reach this machine's loopback
                 retries={"mode": "standard", "max_attempts": 3},
+                max_pool_connections=CONNECTIONS,
             ),
         )
 

@@ -7,10 +7,12 @@ import logging
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,7 +37,7 @@ from spaceport_local.sagemaker.transfer import Mirror, download_prefix, pack, up
 
 ML = PurePosixPath("/opt/ml")
 HOST = "algo-1"  # SageMaker's name of a job's first instance
-WATCH_INTERVAL_S = 0.05
+WATCH_INTERVAL_S = 0.2  # for a stop or the end of its time; a program's own end is told at once
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +217,8 @@ class JobRunner:
         time_is_up = time.monotonic() + job.max_runtime_s
         kill_at: float | None = None
         over_time = False
-        while (code := child.poll()) is None:
+        ended = _end_of(child)
+        while not ended.wait(WATCH_INTERVAL_S):
             now = time.monotonic()
             over_time = over_time or now > time_is_up
             if kill_at is None and (over_time or job.stop_requested.is_set()):
@@ -223,7 +226,7 @@ class JobRunner:
                 kill_at = now + self.stop_grace_s
             if kill_at is not None and now > kill_at:
                 signal_group(child.pid, signal.SIGKILL)
-            time.sleep(WATCH_INTERVAL_S)
+        code = child.returncode
         return Exit(code if code >= 0 else 128 - code, over_time)
 
     # ---- after --------------------------------------------------------------------------------------------
@@ -270,7 +273,25 @@ class JobRunner:
         return folder
 
     def _client(self, service: str, job: Job) -> Any:
-        return self.endpoint.client(service, job.scope.region, self.credentials(job))
+        return _client(self.endpoint, service, job.scope.region, self.credentials(job))
+
+
+def _end_of(child: subprocess.Popen[bytes]) -> threading.Event:
+    """Set when the process has ended. Nobody looks at the clock for it, as `wait` with a time-out does."""
+    ended = threading.Event()
+
+    def wait() -> None:
+        child.wait()
+        ended.set()
+
+    threading.Thread(target=wait, name=f"end of process {child.pid}", daemon=True).start()
+    return ended
+
+
+@cache
+def _client(endpoint: Endpoint, service: str, region: str, credentials: Credentials) -> Any:
+    """One for all jobs: to make one of S3 takes the engine's process 60 ms, in which nobody is answered."""
+    return endpoint.client(service, region, credentials)
 
 
 def _image(job: Job) -> str:
