@@ -8,10 +8,12 @@ a TTL, because $disconnect is best effort.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import Attr, Key
 
 from spaceport.callers import Caller
 from spaceport.errors import UserError
@@ -21,15 +23,25 @@ if TYPE_CHECKING:
 
 BY_CONNECTION = "byConnection"
 CONNECTION_LIFE_S = 2 * 3600 + 600  # API Gateway ends a connection after two hours
+SNAPSHOT_WITHIN_S = (
+    3.0  # as long as a post may take; after that a follower's updates wait for its snapshot no more
+)
+SNAPSHOT_LOOK_S = 0.02
 MAX_SUBSCRIPTIONS = 50  # of a connection: a page of jobs has 20; each is a row, and a post at each change
 
 
 @dataclass(frozen=True)
 class Follower:
-    """A connection that follows a job, and who it belongs to."""
+    """A connection that follows a job, and who it belongs to.
+
+    Attributes:
+        snapshot_until: its snapshot is on its way, which no update may overtake, until then at the latest:
+            seconds since 1970.
+    """
 
     connection_id: str
     caller: Caller
+    snapshot_until: float = 0.0
 
 
 class Connections:
@@ -39,7 +51,7 @@ class Connections:
         self._table = table
 
     def subscribe(self, job_id: str, follower: Follower, now: float | None = None) -> None:
-        """Let `follower` follow `job_id`; a second time changes nothing but the expiry.
+        """Let `follower` follow `job_id`; a second time changes nothing but the times.
 
         Raises:
             UserError: `too_many_subscriptions`.
@@ -51,14 +63,35 @@ class Connections:
                 f"This connection follows {len(followed)} jobs already.",
                 "Unsubscribe from some, or follow the others over another connection.",
             )
+        self._put(job_id, follower, time.time() if now is None else now)
+
+    def snapshot_sent(self, job_id: str, follower: Follower) -> None:
+        """Let updates through to a follower that has its snapshot; one that left meanwhile stays away."""
+        with suppress(self._table.meta.client.exceptions.ConditionalCheckFailedException):
+            still = Attr("jobId").exists()
+            self._put(job_id, replace(follower, snapshot_until=0.0), time.time(), ConditionExpression=still)
+
+    def await_snapshot(self, job_id: str, follower: Follower) -> None:
+        """Return once `follower` has its snapshot, or has waited for it for too long."""
+        awaiting = follower.snapshot_until > 0
+        while awaiting and time.time() < follower.snapshot_until:
+            time.sleep(SNAPSHOT_LOOK_S)
+            awaiting = any(
+                found.snapshot_until > 0 and found.connection_id == follower.connection_id
+                for found in self.followers(job_id)
+            )
+
+    def _put(self, job_id: str, follower: Follower, now: float, **condition: Any) -> None:
         self._table.put_item(
             Item={
                 "jobId": job_id,
                 "connectionId": follower.connection_id,
                 "owner": follower.caller.name,
                 "admin": follower.caller.is_admin,
-                "expiresAt": int((time.time() if now is None else now) + CONNECTION_LIFE_S),
-            }
+                "snapshotUntil": Decimal(str(follower.snapshot_until)),
+                "expiresAt": int(now + CONNECTION_LIFE_S),
+            },
+            **condition,
         )
 
     def followers(self, job_id: str) -> list[Follower]:
@@ -79,7 +112,9 @@ class Connections:
             # One that an older version wrote names no owner: nobody, who sees nothing.
             found += [
                 Follower(
-                    str(item["connectionId"]), Caller(str(item.get("owner", "")), bool(item.get("admin")))
+                    str(item["connectionId"]),
+                    Caller(str(item.get("owner", "")), bool(item.get("admin"))),
+                    float(item.get("snapshotUntil", 0)),  # type: ignore[arg-type]  # a number, where there is one
                 )
                 for item in page["Items"]
             ]

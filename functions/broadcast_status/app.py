@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport import metering
-from spaceport.connections import Connections
+from spaceport.connections import Connections, Follower
 from spaceport.environment import Environment
 from spaceport.job import JobRecord
 from spaceport.jobs import record_from_image
@@ -76,7 +76,7 @@ def send_to_followers(rows: Sequence[JobRecord]) -> list[str]:
             messages = [status_message(row) for row in of_job]
             for follower in followers:
                 if follower.caller.sees(of_job[-1]):
-                    sending = pool.submit(send, job_id, follower.connection_id, messages)
+                    sending = pool.submit(send, job_id, follower, messages)
                     posts.append((job_id, follower.connection_id, sending))
     for connection_id in {connection for _, connection, sent in posts if sent.result() is Outcome.GONE}:
         connections.forget(connection_id)
@@ -84,8 +84,10 @@ def send_to_followers(rows: Sequence[JobRecord]) -> list[str]:
     return list(dict.fromkeys(job_id for job_id, _, sent in posts if sent.result() is Outcome.FAILED))
 
 
-def send(job_id: str, connection_id: str, messages: list[dict[str, Any]]) -> Outcome:
+def send(job_id: str, follower: Follower, messages: list[dict[str, Any]]) -> Outcome:
+    connection_id = follower.connection_id
     try:
+        connections.await_snapshot(job_id, follower)
         is_there = all(sockets.post(connection_id, message) for message in messages)
     except Exception:  # whatever one connection's post ends with, the others must get theirs
         logger.exception("post failed", job_id=job_id, connection_id=connection_id)

@@ -1,12 +1,14 @@
 """The WebSocket API's routes: $connect, subscribe, unsubscribe, ping, $disconnect and $default.
 
-A subscription is stored before the snapshot is read, so no update between the two is lost; versions let
-the client drop what it has seen. The authorizer's context tells who is connected. Another owner's job is as
-if it were not there: it may be followed, as one that has no row yet, and nothing ever comes.
+A subscription is stored before the snapshot is read, so no update between the two is lost. It says that the
+snapshot is on its way, so none overtakes it either: `BroadcastStatus` waits. The authorizer's context tells
+who is connected. Another owner's job is as if it were not there: it may be followed, as one that has no row
+yet, and nothing ever comes.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import boto3
@@ -14,7 +16,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport.callers import connected_caller
-from spaceport.connections import Connections, Follower
+from spaceport.connections import SNAPSHOT_WITHIN_S, Connections, Follower
 from spaceport.environment import Environment
 from spaceport.errors import UserError
 from spaceport.jobs import Jobs
@@ -51,13 +53,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if route == "$disconnect":
         connections.forget(connection_id)
     elif route != "$connect":
-        follower = Follower(connection_id, connected_caller(request["authorizer"]))
+        caller = connected_caller(request["authorizer"])
+        follower = Follower(connection_id, caller, snapshot_until=time.time() + SNAPSHOT_WITHIN_S)
         try:
             messages = answer(route, event.get("body") or "{}", follower)
         except UserError as refused:
             messages = [error_message(refused)]
         if not all(sockets.post(connection_id, message) for message in messages):
             connections.forget(connection_id)
+        elif messages[0]["type"] == "subscribed":
+            connections.snapshot_sent(messages[0]["jobId"], follower)
     return {"statusCode": 200}
 
 

@@ -214,6 +214,8 @@ ADAPTERS = {
     ("executions", "stop"): ["stop_execution"],
     ("executions", "of"): ["describe_execution"],
     ("connections", "subscribe"): ["query", "put_item"],
+    ("connections", "snapshot_sent"): ["put_item"],
+    ("connections", "await_snapshot"): ["query"],
     ("connections", "followers"): ["query"],
     ("connections", "unsubscribe"): ["delete_item"],
     ("connections", "forget"): ["query", "delete_item"],

@@ -303,6 +303,38 @@ def test_a_client_gets_a_jobs_changes_in_their_order(aws, broadcast, wire):
     assert all(versions == [2, 3, 4] for versions in seen.values())
 
 
+def test_no_update_overtakes_the_snapshot(aws, serve, broadcast, wire, monkeypatch):
+    # Given a row, and a change of it while its snapshot is on the way to a new follower
+    aws.jobs.create(record(version=7))
+    post, updates = wire.post, []
+
+    def post_slowly(connection_id: str, message: dict[str, Any]) -> bool:
+        if message.get("version") == 7 and message["type"] == "status":
+            updates.append(Thread(target=broadcast, args=(record(version=8),)))
+            updates[0].start()
+            updates[0].join(0.3)  # longer than the update's own way takes
+        return post(connection_id, message)
+
+    monkeypatch.setattr(wire, "post", post_slowly)
+    # When it subscribes
+    serve(socket_event("subscribe", {"jobId": "job-1"}))
+    updates[0].join()
+    # Then it gets the one after the other
+    assert [message["version"] for _, message in wire.posted if message["type"] == "status"] == [7, 8]
+
+
+def test_an_update_waits_for_no_snapshot_that_never_comes(aws, broadcast, wire):
+    # Given a follower whose snapshot's sender died
+    aws.connections.subscribe("job-1", Follower("c1", ADMIN, snapshot_until=time.time() + 0.2))
+    broadcast(record(version=8))
+    assert [message["version"] for _, message in wire.posted] == [8]
+
+
+def test_a_follower_that_left_while_its_snapshot_was_sent_stays_away(aws):
+    aws.connections.snapshot_sent("job-1", Follower("c1", ADMIN))
+    assert followers(aws) == []
+
+
 class SilentGateway:
     """An API Gateway on 127.0.0.1 that leaves posts to the connections `dead` without an answer."""
 
