@@ -1,17 +1,21 @@
 """How quick is the control plane, and does it keep its word? The answers are in docs/control-plane.md.
 
-    python bench/control_plane.py [--jobs 50] [--clients 4] [--lines 67] [--pause 1] [--drops 30] [--queued 8]
+    python bench/control_plane.py [--jobs 5 10 20 35 50] [--lines 67] [--pause 2] [--drops 30] [--queued 8]
 
-A fresh local cloud with stub programs (`tests/integration/stub_program.py`), which print progress lines as
+Fresh local clouds with stub programs (`tests/integration/stub_program.py`), which print progress lines as
 real ones do:
 
 1. drops: a zip is uploaded, and its first message waited for; one after the other.
-2. updates: `--jobs` jobs at once, each followed by `--clients` WebSocket clients. Their programs print
-   `--lines` lines a stage, `--pause` seconds apart. How long is it from a write of the row (its `updatedAt`)
-   until each client has it? What a client saw is held against the promises of ARCHITECTURE.md.
-3. The memory of the engine before and after.
-4. fairness, on another cloud with the template's own limits: `--queued` jobs of each of three owners are
-   uploaded at once, one owner's after another's. Who starts when?
+2. updates, once for each number of `--jobs`: so many jobs at once, each followed by `--clients` WebSocket
+   clients, which are connected before any zip is uploaded. A program prints a line every `--pause` seconds,
+   `--lines` of them a stage where there are most jobs, `--lines-below` with fewer. How long is it from a
+   write of the row (its `updatedAt`) until each client has it? What a client saw is held against the promises
+   of ARCHITECTURE.md. How much memory and how many seconds of CPU did whom it take?
+3. fairness, with the template's own limits: `--queued` jobs of each of three owners are uploaded at once, one
+   owner's after another's. Who starts when?
+
+What is measured is kept in build/control-plane/, a file for each of these, and not measured again by the next
+run of the same command: remove the folder to begin anew.
 """
 
 from __future__ import annotations
@@ -25,14 +29,15 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
+from followers import LAST_WITHIN_S, Promises, Seen, promises
 from machine import machine
 from PIL import Image
 from websockets.asyncio.client import connect
@@ -44,80 +49,15 @@ from spaceport_local.cloud import LocalCloud
 
 ROOT = Path(__file__).resolve().parents[1]
 TOLD = ROOT / "docs" / "control-plane.md"
+KEPT = ROOT / "build" / "control-plane"
 sys.path[:0] = [str(ROOT / "tests" / "made")]
 from stub_reports import write_reports  # noqa: E402
 
 NO_LIMITS = {"MaxRunningJobs": "500", "MaxRunningJobsPerOwner": "500"}  # as many as there may be
 OWNERS = ("ann", "bob", "cy")
 IMAGES = ("sfm", "gaussian", "compressor")
-WITHIN_S = 600.0  # of all jobs
-LAST_WITHIN_S = 1.0  # of the last version, as ARCHITECTURE.md promises
+WITHIN_S = 900.0  # of all jobs
 ANSWER_WITHIN_S = 60.0
-
-
-# ---- what was seen ----------------------------------------
-
-
-@dataclass
-class Seen:
-    """What one client got of one job: (version, status, stage, seconds since the row's write) a message."""
-
-    job_id: str
-    messages: list[tuple[int, str, str, float]] = field(default_factory=list)
-
-    def take(self, message: dict[str, Any]) -> None:
-        written = datetime.fromisoformat(message["updatedAt"]).timestamp()
-        self.messages.append((message["version"], message["status"], message["stage"], time.time() - written))
-
-    @property
-    def has_ended(self) -> bool:
-        return bool(self.messages) and Status(self.messages[-1][1]) in TERMINAL
-
-
-@dataclass(frozen=True)
-class Promises:
-    """How often a promise was broken."""
-
-    versions_fell: int  # a message whose version is not above the one before
-    steps_lost: (
-        int  # a client that did not see a change of stage or status that another one saw after its first
-    )
-    ends_late: int  # a client that got the last version after a second
-    ends_lost: int  # a client that never got it
-
-    @property
-    def kept(self) -> bool:
-        return not (self.versions_fell or self.steps_lost or self.ends_late or self.ends_lost)
-
-
-def promises(clients: Sequence[Seen]) -> Promises:
-    """What became of the promises; a client's first message is its snapshot, which may come twice."""
-    steps_of: dict[str, dict[tuple[str, str], int]] = {}  # the version at which each step was first seen
-    last: dict[str, int] = {}
-    for client in clients:
-        steps = steps_of.setdefault(client.job_id, {})
-        for version, status, stage, _ in client.messages:
-            steps[status, stage] = min(version, steps.get((status, stage), version))
-            last[client.job_id] = max(version, last.get(client.job_id, 0))
-    fell = lost = late = gone = 0
-    for client in clients:
-        versions = [version for version, *_ in client.messages]
-        fell += sum(after <= before for before, after in pairwise(versions[1:]))
-        steps = {step for step, at in steps_of[client.job_id].items() if versions and at >= versions[0]}
-        lost += not steps <= {(status, stage) for _, status, stage, _ in client.messages}
-        ends = [waited for version, _, _, waited in client.messages if version == last[client.job_id]]
-        gone += not ends
-        late += bool(ends) and ends[0] > LAST_WITHIN_S
-    return Promises(fell, lost, late, gone)
-
-
-def shares(seconds: Iterable[float]) -> str:
-    """p50, p95 and p99 in milliseconds."""
-    found = sorted(seconds)
-    if len(found) < 2:
-        return "none heard"
-    cuts = statistics.quantiles(found, n=100, method="inclusive")
-    return f"{cuts[49] * 1000:.0f} | {cuts[94] * 1000:.0f} | {cuts[98] * 1000:.0f}"
 
 
 # ---- the cloud ----------------------------------------
@@ -140,15 +80,33 @@ class Bench:
         put = self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=self.zip_bytes)
         return job_id_for(bucket, key, put["VersionId"])
 
+    @property
+    def engine(self) -> psutil.Process:
+        return psutil.Process(json.loads((self.programs.parent / "data" / "engine.json").read_text())["pid"])
+
+    def workers(self) -> list[psutil.Process]:
+        """The functions' processes."""
+        return [child for child in self.engine.children() if "_worker" in " ".join(child.cmdline())]
+
     def memory_mb(self) -> tuple[float, float]:
         """The engine's own resident memory, and that of the functions' workers, 10⁶ bytes."""
-        pid = json.loads((self.programs.parent / "data" / "engine.json").read_text())["pid"]
-        engine = psutil.Process(pid)
-        workers = [
-            child for child in engine.children(recursive=True) if "_worker" in " ".join(child.cmdline())
-        ]
-        own = sum(child.memory_info().rss for child in workers)
-        return engine.memory_info().rss / 1e6, own / 1e6
+        own = sum(child.memory_info().rss for child in self.workers())
+        return self.engine.memory_info().rss / 1e6, own / 1e6
+
+    def cpu_s(self) -> dict[str, float]:
+        """Seconds of CPU that each has taken so far; of the programs those that have ended."""
+        engine = self.engine.cpu_times()
+        taken = {
+            "the engine": engine.user + engine.system,
+            "the jobs' programs": engine.children_user + engine.children_system,
+            "the clients": sum(psutil.Process().cpu_times()[:2]),
+        }
+        for worker in self.workers():
+            with suppress(psutil.Error):
+                stack_and_name = worker.environ()["AWS_LAMBDA_FUNCTION_NAME"].split("-")
+                name, times = stack_and_name[1], worker.cpu_times()
+                taken[name] = taken.get(name, 0.0) + times.user + times.system
+        return taken
 
 
 def photos() -> bytes:
@@ -173,7 +131,12 @@ def prepare(folder: Path, limits: Mapping[str, str]) -> Bench:
     return Bench(cloud, programs, photos())
 
 
-# ---- what is measured ----------------------------------------
+# ---- drops ----------------------------------------
+
+
+def measure_drops(bench: Bench, asked: argparse.Namespace) -> list[float]:
+    bench.pace(1, 0)
+    return asyncio.run(first_messages(bench, asked.drops))
 
 
 async def first_messages(bench: Bench, drops: int) -> list[float]:
@@ -201,32 +164,87 @@ async def first_messages(bench: Bench, drops: int) -> list[float]:
     return waits
 
 
-async def follow(address: str, seen: Seen) -> None:
-    async with connect(address, max_queue=None, open_timeout=ANSWER_WITHIN_S) as socket:
-        await socket.send(json.dumps({"action": "subscribe", "jobId": seen.job_id}))
-        while not seen.has_ended:
-            message = json.loads(await socket.recv())
-            if message["type"] == "status":
-                seen.take(message)
+# ---- updates ----------------------------------------
 
 
-async def updates(bench: Bench, jobs: int, clients: int) -> list[Seen]:
-    """Run `jobs` jobs with `clients` followers each, all to their ends."""
+@dataclass(frozen=True)
+class Updates:
+    """What so many jobs at once came to; times in seconds, memory in 10⁶ bytes (engine, workers)."""
+
+    jobs: int
+    clients: int
+    lines: int
+    pause: float
+    seconds: float
+    versions: int
+    news: list[float]
+    changes: list[float]
+    broken: Promises
+    before: tuple[float, float]
+    after: tuple[float, float]
+    cpu: dict[str, float]
+    machine_busy: float  # cores of the machine that were busy, whoever kept them so
+
+    @classmethod
+    def read(cls, kept: dict[str, Any]) -> Updates:
+        return cls(**{**kept, "broken": Promises(**kept["broken"])})
+
+
+def measure_updates(bench: Bench, asked: argparse.Namespace, jobs: int) -> dict[str, Any]:
+    lines = asked.lines if jobs == max(asked.jobs) else asked.lines_below
+    bench.pace(1, 0)
+    asyncio.run(first_messages(bench, 1))  # warms the functions up
+    bench.pace(lines, asked.pause)
+    before, cpu, busy, began = bench.memory_mb(), bench.cpu_s(), busy_s(), time.perf_counter()
+    clients = asyncio.run(updates(bench, jobs, asked.clients, asked.every))
+    seconds, after = time.perf_counter() - began, bench.cpu_s()
+    return asdict(
+        Updates(
+            jobs=jobs,
+            clients=asked.clients,
+            lines=lines,
+            pause=asked.pause,
+            seconds=seconds,
+            versions=sum({c.job_id: max(m[0] for m in c.messages) for c in clients if c.messages}.values()),
+            news=[waited for client in clients for waited in client.news],
+            changes=[waited for client in clients for waited in client.changes],
+            broken=promises(clients),
+            before=before,
+            after=bench.memory_mb(),
+            cpu={who: after[who] - cpu.get(who, 0.0) for who in after},
+            machine_busy=(busy_s() - busy) / seconds,
+        )
+    )
+
+
+async def updates(bench: Bench, jobs: int, clients: int, every_s: float) -> list[Seen]:
+    """Run `jobs` jobs with `clients` followers each, all to their ends; one is uploaded every `every_s`."""
     api = ApiClient(bench.cloud)
+    addresses = [await asyncio.to_thread(api.socket_address) for _ in range(jobs * clients)]
+    sockets = [await connect(each, max_queue=None, open_timeout=ANSWER_WITHIN_S) for each in addresses]
     followed, following = [], []
     for number in range(jobs):
         job_id = await asyncio.to_thread(bench.drop, f"job-{number}")
-        for _ in range(clients):
+        for socket in sockets[number * clients : (number + 1) * clients]:
             followed.append(Seen(job_id))
-            address = await asyncio.to_thread(api.socket_address)
-            following.append(asyncio.create_task(follow(address, followed[-1])))
+            following.append(asyncio.create_task(followed[-1].follow(socket)))
+        await asyncio.sleep(every_s)
     done, late = await asyncio.wait(following, timeout=WITHIN_S)
     for task in late:
         task.cancel()
+    await asyncio.gather(*(socket.close() for socket in sockets))
     failed = [task.exception() for task in done if task.exception()]
     if failed or late:
         print(f"{len(failed)} clients failed ({failed[:1]}), {len(late)} never saw an end", file=sys.stderr)
     return followed
+
+
+def busy_s() -> float:
+    times = psutil.cpu_times()
+    return times.user + times.system
+
+
+# ---- the queue ----------------------------------------
 
 
 @dataclass(frozen=True)
@@ -236,6 +254,11 @@ class Start:
     owner: str
     made: float
     started: float
+
+
+def measure_queue(bench: Bench, asked: argparse.Namespace) -> list[dict[str, Any]]:
+    bench.pace(1, 0.5)
+    return [asdict(start) for start in queued_jobs(bench, asked.queued)]
 
 
 def queued_jobs(bench: Bench, each: int) -> list[Start]:
@@ -286,95 +309,128 @@ longest wait of an owner is {max(longest.values()) / min(longest.values()):.2f} 
 {rows}"""
 
 
+# ---- all of it ----------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part came to, and on which machine."""
+
+    machine: str
+    measured: Any
+
+
+def kept(name: str, limits: Mapping[str, str], measure: Callable[[Bench], Any]) -> Part:
+    """What an earlier run of this command measured, else what `measure` comes to on a cloud of its own."""
+    file = KEPT / f"{name}.json"
+    if not file.exists():
+        print(f"measuring {name}", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            bench = prepare(Path(folder), limits)
+            try:
+                measured = measure(bench)
+            finally:
+                bench.cloud.down()
+        KEPT.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"machine": machine("ministack"), "measured": measured}))
+    return Part(**json.loads(file.read_text()))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=50)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[5, 10, 20, 35, 50], help="at once")
     parser.add_argument("--clients", type=int, default=4, help="for each job")
-    parser.add_argument("--lines", type=int, default=67, help="progress lines a stage")
-    parser.add_argument("--pause", type=float, default=1, help="seconds between two lines of a job")
+    parser.add_argument("--lines", type=int, default=67, help="progress lines a stage, where most jobs run")
+    parser.add_argument("--lines-below", type=int, default=12, help="progress lines a stage with fewer jobs")
+    parser.add_argument("--pause", type=float, default=2, help="seconds between two lines of a job")
+    parser.add_argument("--every", type=float, default=0.8, help="seconds between two uploads")
     parser.add_argument("--drops", type=int, default=30)
     parser.add_argument("--queued", type=int, default=8, help="jobs of each of three owners")
     parser.add_argument("--out", type=Path, default=TOLD)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measured = measure(Path(folder), asked)
-    with tempfile.TemporaryDirectory() as folder:
-        bench = prepare(Path(folder), {})
-        try:
-            bench.pace(1, 0.5)
-            starts = queued_jobs(bench, asked.queued)
-        finally:
-            bench.cloud.down()
-    told = f"{report(asked, measured)}\n{fairness(starts)}"
+    drops = kept(f"drops-{asked.drops}", NO_LIMITS, lambda bench: measure_drops(bench, asked))
+    loads = []
+    for jobs in sorted(asked.jobs):
+        lines = asked.lines if jobs == max(asked.jobs) else asked.lines_below
+        name = f"jobs-{jobs}-lines-{lines}-pause-{asked.pause:g}"
+        loads.append(kept(name, NO_LIMITS, lambda bench, jobs=jobs: measure_updates(bench, asked, jobs)))
+    queue = kept(f"queued-{asked.queued}", {}, lambda bench: measure_queue(bench, asked))
+    told = report(drops, loads) + fairness([Start(**start) for start in queue.measured])
     asked.out.write_text(told)
     print(told)
-    return 0 if promises(measured.clients).kept else 1
+    return 0 if all(Updates.read(load.measured).broken.kept for load in loads) else 1
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What all of it came to; times in seconds, memory in 10⁶ bytes (the engine, its functions' workers)."""
-
-    firsts: Sequence[float]
-    clients: Sequence[Seen]
-    seconds: float
-    before: tuple[float, float]
-    after: tuple[float, float]
+def shares(seconds: Iterable[float]) -> str:
+    """p50, p95 and p99 in milliseconds."""
+    found = sorted(seconds)
+    if len(found) < 2:
+        return "none heard"
+    cuts = statistics.quantiles(found, n=100, method="inclusive")
+    return f"{cuts[49] * 1000:.0f} | {cuts[94] * 1000:.0f} | {cuts[98] * 1000:.0f}"
 
 
-def measure(folder: Path, asked: argparse.Namespace) -> Measured:
-    """All but the queue."""
-    bench = prepare(folder, NO_LIMITS)
-    try:
-        bench.pace(1, 0)
-        firsts = asyncio.run(first_messages(bench, asked.drops))
-        print("first messages", shares(firsts), file=sys.stderr)
-        before = bench.memory_mb()
-        bench.pace(asked.lines, asked.pause)
-        began = time.perf_counter()
-        clients = asyncio.run(updates(bench, asked.jobs, asked.clients))
-        return Measured(firsts, clients, time.perf_counter() - began, before, bench.memory_mb())
-    finally:
-        bench.cloud.down()
-
-
-def report(asked: argparse.Namespace, measured: Measured) -> str:
-    """The page."""
-    firsts, clients, seconds = measured.firsts, measured.clients, measured.seconds
-    before, after, kept = measured.before, measured.after, promises(clients)
-    news = [waited for client in clients for _, _, _, waited in client.messages[1:]]  # less the snapshots
-    versions = sum({c.job_id: max(m[0] for m in c.messages) for c in clients if c.messages}.values())
-    changes = [
-        now[3] for client in clients for last, now in pairwise(client.messages) if last[1:3] != now[1:3]
-    ]
+def report(drops: Part, loads: Sequence[Part]) -> str:
+    """The page, but for the queue."""
+    runs = [Updates.read(load.measured) for load in loads]
+    most = runs[-1]
+    loaded = "".join(
+        f"| {run.jobs} | {run.jobs * run.clients} | {run.versions / run.seconds:.1f} "
+        f"| {len(run.news) / run.seconds:.0f} | {shares(run.news)} "
+        f"| {sum(run.cpu.values()) / run.seconds:.2f} | {run.machine_busy:.2f} |\n"
+        for run in runs
+    )
+    sides = sorted(most.cpu.items(), key=lambda side: -side[1])
+    each = 1000 / max(1, len(most.news))
+    cpu = "".join(f"| {who} | {s:.1f} | {s * each:.2f} |\n" for who, s in sides if s >= 0.05)
     return f"""\
 # The control plane, measured
 
-Written by `bench/control_plane.py` on one machine, with the local engine: {machine("ministack")}.
+Written by `bench/control_plane.py` on one machine, with the local engine: {loads[-1].machine}.
 The engine, its functions, the jobs and the clients share those cores, and all that AWS does on many machines
 is one process here.
 
 | milliseconds | p50 | p95 | p99 |
 | --- | --- | --- | --- |
-| upload answered → first message ({len(firsts)} uploads) | {shares(firsts)} |
-| row written → client has it ({len(news):,} messages) | {shares(news)} |
-| the same, changes of stage and status only ({len(changes):,}) | {shares(changes)} |
+| upload answered → first message ({len(drops.measured)} uploads) | {shares(drops.measured)} |
+| row written → client has it ({most.jobs} jobs, {len(most.news):,} messages) | {shares(most.news)} |
+| the same, changes of stage and status only ({len(most.changes):,}) | {shares(most.changes)} |
 
-{asked.jobs} jobs of a stub program at once, {asked.clients} clients each: {versions:,} versions of rows in
-{seconds:.0f} s ({versions / seconds:.0f} a second), {len(news) / seconds:.0f} messages a second. Of each
-batch of changes only a job's newest progress is sent, so a client need not see every version.
+{most.jobs} jobs of a stub program at once, {most.clients} clients each. A program prints a line every
+{most.pause:g} s, {most.lines} a stage. That came to {most.versions:,} versions of rows in
+{most.seconds:.0f} s. Of each batch of changes only a job's newest progress is sent, so a client need not see
+every version.
+
+## How many jobs
+
+| jobs | clients | versions/s | messages/s | p50, ms | p95, ms | p99, ms | cores we took | cores busy |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+{loaded}
+"Cores busy" is the whole machine, with what else ran on it.
+
+## What was promised
+
+{most.jobs} jobs, {most.jobs * most.clients} clients:
 
 | promise | broken |
 | --- | --- |
-| versions that a client sees only rise | {kept.versions_fell} messages |
-| a change of stage or status is always sent | {kept.steps_lost} clients |
-| the last version arrives | {kept.ends_lost} clients |
-| and within {LAST_WITHIN_S:g} s | {kept.ends_late} clients |
+| versions that a client gets only rise | {most.broken.versions_fell} messages |
+| a change of stage or status is always sent | {most.broken.steps_lost} clients |
+| the last version arrives | {most.broken.ends_lost} clients |
+| and within {LAST_WITHIN_S:g} s | {most.broken.ends_late} clients |
 
+## What it took
+
+{most.jobs} jobs:
+
+| who | CPU, s | ms a message |
+| --- | --- | --- |
+{cpu}
 | resident memory, MB | before | after |
 | --- | --- | --- |
-| the engine | {before[0]:.0f} | {after[0]:.0f} |
-| the functions' workers | {before[1]:.0f} | {after[1]:.0f} |
+| the engine | {most.before[0]:.0f} | {most.after[0]:.0f} |
+| the functions' workers | {most.before[1]:.0f} | {most.after[1]:.0f} |
+
 """
 
 
