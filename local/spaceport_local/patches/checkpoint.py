@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ministack import app
 from ministack.core import persistence
+from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
 from ministack.services import cloudformation
 from ministack.services.cloudformation import stacks
 
@@ -36,6 +37,10 @@ SEAMS = (
 )
 IN_PROGRESS = "_IN_PROGRESS"
 DRAFT = ".tmp"
+# How deep a state is taken apart: a hundred thousand log lines in one piece keep every other thread waiting
+# for half a second.
+# CloudWatch has its streams below payload, groups, scope, group and "streams".
+LEVELS = 7
 ATTEMPTS = 3  # a service may change its state while it is read
 
 logger = logging.getLogger(__name__)
@@ -125,5 +130,21 @@ def _written(name: str, state: Any) -> Path | None:
     content = {"__ministack_format__": persistence._state_format_version(name), "payload": state}
     draft = Path(persistence.STATE_DIR, f"{name}.json{DRAFT}")
     draft.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_text(json.dumps(content, default=persistence._json_default))
+    with draft.open("w") as out:
+        out.writelines(_pieces(content))
     return draft
+
+
+def _pieces(value: Any, levels: int = LEVELS) -> Iterator[str]:
+    """`value` as JSON, in pieces between which other threads have their turn."""
+    if isinstance(value, AccountRegionScopedDict | AccountScopedDict):
+        value = persistence._json_default(value)
+    if not levels or not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        yield json.dumps(value, default=persistence._json_default)
+        return
+    before = "{"
+    for key, part in value.items():
+        yield f"{before}{json.dumps(key)}:"
+        yield from _pieces(part, levels - 1)
+        before = ","
+    yield "}" if value else "{}"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ministack import app
 from ministack.core import persistence
+from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import cloudformation
 from ministack.services.cloudformation import stacks
 
@@ -121,3 +122,17 @@ def test_a_kill_in_a_saves_middle_leaves_the_save_of_before(tmp_path: Path) -> N
     assert left == [1, 1]
     # And the journal still has what came after it
     assert Journal(tmp_path / "journal").rotate()
+
+
+def test_a_state_in_pieces_is_the_same_and_no_piece_is_long() -> None:
+    # Given a service with many streams of log lines, and what is no JSON by itself
+    groups = AccountRegionScopedDict()
+    streams = {f"stream {n} »": {"events": [{"message": "x" * 100}] * 3} for n in range(1000)}
+    groups.set_scoped("000000000000", "us-east-1", "group", {"streams": streams, "tags": {}})
+    state = {"log_groups": groups, "none": None, "bytes": b"\x00\xff", "numbers": {1: [2.5, True]}}
+    # When it is written
+    pieces = list(checkpoint._pieces({"payload": state}))
+    # Then it is what MiniStack would have written
+    whole = json.dumps({"payload": state}, default=persistence._json_default)
+    assert json.loads("".join(pieces)) == json.loads(whole)
+    assert max(map(len, pieces)) < 1000
