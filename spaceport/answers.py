@@ -110,6 +110,33 @@ class Deleted(_Answer):
     job_id: JobId = Field(alias="jobId")
 
 
+class Shared(_Answer):
+    """A link to the job's result: `url` shows it to whoever has it, until `expiresAt`."""
+
+    token: str = Field(description="told this once, and kept nowhere")
+    url: str
+    expires_at: str = Field(alias="expiresAt")
+
+
+class Unshared(_Answer):
+    """All links of the job were taken back; `links` is how many there were."""
+
+    job_id: JobId = Field(alias="jobId")
+    links: int
+
+
+class SharedResult(_Answer):
+    """What a link tells of a job, and where it shows it: without an account, until `expiresAt`."""
+
+    name: str
+    status: Status
+    created_at: str = Field(alias="createdAt")
+    expires_at: str = Field(alias="expiresAt")
+    viewer_url: str = Field(alias="viewerUrl")
+    poster_url: str = Field(alias="posterUrl", description="a picture of what the viewer opens with")
+    quality: dict[str, float] = Field(description="the job's metrics")
+
+
 class JobEvents(_Answer):
     """A job's changes of status, stage or run, oldest first; `next` is the next page's `after`."""
 

@@ -19,6 +19,7 @@ from pydantic import (
 
 from spaceport.errors import UserError
 from spaceport.job import Email, JobName, JobRequest, PipelineStep, S3Uri
+from spaceport.links import MAX_DAYS
 from spaceport.tuning import Preset, TuningRequest
 from spaceport.uploads import ADDRESSES_A_CALL, MAX_PARTS
 
@@ -94,6 +95,12 @@ class RetryBody(_Tuned):
     def changes(self) -> TuningRequest:
         """The tuning to change."""
         return self.tuning.model_copy(update={"preset": self.preset or self.tuning.preset})
+
+
+class ShareBody(_Sent):
+    """`POST /jobs/{jobId}/share`: for how many days."""
+
+    days: int = Field(7, ge=1, le=MAX_DAYS, strict=True)
 
 
 class UploadBody(_Sent):

@@ -17,7 +17,9 @@ from spaceport.connections import Connections
 from spaceport.history import History
 from spaceport.job import JobRecord, bucket_and_key, job_id_for, parse_sagemaker_name
 from spaceport.jobs import Jobs
+from spaceport.links import Links
 from spaceport.reconciliation import all_artifacts_are_there
+from spaceport.shared_files import SharedFiles
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -93,6 +95,8 @@ class Erasure:
     zips: Zips
     history: History
     connections: Connections
+    links: Links
+    shared_files: SharedFiles
     log_streams: JobLogStreams
 
     def erase(self, row: JobRecord, now: datetime) -> dict[str, int]:
@@ -105,6 +109,8 @@ class Erasure:
             "zips": int(self.zips.erase(row)),
             "logStreams": self.log_streams.erase(row.job_id),
             "followers": self.connections.drop(row.job_id),
+            "links": self.links.drop(row.job_id),
+            "sharedFiles": self.shared_files.erase(row.job_id),
             "changes": self.history.erase(row.job_id),
         }
         if all_artifacts_are_there(row, now):

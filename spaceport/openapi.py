@@ -28,8 +28,11 @@ from spaceport.answers import (
     Problem,
     Retried,
     SentParts,
+    Shared,
+    SharedResult,
     Started,
     Ticket,
+    Unshared,
     UploadBegun,
     Uploaded,
 )
@@ -41,21 +44,25 @@ from spaceport.bodies import (
     NoBody,
     PartsBody,
     RetryBody,
+    ShareBody,
     StartBody,
     StopBody,
     UploadBody,
 )
 from spaceport.job import JobId
+from spaceport.links import TOKEN_PATTERN
 from spaceport.problems import MEDIA_TYPE
 
 JSON = "application/json"
 OK, CREATED, ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
 BAD, NOT_FOUND, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+GONE = HTTPStatus.GONE
 TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 # What stands in a path's braces.
 IN_PATH: dict[str, Any] = {
     "jobId": JobId,
     "uploadId": Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,256}$")],
+    "token": Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)],
 }
 # What any operation may be answered with, by the gateway before it or for what fails on our side.
 ANYWHERE = (
@@ -73,6 +80,7 @@ class Operation:
     Attributes:
         answers: by status.
         refusals: the statuses of its own problems.
+        is_open: it asks for no sign-in.
     """
 
     method: str
@@ -83,6 +91,7 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     refusals: tuple[HTTPStatus, ...] = field(default=())
+    is_open: bool = False
 
 
 OPERATIONS = (
@@ -130,6 +139,18 @@ OPERATIONS = (
     Operation(
         "delete", "/jobs/{jobId}", "delete_job", "Delete an ended job, its zip and all that it has made",
         {ACCEPTED: Deleted}, refusals=(NOT_FOUND, CONFLICT),
+    ),
+    Operation(
+        "post", "/jobs/{jobId}/share", "share_job", "Give a link to a job's result, which ends",
+        {CREATED: Shared}, ShareBody, refusals=(BAD, NOT_FOUND, CONFLICT, TOO_LARGE),
+    ),
+    Operation(
+        "delete", "/jobs/{jobId}/share", "unshare_job", "Take all links to a job's result back",
+        {OK: Unshared}, refusals=(NOT_FOUND,),
+    ),
+    Operation(
+        "get", "/shared/{token}", "get_shared", "What a link tells, and where it shows the result",
+        {OK: SharedResult}, refusals=(NOT_FOUND, GONE), is_open=True,
     ),
     Operation(
         "post", "/ws-ticket", "give_ticket", "A ticket for a WebSocket connection",
@@ -180,6 +201,7 @@ def _described(operation: Operation, schema_of: Mapping[type, Any]) -> dict[str,
     refusals = {
         status: told(status, {MEDIA_TYPE: Problem, JSON: GatewayMessage})
         for status in (*operation.refusals, *ANYWHERE)
+        if not (operation.is_open and status == HTTPStatus.UNAUTHORIZED)
     }
     described: dict[str, Any] = {
         "operationId": operation.name,
@@ -187,6 +209,8 @@ def _described(operation: Operation, schema_of: Mapping[type, Any]) -> dict[str,
         "parameters": _parameters(operation),
         "responses": {str(status.value): answer for status, answer in sorted((answers | refusals).items())},
     }
+    if operation.is_open:
+        described["security"] = []
     if operation.body is not None:
         is_needed = any(part.is_required() for part in operation.body.model_fields.values())
         content = {JSON: {"schema": schema_of[operation.body]}}

@@ -60,6 +60,9 @@ def parser() -> Parser:
         command("retry", "retry", "go on with a job that has ended, or do its later stages otherwise")
     )
     _delete_arguments(command("delete", "delete", "delete a job that has ended, with all that it has made"))
+    _share_arguments(
+        command("share", "share", "give a link to a finished model, which ends, or take all back")
+    )
     _open_arguments(command("open", "open_viewer", "open the web app, or a finished model, in the browser"))
     _report_arguments(command("report", "report", "open a finished job's report in the browser"))
     _publish_arguments(
@@ -168,6 +171,19 @@ def _delete_arguments(delete: argparse.ArgumentParser) -> None:
     _stack(delete)
 
 
+def _share_arguments(share: argparse.ArgumentParser) -> None:
+    _job(share)
+    share.add_argument(
+        "--days",
+        metavar="N",
+        type=_days,
+        default=7,
+        help="how long the link is good, 1 to 30; 7 if not given",
+    )
+    share.add_argument("--revoke", action="store_true", help="take all links of the job back")
+    _stack(share)
+
+
 def _stop_arguments(stop: argparse.ArgumentParser) -> None:
     _job(stop)
     stop.add_argument(
@@ -212,8 +228,16 @@ def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
+    return _up_to(100, text)
+
+
+def _days(text: str) -> int:
+    return _up_to(30, text)
+
+
+def _up_to(most: int, text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
     return int(text)
 
 

@@ -19,12 +19,15 @@ from spaceport.environment import Environment
 from spaceport.erasure import Erasure, JobLogStreams, Zips
 from spaceport.history import History
 from spaceport.jobs import Jobs
+from spaceport.links import Links
+from spaceport.shared_files import SharedFiles
 
 
 class Settings(Environment):
     jobs_table: str
     history_table: str
     connections_table: str
+    links_table: str
     uploads_bucket: str
     data_bucket: str
 
@@ -40,6 +43,8 @@ erasure = Erasure(
     Zips(s3, settings.uploads_bucket),
     history,
     Connections(dynamodb.Table(settings.connections_table)),
+    Links(dynamodb.Table(settings.links_table)),
+    SharedFiles(s3, settings.data_bucket),
     JobLogStreams(boto3.client("logs")),
 )
 

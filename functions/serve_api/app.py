@@ -6,15 +6,12 @@ problem details, with the code and the hint of the UserError behind it.
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
@@ -48,15 +45,14 @@ from spaceport.bodies import (
     parse_body,
     parse_fields,
 )
-from spaceport.callers import Caller, caller_of
+from spaceport.callers import Caller
 from spaceport.environment import Environment
-from spaceport.errors import UserError
 from spaceport.executions import Executions
 from spaceport.history import History
 from spaceport.intake import Intake
 from spaceport.job import JobRecord, is_job_id, now_iso
 from spaceport.jobs import Jobs
-from spaceport.problems import FAULT, MEDIA_TYPE, NO_ROUTE, problem, status_of
+from spaceport.problem_routes import body_in, caller_in, router
 from spaceport.reruns import retried, still_active
 from spaceport.sagemaker_tasks import SageMakerTasks
 from spaceport.slots import SlotsItem
@@ -87,7 +83,7 @@ jobs = Jobs(dynamodb.Table(settings.jobs_table))
 slots = SlotsItem(dynamodb.Table(settings.queue_table))
 history = History(dynamodb.Table(settings.history_table))
 tickets = Tickets(dynamodb.Table(settings.tickets_table))
-app = APIGatewayHttpResolver()
+app = router(logger)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -223,23 +219,6 @@ def get_limits() -> dict[str, Any]:
     return Limits(queue=queue).told()
 
 
-@app.exception_handler(UserError)  # type: ignore[untyped-decorator]
-def tell(refused: UserError) -> Response[str]:
-    logger.info("refused", code=refused.code)
-    return problem_response(refused)
-
-
-@app.not_found
-def tell_no_route(error: Exception) -> Response[str]:
-    return problem_response(NO_ROUTE)
-
-
-@app.exception_handler(Exception)  # type: ignore[untyped-decorator]
-def tell_fault(error: Exception) -> Response[str]:
-    logger.exception("fault")
-    return problem_response(FAULT)
-
-
 # Each made at the first call that needs it: most look at jobs, and a client takes up to a tenth of a start.
 @cache
 def made_stopping() -> Stopping:
@@ -257,12 +236,8 @@ def made_uploads() -> Uploads:
     return Uploads(made_s3(), Intake(made_s3()), settings.uploads_bucket)
 
 
-def problem_response(refused: UserError) -> Response[str]:
-    return Response(status_of(refused), MEDIA_TYPE, json.dumps(problem(refused)))
-
-
 def caller() -> Caller:
-    return caller_of(app.current_event.request_context.authorizer.jwt_claim)
+    return caller_in(app)
 
 
 def own_job(job_id: str) -> JobRecord:
@@ -272,6 +247,4 @@ def own_job(job_id: str) -> JobRecord:
 
 
 def sent() -> bytes:
-    """The request's body, which API Gateway passes on in base64 where its media type is not text."""
-    body = app.current_event.get("body") or ""
-    return b64decode(body) if app.current_event.is_base64_encoded else body.encode()
+    return body_in(app)

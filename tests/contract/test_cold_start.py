@@ -65,4 +65,4 @@ def test_a_handler_imports_nothing_that_its_start_can_do_without(function: Path)
     tops = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
     assert {top for top in tops if not top.startswith(("_", "google"))} <= LIBRARIES
     assert not modules & SLOW
-    assert (ROUTER in modules) == (function.name == "serve_api")
+    assert (ROUTER in modules) == (function.name in {"serve_api", "share_results", "serve_shared"})

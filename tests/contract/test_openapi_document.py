@@ -14,7 +14,11 @@ from spaceport.openapi import OPERATIONS, document
 from spaceport.problems import _STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
-HANDLER = ast.parse((ROOT / "functions" / "serve_api" / "app.py").read_text())
+HANDLERS = [
+    ast.parse((ROOT / "functions" / name / "app.py").read_text())
+    for name in ("serve_api", "share_results", "serve_shared")
+]
+FOR_BROWSERS = {("get", "/shared/{token}/.+")}  # the files behind a link, which programs don't call by hand
 METHODS = {"app.get", "app.post", "app.delete"}
 
 
@@ -24,18 +28,19 @@ def test_the_document_is_current():
 
 
 def routes() -> dict[tuple[str, str], ast.FunctionDef]:
-    """(method, path as OpenAPI writes it) → the handler's function."""
+    """(method, path as OpenAPI writes it) → the handlers' function."""
     found = {}
-    for function in (node for node in HANDLER.body if isinstance(node, ast.FunctionDef)):
+    nodes = [node for handler in HANDLERS for node in handler.body]
+    for function in (node for node in nodes if isinstance(node, ast.FunctionDef)):
         for decorator in function.decorator_list:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in METHODS:
                 path = ast.literal_eval(decorator.args[0])
-                path = re.sub(r"<(\w+)_id>", r"{\1Id}", path)
+                path = re.sub(r"<(\w+)_id>", r"{\1Id}", path).replace("<token>", "{token}")
                 found[decorator.func.attr, path] = function
-    return found
+    return {route: function for route, function in found.items() if route not in FOR_BROWSERS}
 
 
-def test_it_has_every_route_of_the_handler_under_its_name():
+def test_it_has_every_route_of_the_handlers_under_its_name():
     named = {(operation.method, operation.path): operation.name for operation in OPERATIONS}
     assert named == {route: function.name for route, function in routes().items()}
 

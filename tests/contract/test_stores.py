@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from spaceport.links import MAX_DAYS
 from spaceport_local.patches.open_results import RESULTS
 from spaceport_local.site import POLICY
 from spaceport_local.template import read_template
@@ -27,7 +28,7 @@ CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # AWS's Managed-Cachi
 # Days until a bucket's rule deletes what is in it.
 LIFECYCLE = {
     "UploadsBucket": {"uploads": {"ExpirationInDays": 7}, "unfinished": {"DaysAfterInitiation": 1}},
-    "DataBucket": {"unfinished": {"DaysAfterInitiation": 1}},
+    "DataBucket": {"unfinished": {"DaysAfterInitiation": 1}, "shared": {"ExpirationInDays": MAX_DAYS + 1}},
     "TrailBucket": {"year": {"ExpirationInDays": 365}},
 }
 
@@ -109,11 +110,18 @@ def test_every_log_is_in_a_group_that_forgets():
 
 
 @pytest.mark.parametrize("api", ["HttpApi", "WebSocketStage"])
-def test_an_access_log_never_has_the_query_string(api: str):
-    # The WebSocket's has the ticket. These are the variables that have it, or the whole request line.
+def test_an_access_log_never_has_the_query_string_or_the_path(api: str):
+    # The WebSocket's has the ticket, a link's path has its token. These are the variables that have them, or
+    # the whole request line.
     told = RESOURCES[api]["Properties"]["AccessLogSettings"]["Format"]
     assert "$context.status" in told
-    for variable in ("querystring", "requestOverride", "$context.authorizer.ticket", "$input"):
+    for variable in (
+        "querystring",
+        "requestOverride",
+        "$context.authorizer.ticket",
+        "$input",
+        "$context.path",
+    ):
         assert variable not in told
 
 

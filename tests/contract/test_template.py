@@ -113,7 +113,7 @@ IAM_OF_CALL = {
     "delete_item": "dynamodb:DeleteItem",
     "query": "dynamodb:Query",
     "create_multipart_upload": "s3:PutObject",
-    "generate_presigned_url": "s3:PutObject",  # of upload_part
+    "upload_part": "s3:PutObject",  # signed for others to call, as get_object is for a link's holder
     "complete_multipart_upload": "s3:PutObject",
     "abort_multipart_upload": "s3:AbortMultipartUpload",
     "list_parts": "s3:ListMultipartUploadParts",
@@ -179,6 +179,21 @@ ADAPTERS = {
     ("history", "page"): ["query"],
     ("history", "erase"): ["query", "batch_writer"],
     ("connections", "drop"): ["query", "delete_item"],
+    ("links", "put"): ["put_item"],
+    ("links", "of"): ["query"],
+    ("links", "find"): ["query", "get_item"],
+    ("links", "remove"): ["delete_item"],
+    ("shared_files", "copy"): ["get_paginator", "copy_object"],
+    ("shared_files", "erase"): ["get_paginator", "delete_objects"],
+    ("shared_files", "page"): ["get_object"],
+    ("shared_files", "address"): ["get_object"],
+    # A copy reads, too.
+    ("sharing", "share"): [
+        *("query", "put_item", "get_paginator", "get_object", "copy_object", "get_item"),
+        *("delete_objects", "delete_item"),
+    ],
+    ("sharing", "revoke"): ["query", "delete_item", "get_paginator", "delete_objects"],
+    ("visits", "open"): ["query", "get_item"],
     ("artifacts", "discard_folders"): ["get_paginator", "delete_objects"],
     ("erasure", "erase"): [
         *("get_paginator", "delete_objects", "delete_object", "describe_log_streams", "delete_log_stream"),
@@ -223,7 +238,7 @@ ADAPTERS = {
     ("tickets", "issue"): ["put_item"],
     ("tickets", "redeem"): ["delete_item"],
     ("uploads", "begin"): ["create_multipart_upload"],
-    ("uploads", "addresses"): ["generate_presigned_url"],
+    ("uploads", "addresses"): ["upload_part"],
     ("uploads", "parts"): ["list_parts"],
     ("uploads", "complete"): ["list_parts", "complete_multipart_upload", "abort_multipart_upload"],
     ("uploads", "abort"): ["abort_multipart_upload"],
@@ -260,17 +275,24 @@ def test_a_function_may_do_what_it_calls_and_no_more(function: str):
     assert allowed - failure_destination <= needed, "allowed, but not called"
 
 
+def signed_in(call: ast.Call) -> str | None:
+    """The call that an address is signed for, and that whoever has it makes."""
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr == "generate_presigned_url"):
+        return None
+    return str(ast.literal_eval(call.args[0]))
+
+
 def test_adapters_make_the_calls_that_the_table_says():
     clients = {
         "jobs": "_table", "connections": "_table", "tickets": "_table", "sockets": "_management",
         "executions": "_step_functions", "sagemaker_tasks": "_sagemaker", "intake": "_s3",
         "artifacts": "_s3", "delivered": "_s3", "uploads": "_s3", "history": "_table",
-        "slots": "_table",
+        "slots": "_table", "links": "_table", "shared_files": "_s3",
     }  # fmt: skip
     for module, names in clients.items():
         tree = ast.parse((ROOT / "spaceport" / f"{module}.py").read_text())
         made = {
-            node.func.attr
+            signed_in(node) or node.func.attr
             for node in ast.walk(tree)
             if isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -360,7 +382,11 @@ def test_no_api_without_an_authorizer():
     assert apis == {"AWS::Serverless::HttpApi"}
 
 
-def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
+# For anybody who has a link, whose token is a part of the path.
+OPEN_ROUTES = {"/shared/{token}", "/shared/{token}/{proxy+}"}
+
+
+def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool_or_a_link_s():
     auth = RESOURCES["HttpApi"]["Properties"]["Auth"]
     authorizer = auth["Authorizers"][auth["DefaultAuthorizer"]]
     assert authorizer["IdentitySource"] == "$request.header.Authorization"
@@ -377,10 +403,20 @@ def test_every_route_of_the_http_api_takes_only_tokens_of_the_user_pool():
         "/start-job", "/stop-job", "/jobs", "/jobs/{jobId}", "/jobs/{jobId}/retry",
         "/jobs/{jobId}/events", "/ws-ticket", "/limits",
         "/uploads", "/uploads/{uploadId}", "/uploads/{uploadId}/parts", "/uploads/{uploadId}/complete",
+        "/jobs/{jobId}/share", *OPEN_ROUTES,
     }  # fmt: skip
     for route in routes:
-        assert set(route) == {"ApiId", "Method", "Path"}
+        assert set(route) - {"Auth"} == {"ApiId", "Method", "Path"}
         assert route["ApiId"] == {"Ref": "HttpApi"}
+        is_open = route["Path"] in OPEN_ROUTES
+        assert route.get("Auth") == ({"Authorizer": "NONE"} if is_open else None)
+        assert route["Method"] == "GET" or not is_open
+
+
+def test_who_has_a_link_only_may_read_little_and_write_nothing():
+    assert actions_of(functions_in_template()["serve_shared"]) == {
+        *("dynamodb:GetItem", "dynamodb:Query", "s3:GetObject"),
+    }
 
 
 def test_no_page_may_use_the_api_unless_the_stack_names_its_origin():
@@ -394,14 +430,17 @@ def test_no_page_may_use_the_api_unless_the_stack_names_its_origin():
     assert not re.match(origin["AllowedPattern"], "*")
 
 
-def test_the_handler_serves_the_routes_of_the_template():
+@pytest.mark.parametrize("function", ["serve_api", "share_results", "serve_shared"])
+def test_a_handler_serves_the_routes_of_the_template(function: str):
     routes = {
         (event["Properties"]["Method"].lower(), re.sub(r"\{\w+\}", "{}", event["Properties"]["Path"]))
-        for event in functions_in_template()["serve_api"]["Events"].values()
+        for event in functions_in_template()[function]["Events"].values()
     }
-    source = (ROOT / "functions" / "serve_api" / "app.py").read_text()
+    source = (ROOT / "functions" / function / "app.py").read_text()
     served = re.findall(r'^@app\.(get|post|delete)\("(.*)"\)$', source, re.MULTILINE)
-    assert {(method, re.sub(r"<\w+>", "{}", path)) for method, path in served} == routes
+    assert {
+        (method, re.sub(r"<\w+>", "{}", path).replace("/.+", "/{proxy+}")) for method, path in served
+    } == routes
 
 
 def test_nobody_signs_up_and_the_operator_is_an_admin():

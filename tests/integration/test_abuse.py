@@ -105,6 +105,15 @@ OTHERS: dict[str, tuple[str, str, Any, tuple[int, str]]] = {
     "changing its tuning": (
         "POST", "/jobs/{bobs_job}/retry", {"tuning": {"max_iterations": 200_000}}, (404, "no_such_job"),
     ),
+    "sharing it": ("POST", "/jobs/{bobs_job}/share", {"days": 1}, (404, "no_such_job")),
+    "taking its links back": ("DELETE", "/jobs/{bobs_job}/share", None, (404, "no_such_job")),
+    "a link without end": ("POST", "/jobs/{bobs_job}/share", {"days": 31}, (400, "bad_field")),
+    "a guessed link": ("GET", "/shared/" + "A" * 43, None, (404, "no_such_link")),
+    "the file behind it": ("GET", "/shared/" + "A" * 43 + "/model.sog", None, (404, "no_such_link")),
+    "a job's id for a link": ("GET", "/shared/{bobs_job}", None, (404, "no_such_link")),
+    "no link at all, and out of its folder": (
+        "GET", "/shared/%2e%2e/jobs/{bobs_job}/model.ply", None, (404, "no_such_link"),
+    ),
     "an upload without end": ("POST", "/uploads", {"fileName": "a.zip", "bytes": 10**15}, (413, "too_large")),
     "an upload of less than nothing": (
         "POST", "/uploads", {"fileName": "a.zip", "bytes": -1}, (400, "bad_field"),
@@ -243,8 +252,10 @@ def test_without_a_token_there_is_nothing(token, mallory, names):
         ("POST", "/uploads"),
         ("DELETE", "/uploads/x"),
         ("POST", "/start-job"),
+        ("POST", "/jobs/{bobs_job}/share"),
+        ("DELETE", "/jobs/{bobs_job}/share"),
     ):
-        assert replace(mallory, token=token).ask(method, path, {})[0] == 401
+        assert replace(mallory, token=token).ask(method, filled(path, names), {})[0] == 401
 
 
 def test_none_of_it_has_made_a_job(mallory):

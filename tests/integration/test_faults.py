@@ -587,11 +587,18 @@ WITHOUT_A_LINE = {
     # They concern no job.
     ("ensure_log_groups", "create_log_group"): "a deployment's, which fails and is made again",
     ("serve_api", "create_multipart_upload"): "an upload begun twice: the first one's parts go after a day",
+    ("share_results", "put_item"): "a link that nobody was told: it shows nothing, and ends",
+    ("share_results", "copy_object"): "copies behind such a link: erased with the job, or after a month",
+    ("share_results", "delete_item"): "links that are taken back again",
+    (
+        "share_results",
+        "delete_objects",
+    ): "copies of links that are gone: erased with the job, or after a month",
     ("serve_api", "abort_multipart_upload"): "aborted again, or by the bucket's lifecycle after a day",
 }
 READS = {
     *("get_item", "query", "head_object", "get_object", "get_paginator", "list_objects_v2", "S3Object"),
-    *("describe_execution", "batch_get_item", "generate_presigned_url", "list_parts"),
+    *("describe_execution", "batch_get_item", "upload_part", "list_parts"),
     *("describe_log_streams", "admin_get_user"),
 }
 

@@ -65,6 +65,19 @@ DEEDS: dict[str, Deed] = {
     "write beside the jobs' results": deed(
         "s3", "put_object", lambda at: {"Bucket": at.resource("DataBucket"), "Key": "elsewhere", "Body": b""}
     ),
+    "read what a link shows": deed(
+        "s3",
+        "get_object",
+        lambda at: {"Bucket": at.resource("DataBucket"), "Key": "shared/none/none/model.sog"},
+        "ServeShared",
+    ),
+    "take back links": deed(
+        "dynamodb",
+        "delete_item",
+        lambda at: {"TableName": at.resource("LinksTable"), "Key": {**KEY, "digest": {"S": "none"}}},
+        *("ShareResults", "ForgetJob"),
+    ),
+    "read links": deed("dynamodb", "scan", lambda at: {"TableName": at.resource("LinksTable")}),
     "delete a result": deed(
         "s3",
         "delete_object",

@@ -1,7 +1,8 @@
-"""`AWS::ApiGatewayV2::Api` with a `Body`, as `AWS::Serverless::HttpApi` becomes, and the path with its stage.
+"""`AWS::ApiGatewayV2::Api` with a `Body`, as `AWS::Serverless::HttpApi` becomes, and where a request came in.
 
 MiniStack ignores `Body`: an HTTP API of a SAM template has no routes and no authorizer there. And it tells a
-function the path without the stage; API Gateway tells it with, and Powertools cuts the stage off.
+function the path without the stage; API Gateway tells it with, and Powertools cuts the stage off. Nor does it
+tell the protocol; and it serves APIs below a path of its own, of which it says nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SEAMS = (
 ANY_METHOD = "x-amazon-apigateway-any-method"
 CORS = "x-amazon-apigateway-cors"
 DEFAULT_STAGE = "$default"
+OPEN = "NONE"  # how SAM tells API Gateway that a route has no authorizer
 
 
 def install() -> None:
@@ -47,14 +49,18 @@ def install() -> None:
             _import(api_id, body)
         return api_id, attributes
 
-    async def invoke_with_stage(
+    async def invoke_with_place(
         integration: Any, api_id: str, stage: str, path: str, *arguments: Any, **options: Any
     ) -> Any:
         whole = path if stage == DEFAULT_STAGE else f"/{stage}{path}"
-        return await invoke(integration, api_id, stage, whole, *arguments, **options)
+        method, headers, *others = arguments
+        told = {**headers, "x-forwarded-proto": "http"}
+        if not headers.get("host", "").startswith(f"{api_id}."):
+            told["x-forwarded-prefix"] = f"/_aws/execute-api/{api_id}"
+        return await invoke(integration, api_id, stage, whole, method, told, *others, **options)
 
     handlers.update(create=create_api, update=update_api)
-    apigateway._invoke_lambda_proxy = invoke_with_stage
+    apigateway._invoke_lambda_proxy = invoke_with_place
 
 
 def _titled(properties: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +115,8 @@ def _route(api_id: str, route_key: str, operation: Mapping[str, Any], authorizer
     route = {"routeKey": route_key, "target": f"integrations/{_made(integration)['integrationId']}"}
     for requirement in operation.get("security", []):
         for name, scopes in requirement.items():
+            if name == OPEN:
+                continue
             secured = {"authorizationType": "JWT", "authorizerId": authorizers[name]}
             route |= {**secured, "authorizationScopes": scopes}
     _made(apigateway._create_route(api_id, route))

@@ -494,6 +494,26 @@ def test_events_are_a_line_a_change_over_all_pages(stack, told, capsys):
     assert [json.loads(line)["version"] for line in capsys.readouterr().out.splitlines()] == [1, 9]
 
 
+def test_share_prints_the_link_alone_and_takes_links_back(stack, told, capsys):
+    drones = stack()
+    drones.http.jobs[JOB] = told(status=Status.COMPLETED)
+    link = {"token": "t", "url": "https://a.example/prod/shared/t", "expiresAt": "2026-03-08T10:00:05.000Z"}
+    drones.http.answers = {
+        f"POST /jobs/{JOB}/share": (201, link),
+        f"DELETE /jobs/{JOB}/share": (200, {"jobId": JOB, "links": 2}),
+    }
+
+    assert main(["share", JOB, "--days", "3", *STACK]) == ExitCode.DONE
+    printed = capsys.readouterr()
+    assert printed.out == f"{link['url']}\n"
+    assert "until 2026-03-08 10:00 UTC" in printed.err
+    assert (f"POST /jobs/{JOB}/share", {"days": 3}) in drones.http.requests
+
+    assert main(["share", JOB, "--revoke", *STACK]) == ExitCode.DONE
+    assert capsys.readouterr().out == f"2 links to the job {JOB} taken back.\n"
+    assert main(["share", JOB, "--days", "31", *STACK]) == ExitCode.USAGE
+
+
 def test_delete_asks_first_and_a_program_must_say_yes(stack, told, capsys, monkeypatch):
     drones = stack()
     drones.http.jobs[JOB] = told(status=Status.COMPLETED)

@@ -21,6 +21,7 @@ from moto import mock_aws
 
 from spaceport.connections import Connections
 from spaceport.jobs import Jobs
+from spaceport.links import Links
 from spaceport.slots import SlotsItem
 from spaceport.tickets import Tickets
 
@@ -45,6 +46,7 @@ class Aws:
     jobs: Jobs
     connections: Connections
     tickets: Tickets
+    links: Links
     slots: SlotsItem
     state_machine_arn: str
     uploads_bucket: str = "uploads-bucket"
@@ -140,6 +142,25 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
             AttributeDefinitions=[{"AttributeName": "digest", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+        links = dynamodb.create_table(
+            TableName="links",
+            KeySchema=[
+                {"AttributeName": "jobId", "KeyType": "HASH"},
+                {"AttributeName": "digest", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "jobId", "AttributeType": "S"},
+                {"AttributeName": "digest", "AttributeType": "S"},
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "byDigest",
+                    "KeySchema": [{"AttributeName": "digest", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
         dynamodb.create_table(
             TableName="history",
             KeySchema=[
@@ -164,6 +185,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
             Jobs(jobs),
             Connections(connections),
             Tickets(tickets),
+            Links(links),
             SlotsItem(queue),
             machine["stateMachineArn"],
         )
@@ -178,6 +200,7 @@ def load(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]
             "JOBS_TABLE": "jobs",
             "CONNECTIONS_TABLE": "connections",
             "TICKETS_TABLE": "tickets",
+            "LINKS_TABLE": "links",
             "HISTORY_TABLE": "history",
             "EVENT_SOURCE": "spaceport.one",
             "QUEUE_TABLE": "queue",

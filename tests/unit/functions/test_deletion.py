@@ -18,7 +18,9 @@ from spaceport.erasure import LOG_GROUPS
 from spaceport.history import History
 from spaceport.job import JobRecord, PipelineStep, empty_stages, job_id_for, now_iso
 from spaceport.jobs import TOMBSTONE_S
+from spaceport.links import Link, digest_of
 from spaceport.retention import INTERMEDIATES
+from spaceport.shared_files import SharedFiles
 from spaceport.stages import TERMINAL, Status
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -95,6 +97,13 @@ def test_a_deleted_job_leaves_a_tombstone_and_others_lose_nothing(aws, put, load
     for one in (job_id, other):
         put_objects(aws, one, "extracted/photo.jpg", *KEPT)
         aws.connections.subscribe(one, Follower("connection-1", Caller("ann")))
+        link = Link(one, digest_of("x" * 43), now_iso(), now_iso())
+        aws.links.put(link)
+        put_objects(aws, one, "compressed/viewer/index.html")
+        copied = SharedFiles(boto3.client("s3"), aws.data_bucket).copy(
+            f"s3://{aws.data_bucket}/jobs/{one}/compressed/", False, link
+        )
+        assert copied == 2
         boto3.client("logs").create_log_stream(
             logGroupName=LOG_GROUPS[0], logStreamName=f"{one}-sfm-1-0/algo-1-1"
         )
@@ -110,7 +119,12 @@ def test_a_deleted_job_leaves_a_tombstone_and_others_lose_nothing(aws, put, load
     assert abs(int(tomb["expiresAt"]) - datetime.now(UTC).timestamp() - TOMBSTONE_S) < 60
     assert [row.job_id for row in aws.jobs.page("ann", 20)] == [other]
     # And in all other stores there is what belongs to the other
-    assert keys(aws) == {f"jobs/{other}/{name}" for name in ("extracted/photo.jpg", *KEPT)}
+    left = {key for key in keys(aws) if not key.startswith("shared/")}
+    assert left == {
+        f"jobs/{other}/{name}" for name in ("extracted/photo.jpg", "compressed/viewer/index.html", *KEPT)
+    }
+    assert len(keys(aws) - left) == 2
+    assert (aws.links.of(job_id), len(aws.links.of(other))) == ([], 1)
     versions = boto3.client("s3").list_object_versions(Bucket=aws.uploads_bucket)
     assert version["VersionId"] not in {found["VersionId"] for found in versions["Versions"]}
     assert len(versions["Versions"]) == 1

@@ -1,0 +1,118 @@
+"""A link to a result on the local cloud: what a stranger's HTTP client gets by it, and when no longer."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import urllib3
+
+from spaceport.job import now_iso
+from spaceport.links import digest_of
+from spaceport_local.cloud import LocalCloud
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, stubs, stack_of) -> Any:
+    cloud = LocalCloud(
+        data_dir=tmp_path_factory.mktemp("cloud"), options=tuple(stubs.options), enforce_iam=True
+    )
+    cloud.up()
+    yield stack_of(cloud)
+    cloud.down()
+
+
+@pytest.fixture(scope="module")
+def job_id(stack, alice, photos_zip) -> str:
+    job_id = stack.drop(photos_zip, "uploads/alice/beach.zip", pipelineStep="sfm")
+    assert alice.until_ended(job_id)["status"] == "COMPLETED"
+    return job_id
+
+
+def get(address: str) -> urllib3.BaseHTTPResponse:
+    """As a browser gets it that is signed in nowhere."""
+    return urllib3.request("GET", address, redirect=False)
+
+
+def shared(alice: Any, job_id: str) -> dict[str, Any]:
+    status, told = alice.ask("POST", f"/jobs/{job_id}/share", {"days": 1})
+    assert status == 201, told
+    return told
+
+
+def end(stack: Any, token: str) -> None:
+    """Let the link have ended a second ago."""
+    dynamodb, table = stack.cloud.client("dynamodb"), stack.resource("LinksTable")
+    (item,) = [
+        found for found in dynamodb.scan(TableName=table)["Items"] if found["digest"]["S"] == digest_of(token)
+    ]
+    then = now_iso(datetime.now(UTC) - timedelta(seconds=1))
+    dynamodb.put_item(TableName=table, Item={**item, "endsAt": {"S": then}})
+
+
+def test_a_stranger_gets_the_viewer_and_the_model_and_nothing_else(stack, alice, job_id):
+    # Given a link
+    link = shared(alice, job_id)
+    told = get(f"{alice.address}/shared/{link['token']}").json()
+    assert told["viewerUrl"] == link["url"]
+    # When its page is opened, at the address that it was given with
+    page = get(link["url"])
+    assert page.status == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert b"-sog-" in page.data  # the stub program's page
+    # Then the model that the page draws is found beside it, at a signed address of a private copy
+    beside = get(link["url"].replace("viewer/index.html", "model.sog"))
+    assert beside.status == 302
+    where = beside.headers["Location"]
+    assert job_id not in where
+    assert get(where).data == page.data
+    assert get(where.partition("?")[0]).status == 403
+    # And an address that is signed for one file is good for no other
+    assert get(where.replace("model.sog", "viewer/index.html")).status == 403
+    # And a page of any origin may load it, as the API's own does
+    crossed = urllib3.request("GET", where, headers={"Origin": alice.address})
+    assert crossed.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_link_that_has_ended_shows_nothing(stack, alice, job_id):
+    link = shared(alice, job_id)
+    end(stack, link["token"])
+    for address in (f"{alice.address}/shared/{link['token']}", link["url"]):
+        answer = get(address)
+        assert (answer.status, answer.json()["code"]) == (410, "share_expired")
+
+
+def test_a_link_that_was_taken_back_shows_nothing_at_once(stack, alice, job_id):
+    # Given a link, and an address that somebody has got by it
+    link = shared(alice, job_id)
+    got = get(link["url"].replace("viewer/index.html", "model.sog")).headers["Location"]
+    assert get(got).status == 200
+    # When its owner takes it back
+    status, told = alice.ask("DELETE", f"/jobs/{job_id}/share")
+    assert (status, told["jobId"]) == (200, job_id)
+    assert told["links"] >= 1
+    # Then neither is good any more
+    assert get(link["url"]).json()["code"] == "no_such_link"
+    assert get(got).status in {403, 404}
+    # And the result is where it was
+    assert alice.status_of(job_id)["status"] == "COMPLETED"
+
+
+def test_a_link_goes_with_its_job(stack, alice, photos_zip):
+    job_id = stack.drop(photos_zip, "uploads/alice/pier.zip", pipelineStep="sfm")
+    alice.until_ended(job_id)
+    link = shared(alice, job_id)
+    folder = urlsplit(get(link["url"].replace("viewer/index.html", "model.sog")).headers["Location"]).path
+    prefix = folder.partition("/shared/")[2].partition("/")[0]
+    assert alice.ask("DELETE", f"/jobs/{job_id}")[0] == 202
+    assert get(link["url"]).json()["code"] == "no_such_link"
+    deadline = time.monotonic() + 30
+    s3, bucket = stack.cloud.client("s3"), stack.output("DataBucket")
+    while s3.list_objects_v2(Bucket=bucket, Prefix=f"shared/{prefix}/")["KeyCount"]:
+        assert time.monotonic() < deadline, "the copies stay"
+        time.sleep(0.1)
