@@ -7,38 +7,30 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
-from stub_reports import write_reports
+from stub_programs import Stubs
 
 from spaceport_local.cloud import LocalCloud
 
-STUB_PROGRAM = Path(__file__).parents[1] / "integration" / "stub_program.py"
-IMAGES = ("sfm", "gaussian", "compressor")
 PASSWORD = "Long-enough-to-fly-1"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # What fades in has too little contrast meanwhile.
 DESK = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """A local cloud, and the folder of its job programs (`stub_program.py`)."""
+    """A local cloud, and its job programs."""
 
     cloud: LocalCloud
-    programs: Path
-
-    def hold(self, stage: str) -> None:
-        """Let every job wait in `stage` from now on."""
-        (self.programs / "held" / stage).touch()
-
-    def let_go(self) -> None:
-        for held in (self.programs / "held").iterdir():
-            held.unlink()
+    stubs: Stubs
+    password: str = PASSWORD  # everybody's
 
     def make_user(self, name: str) -> None:
-        """Someone who signs in with PASSWORD."""
+        """Someone who may sign in."""
         cognito = self.cloud.client("cognito-idp")
         who = {"UserPoolId": self.cloud.outputs["UserPoolId"], "Username": name}
         with suppress(cognito.exceptions.UsernameExistsException):
@@ -80,17 +72,10 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    programs = tmp_path_factory.mktemp("programs")
-    (programs / "held").mkdir()
-    (programs / "program.py").write_text(STUB_PROGRAM.read_text())
-    write_reports(programs / "reports")
-    options = [f"{image}={programs / 'program.py'}" for image in IMAGES]
-    cloud = LocalCloud(
-        data_dir=tmp_path_factory.mktemp("web"),
-        options=[word for option in options for word in ("--program", option)],
-    )
+    stubs = Stubs(tmp_path_factory.mktemp("programs"))
+    cloud = LocalCloud(data_dir=tmp_path_factory.mktemp("web"), options=stubs.options)
     cloud.up()
-    made = Workshop(cloud, programs)
+    made = Workshop(cloud, stubs)
     made.make_user("alice")
     yield made
     cloud.down()
@@ -118,7 +103,7 @@ def visit(workshop: Workshop, web_browser: Browser) -> Iterator[Callable[..., Vi
         return made
 
     yield begin
-    workshop.let_go()
+    workshop.stubs.let_go()
     for context in contexts:
         context.close()
     assert [wrong for made in visits for wrong in made.wrong] == []
@@ -135,15 +120,20 @@ def axe(repository: Path) -> str:
 
 @pytest.fixture
 def barriers(axe: str) -> Callable[[Page], list[str]]:
-    """What axe finds on a page that is serious or worse: the rule, and where."""
+    """What axe finds on a page that is serious or worse, in light and in dark: the rule, and where."""
 
     def found(page: Page) -> list[str]:
         page.evaluate(axe)
-        told = page.evaluate("axe.run({ iframes: false })")
-        return [
-            f"{violation['id']}: {json.dumps([node['target'] for node in violation['nodes']])}"
-            for violation in told["violations"]
-            if violation["impact"] in {"serious", "critical"}
-        ]
+        told = []
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            # The viewer in its frame is another's page, and has tests of its own.
+            violations = page.evaluate("axe.run({ iframes: false })")["violations"]
+            told += [
+                f"{scheme}, {violation['id']}: {json.dumps([node['target'] for node in violation['nodes']])}"
+                for violation in violations
+                if violation["impact"] in {"serious", "critical"}
+            ]
+        return told
 
     return found

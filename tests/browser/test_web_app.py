@@ -112,7 +112,7 @@ def test_where_others_have_accounts_no_link_signs_in(visit, workshop):
 
 def test_photos_become_a_model_and_the_page_follows(visit, workshop, photos, barriers):
     # Given a job held in its first stage, made of photos dropped as they are
-    workshop.hold("sfm")
+    workshop.stubs.hold("sfm")
     window = begun(visit, photos, "A meadow")
     page = window.page
     assert barriers(page) == []
@@ -120,7 +120,7 @@ def test_photos_become_a_model_and_the_page_follows(visit, workshop, photos, bar
     page.reload()
     expect(page.get_by_text("Extracting features from uploaded images")).to_be_visible(timeout=SOON)
     # Then it follows to the end, and shows what came of it
-    workshop.let_go()
+    workshop.stubs.let_go()
     expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
     expect(page.get_by_role("link", name="model.sog")).to_be_visible()
     assert barriers(page) == []
@@ -131,7 +131,7 @@ def test_photos_become_a_model_and_the_page_follows(visit, workshop, photos, bar
 
 def test_a_cut_socket_heals_and_nothing_is_missed(visit, workshop, photos):
     # Given a page that follows a job through a socket that we hold
-    workshop.hold("sfm")
+    workshop.stubs.hold("sfm")
     window = begun(visit, photos, "A cut line")
     page = window.page
     sockets: list[WebSocketRoute] = []
@@ -147,26 +147,26 @@ def test_a_cut_socket_heals_and_nothing_is_missed(visit, workshop, photos):
     # When the line is cut, and the job ends while it is
     wait_until(page, lambda: len(sockets) == 1)
     sockets[0].close()
-    workshop.let_go()
+    workshop.stubs.let_go()
     # Then the page connects anew and knows the end
     expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
     assert len(sockets) > 1
 
 
 def test_where_sockets_are_blocked_it_asks(visit, workshop, photos):
-    workshop.hold("sfm")
+    workshop.stubs.hold("sfm")
     window = begun(visit, photos, "No sockets here")
     page = window.page
     page.route_web_socket(re.compile("ticket="), lambda socket: socket.close())
     page.reload()
     expect(page.get_by_text("Live updates are blocked here")).to_be_visible(timeout=SOON)
-    workshop.let_go()
+    workshop.stubs.let_go()
     expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
 
 
 def test_stopping_is_not_stopped_and_a_stopped_job_goes_on(visit, workshop, photos, barriers):
     # Given a job at work
-    workshop.hold("sfm")
+    workshop.stubs.hold("sfm")
     window = begun(visit, photos, "A mistake")
     page = window.page
     # When stopping is thought better of, it runs on
@@ -182,7 +182,7 @@ def test_stopping_is_not_stopped_and_a_stopped_job_goes_on(visit, workshop, phot
     expect(page.get_by_text("The job was stopped.")).to_be_visible(timeout=SOON)
     assert barriers(page) == []
     # And it can go on
-    workshop.let_go()
+    workshop.stubs.let_go()
     page.get_by_role("button", name="Go on").click()
     expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
 

@@ -49,7 +49,7 @@ def test_photos_that_are_dropped_become_a_model_to_look_around_in(page: Page, br
     # When they are sent
     page.get_by_role("button", name="Make the model").click()
     # Then the page shows how the scene comes about
-    expect(page.get_by_text("Training advanced neural 3D representation")).to_be_visible(
+    expect(page.get_by_role("main").get_by_text("Training advanced neural 3D representation")).to_be_visible(
         timeout=JOB_TIMEOUT_S * 1000
     )
     expect(page.get_by_text("Gaussians", exact=True)).to_be_visible(timeout=JOB_TIMEOUT_S * 1000)

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import urllib3
 from PIL import Image
-from stub_reports import write_reports
+from stub_programs import Stubs
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -27,7 +26,6 @@ from spaceport_local.cloud import LocalCloud
 from spaceport_local.deploy import STACK
 
 ENDED = {"COMPLETED", "FAILED", "STOPPED", "REJECTED"}
-STUB_PROGRAM = Path(__file__).with_name("stub_program.py")
 
 
 @dataclass
@@ -156,39 +154,6 @@ class User:
 
     def until_ended(self, job_id: str, seconds: float = 30) -> dict[str, Any]:
         return self.until(job_id, lambda told: told["status"] in ENDED, seconds)
-
-
-@dataclass(frozen=True)
-class Stubs:
-    """Job programs that do nothing, but can be held in any stage (`stub_program.py`). `folder` is theirs."""
-
-    folder: Path
-
-    @property
-    def options(self) -> list[str]:
-        """What the engine takes them by: `LocalCloud(options=...)`."""
-        script = self.folder / "program.py"
-        if not script.exists():
-            (self.folder / "held").mkdir(parents=True)
-            script.write_text(STUB_PROGRAM.read_text())
-            write_reports(self.folder / "reports")
-        images = ("sfm", "gaussian", "compressor")
-        return [word for image in images for word in ("--program", f"{image}={script}")]
-
-    def hold(self, stage: str) -> None:
-        """Let every job wait in `stage` from now on."""
-        (self.folder / "held" / stage).touch()
-
-    def let_go(self) -> None:
-        for held in (self.folder / "held").iterdir():
-            held.unlink()
-
-    def begun(self, job_id: str) -> list[tuple[str, str]]:
-        """(SageMaker job's name less the job's id, checkpoint found) of each start of a program, in order."""
-        log = self.folder / "begun"
-        lines = log.read_text().splitlines() if log.exists() else []
-        starts = (line.split(" found ") for line in lines if line.startswith(f"{job_id}-"))
-        return [(name.removeprefix(f"{job_id}-"), found) for name, found in starts]
 
 
 @pytest.fixture(scope="session")
