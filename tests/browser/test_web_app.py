@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import random
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 from spaceport.answers import ZipPolicy
 from spaceport.archive import inspect
 from spaceport.errors import UserError
+from spaceport.job import batch_id_for
 from spaceport_cli.api import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
@@ -25,6 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.engine]
 SOON = 20_000  # ms: a function that starts cold on a busy machine
 OWN_BYTES = 150_000  # of our scripts and styles, uncompressed: issue 8's limit
 PART_BYTES = 8 * 2**20
+PARTS_AT_ONCE = 5  # web/app/uploads.js
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "is_mobile": True,
@@ -58,7 +62,9 @@ def begun(visit, photos, name: str):
     window.page.get_by_role("link", name="New model").first.click()
     send(window.page, photos, name)
     expect(window.page.get_by_role("heading", name=name)).to_be_visible(timeout=SOON)
-    expect(window.page.get_by_text("Extracting features from uploaded images")).to_be_visible(timeout=SOON)
+    expect(
+        window.page.get_by_role("main").get_by_text("Extracting features from uploaded images")
+    ).to_be_visible(timeout=SOON)
     return window
 
 
@@ -118,15 +124,23 @@ def test_photos_become_a_model_and_the_page_follows(visit, workshop, photos, bar
     assert barriers(page) == []
     # When the page is loaded anew in the middle of it
     page.reload()
-    expect(page.get_by_text("Extracting features from uploaded images")).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("main").get_by_text("Extracting features from uploaded images")).to_be_visible(
+        timeout=SOON
+    )
     # Then it follows to the end, and shows what came of it
     workshop.stubs.let_go()
     expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
+    expect(page.locator("#said")).to_have_text("A meadow: Ready.")
     expect(page.get_by_role("link", name="model.sog")).to_be_visible()
+    assert barriers(page) == []
+    # And how good it is can be read
+    page.get_by_role("link", name="How good is it?").click()
+    expect(page.get_by_role("heading", name="Time and cost")).to_be_visible(timeout=SOON)
     assert barriers(page) == []
     # And in the list there is a model of that name
     page.get_by_role("link", name="Models").click()
     expect(page.get_by_role("link", name=re.compile("A meadow"))).to_be_visible(timeout=SOON)
+    assert barriers(page) == []
 
 
 def test_a_cut_socket_heals_and_nothing_is_missed(visit, workshop, photos):
@@ -142,7 +156,9 @@ def test_a_cut_socket_heals_and_nothing_is_missed(visit, workshop, photos):
 
     page.route_web_socket(re.compile("ticket="), through)
     page.reload()
-    expect(page.get_by_text("Extracting features from uploaded images")).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("main").get_by_text("Extracting features from uploaded images")).to_be_visible(
+        timeout=SOON
+    )
     page.wait_for_function("() => true")
     # When the line is cut, and the job ends while it is
     wait_until(page, lambda: len(sockets) == 1)
@@ -270,18 +286,184 @@ def test_an_upload_outlives_lost_connections_and_a_reload(visit, workshop, tmp_p
     assert hashlib.sha256(stored).digest() == hashlib.sha256(file.read_bytes()).digest()
 
 
-def test_it_fits_a_phone_and_leaves_nobody_out(visit, barriers):
+def test_what_only_the_cloud_can_refuse_is_refused_in_words(visit, photos, tmp_path, barriers):
+    # Given photos with settings beside them that are none, which only the cloud reads
+    settings = tmp_path / "spaceport.json"
+    settings.write_text('{"preset": "gigantic"}')
+    window = visit()
+    window.open()
+    window.sign_in()
+    page = window.page
+    page.get_by_role("link", name="New model").first.click()
+    # When they are sent
+    send(page, [*photos, settings], "Gigantic")
+    # Then the job's page says what is wrong, and what to do
+    expect(page.locator(".badge")).to_contain_text("Refused", timeout=2 * SOON)
+    expect(page.locator(".outcome")).to_contain_text("spaceport.json")
+    expect(page.get_by_role("link", name="Send other photos")).to_be_visible()
+    expect(page.get_by_role("button", name="Go on")).to_be_hidden()
+    assert barriers(page) == []
+
+
+def test_a_batch_shows_how_many_of_its_jobs_have_ended(visit, workshop, photos, barriers):
+    # Given a batch of two jobs, one of which is a bad zip
+    s3, bucket = workshop.cloud.client("s3"), workshop.cloud.outputs["UploadsBucket"]
+    folder = "uploads/alice/week.batch"
+    for name, body in {"good": zipped(photos), "bad": b"no zip"}.items():
+        s3.put_object(Bucket=bucket, Key=f"{folder}/{name}.zip", Body=body)
+    jobs = [{"s3Url": f"s3://{bucket}/{folder}/{name}.zip"} for name in ("good", "bad")]
+    manifest = json.dumps({"name": "Week 12", "jobs": jobs}).encode()
+    put = s3.put_object(Bucket=bucket, Key=f"{folder}.json", Body=manifest)
+    # When its page is opened
+    window = visit()
+    window.open(f"#/jobs/{batch_id_for(bucket, f'{folder}.json', put['VersionId'])}")
+    window.sign_in()
+    page = window.page
+    # Then it counts, and leads to each
+    expect(page.get_by_role("heading", name="Week 12")).to_be_visible(timeout=2 * SOON)
+    expect(page.locator(".figures")).to_have_text("have ended2of 2are ready1were refused1", timeout=3 * SOON)
+    expect(page.get_by_role("main").get_by_role("link")).to_have_count(2)
+    assert barriers(page) == []
+
+
+def zipped(photos: list[Path]) -> bytes:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        for photo in photos:
+            archive.write(photo, photo.name)
+    return body.getvalue()
+
+
+def test_it_can_be_used_without_a_mouse(visit, workshop, photos):
+    # Given someone with a keyboard only, at the door
+    window = visit()
+    window.open()
+    page = window.page
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.get_by_label("Name or e-mail").focus()
+    page.keyboard.type("alice")
+    page.keyboard.press("Tab")
+    page.keyboard.type(workshop.password)
+    page.keyboard.press("Enter")
+    # Then each page begins at its heading, and the first key leads past what is on every page
+    expect(page.get_by_role("heading", name="Models")).to_be_focused(timeout=SOON)
+    page.reload()
+    expect(page.get_by_role("heading", name="Models")).to_be_visible(timeout=SOON)
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    # When a job is begun, and is to be stopped
+    workshop.stubs.hold("sfm")
+    page.get_by_role("link", name="New model").first.focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("A zip of photos, or the photos").set_input_files(photos)
+    expect(page.get_by_role("button", name="Make the model")).to_be_enabled()
+    page.get_by_label("Name", exact=True).focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("By keys")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="By keys")).to_be_visible(timeout=SOON)
+    expect(page.locator("#said")).to_have_text(re.compile("Extracting features"), timeout=SOON)
+    stop = page.get_by_role("button", name="Stop")
+    stop.focus()
+    page.keyboard.press("Enter")
+    # Then the question has the focus, and no way out of it but an answer
+    expect(page.get_by_role("button", name="Let it run")).to_be_focused()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        assert page.evaluate(
+            "document.activeElement.closest('dialog') || document.activeElement === document.body"
+        )
+    page.keyboard.press("Escape")
+    # And whoever puts it aside is back where they were
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(stop).to_be_focused()
+    # When it is stopped after all, and the button is gone
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    # Then they are at the heading
+    expect(page.get_by_text("The job was stopped.").first).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("heading", name="By keys")).to_be_focused()
+
+
+def test_where_motion_is_unwelcome_nothing_moves(visit, workshop, photos):
+    workshop.stubs.hold("sfm")
+    window = begun(visit, photos, "Still")  # its window asks for less motion
+    assert window.page.evaluate("document.getAnimations().length") == 0
+    moving = """() => [...document.querySelectorAll('*')].filter((element) => {
+      const { transitionDuration, animationName } = getComputedStyle(element);
+      return animationName !== 'none' || transitionDuration.split(', ').some((time) => parseFloat(time) > 0);
+    }).length"""
+    assert window.page.evaluate(moving) == 0
+
+
+def test_half_a_gigabyte_outlives_a_line_that_is_cut_twice(visit, workshop, tmp_path, photos):
+    # Given a zip of 500 MB
+    file = tmp_path / "survey.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for photo in photos:
+            archive.write(photo, photo.name)
+        with archive.open("notes.bin", "w", force_zip64=True) as notes:
+            for number in range(500):
+                notes.write(random.Random(number).randbytes(1_000_000))
+    window = visit()
+    window.open()
+    window.sign_in()
+    page = window.page
+    page.get_by_role("link", name="New model").first.click()
+    parts: list[str] = []
+    page.on("request", lambda asked: parts.extend(re.findall(r"partNumber=(\d+)", asked.url)))
+    # When the line is cut at a third and at two thirds of the way
+    send(page, [file], "Half a gigabyte")
+    for share in (33, 66):
+        line = page.get_by_role("progressbar", name="Upload")
+        wait_until(page, lambda at=share, bar=line: int(bar.get_attribute("aria-valuenow") or 0) >= at, 60)
+        page.context.set_offline(True)
+        expect(page.get_by_text("No connection; it goes on by itself")).to_be_visible()
+        page.context.set_offline(False)
+    # Then it arrives, and of what had arrived nothing was sent again
+    expect(page.get_by_role("heading", name="Half a gigabyte")).to_be_visible(timeout=3 * SOON)
+    assert len(parts) <= len(set(parts)) + 2 * PARTS_AT_ONCE
+    s3, bucket = workshop.cloud.client("s3"), workshop.cloud.outputs["UploadsBucket"]
+    (found,) = s3.list_objects_v2(Bucket=bucket, Prefix="uploads/alice/survey-")["Contents"]
+    stored = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"]
+    with file.open("rb") as sent:
+        assert sha256(iter(lambda: stored.read(2**20), b"")) == sha256(iter(lambda: sent.read(2**20), b""))
+    file.unlink()  # pytest keeps folders of earlier runs
+
+
+def sha256(pieces: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def test_it_fits_a_phone_and_leaves_nobody_out(visit, workshop, photos, barriers):
     window = visit(**PHONE)
     page = window.page
     window.open("#/photos")
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=SOON)
     assert (overflow(page), barriers(page)) == (0, [])
+    workshop.stubs.hold("3dgs")
     window.open("#/new")
     window.sign_in()
     expect(page.get_by_role("heading", name="New model")).to_be_visible(timeout=SOON)
     page.get_by_text("Fine tuning").click()
     page.get_by_role("button", name=re.compile("All .* settings")).click()
     expect(page.get_by_label("Sh degree")).to_be_visible()
+    assert (overflow(page), barriers(page)) == (0, [])
+    send(page, photos, "A-meadow-whose-name-is-long-and-has-no-place-to-break-" * 3)
+    expect(page.get_by_role("main").get_by_text("Training advanced neural 3D")).to_be_visible(
+        timeout=2 * SOON
+    )
+    assert (overflow(page), barriers(page)) == (0, [])
+    workshop.stubs.let_go()
+    expect(page.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
+    assert (overflow(page), barriers(page)) == (0, [])
+    page.get_by_role("link", name="How good is it?").click()
+    expect(page.get_by_role("heading", name="Time and cost")).to_be_visible(timeout=SOON)
     assert (overflow(page), barriers(page)) == (0, [])
     page.get_by_role("link", name="Models", exact=True).click()
     expect(page.get_by_role("heading", name="Models")).to_be_visible(timeout=SOON)

@@ -2,6 +2,7 @@
 // A subscription is answered with the row as it is, so whatever was missed, subscribing again mends it. Versions
 // only rise: what comes late or twice is dropped.
 
+import { parsed } from './json.js';
 import { asProblem } from './problem.js';
 
 const ENDED = new Set(['COMPLETED', 'FAILED', 'STOPPED', 'REJECTED']);
@@ -136,12 +137,4 @@ export const follow = (api, config, jobId, { onStatus, onLink = () => {}, onProb
   document.addEventListener('visibilitychange', hurry);
   ask().then(() => over || run());
   return end;
-};
-
-const parsed = (text) => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 };

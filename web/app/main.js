@@ -2,19 +2,19 @@
 
 import { Api } from './api.js';
 import { loadConfig } from './config.js';
-import { h, replace, s, say } from './dom.js';
-import { problemBox } from './parts.js';
+import { h, replace, say } from './dom.js';
+import { press, problemBox } from './parts.js';
 import { asProblem } from './problem.js';
 import { Session } from './session.js';
 import { welcome } from './views/welcome.js';
 
-// A view is `show(main, app, id)`, and returns what ends it. Those beyond the door are read when they are wanted.
+// A view is `show(main, app, id)`, and returns what ends it. It is read when it is wanted; true: anybody may see it.
 const ROUTES = [
   [/^#\/new$/, async () => (await import('./views/new_job.js')).newJob, 'New model'],
   [/^#\/jobs$/, async () => (await import('./views/jobs.js')).jobs, 'Models'],
   [/^#\/jobs\/([\w-]+)$/, async () => (await import('./views/job.js')).job, 'Model'],
   [/^#\/jobs\/([\w-]+)\/quality$/, async () => (await import('./views/quality.js')).quality, 'Quality'],
-  [/^#\/photos$/, async () => (await import('./views/guide.js')).guidePage, 'Good photos'],
+  [/^#\/photos$/, async () => (await import('./views/guide.js')).guidePage, 'Good photos', true],
 ];
 const HOME = '#/jobs';
 const HANDED_OVER = /^#\/session\/([\w.-]+)(\/.*)?$/; // a token from the command: it never leaves the browser
@@ -25,6 +25,12 @@ const said = document.getElementById('said');
 let app = null;
 let leave = () => {};
 let turn = 0;
+
+// The address is the view's, so the way past what is on every page is no part of it.
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  main.focus();
+});
 
 const begin = async () => {
   try {
@@ -48,10 +54,9 @@ const show = async () => {
   leave();
   leave = () => {};
   window.scrollTo(0, 0);
-  const route = ROUTES.map(([pattern, load, name]) => [pattern.exec(location.hash), load, name]).find(([found]) => found);
-  const isOpen = location.hash === '#/photos';
+  const route = ROUTES.map(([pattern, ...view]) => [pattern.exec(location.hash), ...view]).find(([found]) => found);
   drawTop();
-  if (!app.session.isSignedIn && !isOpen) {
+  if (!app.session.isSignedIn && !route?.[3]) {
     title('');
     leave = welcome(main, app) ?? (() => {});
     return;
@@ -95,7 +100,7 @@ const focusHeading = () => {
 
 const drawTop = () => {
   const { session } = app;
-  const brand = h('a', { class: 'brand', href: '#/' }, mark(), 'Spaceport');
+  const brand = h('a', { class: 'brand', href: '#/' }, 'Spaceport');
   if (!session.isSignedIn) return replace(top, brand, nav(['#/photos', 'Good photos']));
   return replace(top, brand, nav(['#/jobs', 'Models'], ['#/new', 'New model']), account(session));
 };
@@ -115,13 +120,7 @@ const account = (session) => {
     h('div', {},
       h('p', { class: 'small' }, h('span', { class: 'quiet' }, 'Signed in as '), h('b', {}, session.name)),
       h('p', { class: 'small' }, h('a', { href: '#/photos' }, 'Good photos')),
-      h('button', { type: 'button', onclick: signOut }, 'Sign out')));
+      press('Sign out', signOut)));
 };
-
-// A ground control target, as surveyors lay them out.
-const mark = () =>
-  s('svg', { viewBox: '0 0 32 32', 'aria-hidden': 'true' },
-    s('circle', { cx: 16, cy: 16, r: 13.5, fill: 'none', stroke: 'currentColor', 'stroke-width': 2.5 }),
-    s('path', { d: 'M16 16V3A13 13 0 0 1 29 16zM16 16v13A13 13 0 0 1 3 16z', fill: 'currentColor' }));
 
 begin();

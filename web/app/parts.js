@@ -30,6 +30,11 @@ export const figures = (rows) =>
   h('dl', { class: 'figures' }, rows.filter(([value]) => value !== null && value !== undefined).map(([value, unit, what]) =>
     h('div', {}, h('dt', {}, what), h('dd', {}, value, unit && h('span', {}, unit)))));
 
+// A button; `more` are other properties that it has.
+export const press = (words, onclick, kind = null, more = {}) => h('button', { type: 'button', class: kind, onclick, ...more }, words);
+
+export const section = (title, ...children) => h('section', { 'aria-label': title }, h('h2', {}, title), children);
+
 export const land = () => h('div', { class: 'land', 'aria-hidden': 'true' });
 
 export const field = (label, input, hint) => {
@@ -55,16 +60,15 @@ export const ask = (title, words, { yes, no, extra, read = () => true }) =>
       h('p', { class: 'quiet' }, words),
       extra,
       h('div', { class: 'actions' },
-        h('button', { type: 'button', class: 'primary', onclick: close(read) }, yes),
-        h('button', { type: 'button', autofocus: true, onclick: close(() => null) }, no)));
+        press(yes, close(read), 'primary'),
+        press(no, close(() => null), null, { autofocus: true })));
     document.body.append(dialog);
     dialog.showModal();
   });
 
 // Copies a text; the button tells that it did.
 export const copyButton = (text) => {
-  const button = h('button', { type: 'button' }, 'Copy');
-  button.addEventListener('click', async () => {
+  const button = press('Copy', async () => {
     await navigator.clipboard.writeText(text).catch(() => {});
     say(button, 'Copied');
     setTimeout(() => say(button, 'Copy'), 2000);

@@ -10,7 +10,7 @@ const ROUND = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 export const plan = ({ features }, held) => {
   const shots = features.filter(({ properties }) => properties.kind === 'photo' && properties.registered)
     .map(({ geometry: { coordinates }, properties: { name } }) => ({ lon: coordinates[0], lat: coordinates[1], name }));
-  const middle = mean(shots.map(({ lat }) => lat));
+  const middle = shots.reduce((sum, { lat }) => sum + lat, 0) / shots.length;
   const east = ({ lon }) => lon * METRES_PER_DEGREE * Math.cos((middle * Math.PI) / 180);
   const north = ({ lat }) => lat * METRES_PER_DEGREE;
   const [west, right, south, up] = [Math.min(...shots.map(east)), Math.max(...shots.map(east)), Math.min(...shots.map(north)), Math.max(...shots.map(north))];
@@ -26,5 +26,3 @@ export const plan = ({ features }, held) => {
     s('path', { class: 'north', d: `M${wide - 28} 20l7 20-7-4-7 4z` }), s('text', { x: wide - 28, y: 55, 'text-anchor': 'middle' }, 'N'),
     s('path', { class: 'scale', d: `M20 ${HIGH - 20}h${metres * scale}` }), s('text', { x: 20, y: HIGH - 28 }, `${metres} m`));
 };
-
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

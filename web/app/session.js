@@ -1,6 +1,7 @@
 // Who is signed in. Cognito is asked by its own API; the access token lives in memory, the refresh token in the
 // tab's storage, or, where the user wants to stay signed in, in the browser's.
 
+import { parsed } from './json.js';
 import { Problem, unreachable } from './problem.js';
 import { Proof } from './srp.js';
 
@@ -16,14 +17,9 @@ export class Session {
 
   constructor(config) {
     this.#config = config;
-    const kept = sessionStorage.getItem(STORED) ?? localStorage.getItem(STORED);
-    try {
-      const { access, refresh, name } = JSON.parse(kept ?? '{}');
-      Object.assign(this, { refresh: refresh ?? null, name: name ?? null });
-      this.#access = access && expiry(access) > Date.now() ? access : null;
-    } catch {
-      this.#forget();
-    }
+    const { access, refresh = null, name = null } = parsed(sessionStorage.getItem(STORED) ?? localStorage.getItem(STORED)) ?? {};
+    Object.assign(this, { refresh, name });
+    this.#access = access && expiry(access) > Date.now() ? access : null;
   }
 
   get isSignedIn() {
@@ -61,10 +57,9 @@ export class Session {
   // Takes over a token that the command signed in with: it is good for an hour, in this tab.
   adopt(access) {
     const { username, exp } = claims(access) ?? {};
-    if (!username || exp * 1000 <= Date.now()) return false;
+    if (!username || exp * 1000 <= Date.now()) return;
     this.#forget();
     this.#keep(access, null, username, false);
-    return true;
   }
 
   // A token that is good for a while. Raises a Problem `signed_out` where there is none to be had.
@@ -170,9 +165,10 @@ const refusal = (told, status) => {
   return new Problem(code, message, kind === 'InvalidPasswordException' ? told.message : hint, status);
 };
 
+const WRONG = ['wrong_password', 'The name and the password don’t belong together.', 'Try again.'];
 const WORDS = {
-  NotAuthorizedException: ['wrong_password', 'The name and the password don’t belong together.', 'Try again.'],
-  UserNotFoundException: ['wrong_password', 'The name and the password don’t belong together.', 'Try again.'],
+  NotAuthorizedException: WRONG,
+  UserNotFoundException: WRONG,
   InvalidPasswordException: ['weak_password', 'This password is too easy to guess.', ''],
   PasswordResetRequiredException: [
     'reset_password',

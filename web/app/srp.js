@@ -15,8 +15,6 @@ const G = 2n;
 const SECRET_BYTES = 128; // of a, as Cognito's own clients take
 const KEY_LABEL = 'Caldera Derived Key\x01'; // what Cognito's HKDF is told, and its counter
 const KEY_BYTES = 16;
-const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 // One sign-in: `publicValue` opens it, `answer` proves the password to the challenge that comes back.
 export class Proof {
@@ -54,8 +52,8 @@ export class Proof {
 
 // `Tue Mar 3 09:05:07 UTC 2026`: the day without a zero before it.
 export const cognitoTime = (now) => {
-  const [, day, month, year, time] = /\w+, (\d+) (\w+) (\d+) ([\d:]+)/.exec(now.toUTCString());
-  return `${DAYS[now.getUTCDay()]} ${MONTHS.find((name) => name === month)} ${Number(day)} ${time} UTC ${year}`;
+  const [, weekday, day, month, year, time] = /(\w+), (\d+) (\w+) (\d+) ([\d:]+)/.exec(now.toUTCString());
+  return `${weekday} ${month} ${Number(day)} ${time} UTC ${year}`;
 };
 
 const power = (base, exponent) => {

@@ -1,7 +1,7 @@
 // The form of the tuning fields, made from the API's own document: a new field shows up here by itself.
 
 import { h, replace } from './dom.js';
-import { field } from './parts.js';
+import { field, press } from './parts.js';
 
 const FIRST = ['max_iterations', 'train_max_size', 'max_gaussians', 'holdout', 'video', 'crop']; // what most people change
 
@@ -28,7 +28,7 @@ export const tuningForm = () => {
     const made = new Map(names.map((name) => [name, control(name, plain(fields[name], schemas))]));
     for (const [name, { input }] of made) inputs.set(name, input);
     const rest = h('div', { class: 'settings', hidden: true }, names.filter((name) => !FIRST.includes(name)).map((name) => made.get(name).element));
-    const more = h('button', { type: 'button', class: 'plain small', onclick: () => (rest.hidden = false, more.hidden = true) }, `All ${names.length} settings`);
+    const more = press(`All ${names.length} settings`, () => (rest.hidden = false, more.hidden = true), 'plain small');
     replace(body,
       h('p', { class: 'quiet small' }, 'What is left empty is as the preset has it.'),
       FIRST.filter((name) => made.has(name)).map((name) => made.get(name).element),

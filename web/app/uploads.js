@@ -1,6 +1,7 @@
 // Sending a zip in parts, several at a time, through lost connections. S3 keeps the parts that arrived: after a
 // pause, a lost connection or a reload of the page they are listed, and only the others are sent.
 
+import { parsed } from './json.js';
 import { Problem, asProblem, unreachable } from './problem.js';
 
 const AT_ONCE = 5;
@@ -100,7 +101,7 @@ export class Upload {
   }
 
   async #begin() {
-    const kept = JSON.parse(localStorage.getItem(this.#mark) ?? 'null');
+    const kept = parsed(localStorage.getItem(this.#mark));
     if (kept) return { ...kept, isResumed: true };
     const plan = await this.#api.post('/uploads', {
       fileName: this.fileName,

@@ -4,6 +4,7 @@ import { h, replace } from '../dom.js';
 import { figures, progressLine } from '../parts.js';
 import { stateOf } from '../stages.js';
 
+const ENDS = [['completed', 'are ready'], ['rejected', 'were refused'], ['failed', 'failed'], ['stopped', 'were stopped']];
 const SHOWN = 100; // members by name; a batch may have 500, and each is a question
 
 export const batch = (app, first) => {
@@ -27,9 +28,8 @@ export const batch = (app, first) => {
     show: ({ progress, members, metrics }) => {
       line.set(progress);
       replace(numbers, figures([
-        [String(metrics.ended ?? 0), `of ${members.length}`, 'have ended'],
-        [metrics.completed ? String(metrics.completed) : null, null, 'are ready'],
-        [metrics.failed ? String(metrics.failed) : null, null, 'failed'],
+        [metrics.ended ?? 0, `of ${members.length}`, 'have ended'],
+        ...ENDS.map(([name, words]) => [metrics[name] || null, null, words]),
       ]));
     },
     end: () => (over = true),

@@ -3,7 +3,7 @@
 import { h, replace } from '../dom.js';
 import { date } from '../format.js';
 import { follow, isEnded } from '../live.js';
-import { ask, inCode, problemBox } from '../parts.js';
+import { ask, inCode, press, problemBox } from '../parts.js';
 import { asProblem } from '../problem.js';
 import { STAGES, stateOf } from '../stages.js';
 import { batch } from './batch.js';
@@ -42,14 +42,17 @@ export const job = (main, app, jobId) => {
 
   const actions = h('div', { class: 'actions' });
   const drawHead = (status) => {
-    const focused = head.contains(document.activeElement) || document.activeElement === document.body;
-    const badge = status.status === 'COMPLETED' ? 'badge good' : 'badge';
+    const badge = isEnded(status) && h('span', { class: status.status === 'COMPLETED' ? 'badge good' : 'badge' }, stateOf(status), ' · ');
     replace(head,
       h('div', {},
-        h('p', {}, isEnded(status) && h('span', { class: badge }, stateOf(status), ' · '), isEnded(status) ? `begun ${date(status.createdAt)}` : `Begun ${date(status.createdAt)}`),
+        h('p', {}, badge, `${badge ? 'begun' : 'Begun'} ${date(status.createdAt)}`),
         h('h1', { tabindex: '-1' }, status.jobName || jobId)),
       actions);
-    if (focused) head.querySelector('h1').focus({ preventScroll: true });
+    keepFocus();
+  };
+  // Whoever's button is gone is at the heading then, and not before the whole page.
+  const keepFocus = () => {
+    if (document.activeElement === document.body) head.querySelector('h1')?.focus({ preventScroll: true });
   };
 
   let drawn = '';
@@ -58,14 +61,12 @@ export const job = (main, app, jobId) => {
     drawn = status.status;
     if (!isEnded(status)) {
       const stopping = status.status === 'STOPPING';
-      replace(actions, h('button', { type: 'button', class: stopping ? '' : 'danger', disabled: stopping, onclick: stop }, stopping ? 'Stopping …' : 'Stop'));
-    } else if (status.status === 'COMPLETED') {
-      replace(actions,
-        h('a', { class: 'button', href: `#/jobs/${jobId}/quality` }, 'How good is it?'),
-        h('button', { type: 'button', class: 'plain', onclick: remove }, 'Delete'));
+      replace(actions, press(stopping ? 'Stopping …' : 'Stop', stop, stopping ? null : 'danger', { disabled: stopping }));
     } else {
-      replace(actions, h('button', { type: 'button', class: 'plain', onclick: remove }, 'Delete'));
+      const measured = status.status === 'COMPLETED' && h('a', { class: 'button', href: `#/jobs/${jobId}/quality` }, 'How good is it?');
+      replace(actions, measured, press('Delete', remove, 'plain'));
     }
+    keepFocus();
   };
 
   const begin = () => {
@@ -156,7 +157,7 @@ const outcome = (app, status, { retry }) => {
         !refused && h('p', { class: 'small' }, kept.length ? `Kept, and not done again: ${kept.join(' and ')}.` : 'The photos are kept for a week.')),
       status.warnings.length > 0 && h('ul', { class: 'notes' }, status.warnings.map((words) => h('li', {}, words))),
       h('div', { class: 'actions' },
-        !refused && h('button', { type: 'button', class: 'primary', onclick: () => retry({ pipelineStep: from.value }) }, 'Go on'),
+        !refused && press('Go on', () => retry({ pipelineStep: from.value }), 'primary'),
         !refused && h('div', {}, from),
         h('a', { class: refused ? 'button primary' : 'button', href: '#/new' }, 'Send other photos'),
         refused && h('a', { class: 'small', href: '#/photos' }, 'How to take good photos'))),

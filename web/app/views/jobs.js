@@ -3,7 +3,7 @@
 import { addressIn, addressOf } from '../config.js';
 import { h, replace } from '../dom.js';
 import { counted, date, price } from '../format.js';
-import { land, problemBox, progressLine } from '../parts.js';
+import { land, press, problemBox, progressLine } from '../parts.js';
 import { asProblem } from '../problem.js';
 import { ACTIVE, costOf, stateOf } from '../stages.js';
 
@@ -13,7 +13,11 @@ const AGAIN_MS = 5_000; // while something runs; its own page is live
 export const jobs = (main, app) => {
   const list = h('ul', { class: 'jobs' });
   const told = h('div');
-  const more = h('button', { type: 'button', class: 'more', hidden: true }, 'Older ones');
+  const more = press('Older ones', () => {
+    pages += 1;
+    clearTimeout(timer);
+    draw();
+  }, 'more', { hidden: true });
   let pages = 1;
   let over = false;
   let timer = null;
@@ -50,11 +54,6 @@ export const jobs = (main, app) => {
     }
   };
 
-  more.addEventListener('click', () => {
-    pages += 1;
-    clearTimeout(timer);
-    draw();
-  });
   replace(main,
     h('div', { class: 'headline' }, h('h1', {}, 'Models'), h('a', { class: 'button primary', href: '#/new' }, 'New model')),
     told, list, more);

@@ -3,7 +3,7 @@
 import { h, replace, say } from '../dom.js';
 import { filesOf, isZip, namedFiles } from '../dropped.js';
 import { counted, size } from '../format.js';
-import { field, land, problemBox, progressLine } from '../parts.js';
+import { field, land, press, problemBox, progressLine } from '../parts.js';
 import { judge, isPhoto } from '../photo_rules.js';
 import { Problem, asProblem } from '../problem.js';
 import { tuningForm } from '../tuning.js';
@@ -145,21 +145,18 @@ const dropZone = (take) => {
     onchange: () => input.files.length && take(namedFiles(input.files)),
   });
   const zone = h('label', { class: 'drop framed', for: 'photos' },
-    land(), h('span', { class: 'marks', 'aria-hidden': 'true' }),
+    land(),
     h('p', { class: 'big' }, 'Drop a zip, a folder, or the photos'),
     h('p', { class: 'quiet' }, 'They are looked at here before anything is sent.'),
     h('span', { class: 'button' }, 'Choose files'), input);
-  let depth = 0;
-  const over = (change) => (event) => {
+  const over = (isOver) => (event) => {
     event.preventDefault();
-    depth += change;
-    zone.classList.toggle('over', depth > 0);
+    zone.classList.toggle('over', isOver);
   };
-  zone.addEventListener('dragenter', over(1));
-  zone.addEventListener('dragleave', over(-1));
-  zone.addEventListener('dragover', (event) => event.preventDefault());
+  zone.addEventListener('dragover', over(true));
+  zone.addEventListener('dragleave', over(false));
   zone.addEventListener('drop', (event) => {
-    over(-depth)(event);
+    over(false)(event);
     take(filesOf(event.dataTransfer));
   });
   return zone;
@@ -169,10 +166,10 @@ const dropZone = (take) => {
 const contactSheet = (chosen, addresses, again) => {
   const shown = chosen.zip ? [] : chosen.files.filter(({ name }) => isPhoto(name) && SHOWABLE.test(name)).slice(0, THUMBNAILS);
   const rest = chosen.photos.length - shown.length;
-  return h('div', { class: 'chosen framed' }, h('span', { class: 'marks', 'aria-hidden': 'true' }),
+  return h('div', { class: 'chosen framed' },
     h('header', {},
       h('h2', {}, counted(chosen.photos.length, 'photo')),
-      h('button', { type: 'button', class: 'plain small', onclick: again }, 'Choose others')),
+      press('Choose others', again, 'plain small')),
     h('p', { class: 'quiet' }, chosen.zip ? `${chosen.fileName}, ${size(chosen.bytes)}` : size(chosen.bytes)),
     chosen.warnings.length > 0 && h('ul', { class: 'notes' }, chosen.warnings.map((words) => h('li', {}, words))),
     chosen.zip
@@ -210,8 +207,8 @@ const sendingParts = (chosen, { pause, cancel }) => {
   const line = progressLine('Upload');
   const words = h('span', { role: 'status' }, chosen.zip ? 'Beginning' : 'Packing the photos');
   const amount = h('span');
-  const pauseButton = h('button', { type: 'button', hidden: true, onclick: pause }, 'Pause');
-  const cancelButton = h('button', { type: 'button', class: 'plain', hidden: true, onclick: cancel }, 'Give it up');
+  const pauseButton = press('Pause', pause, null, { hidden: true });
+  const cancelButton = press('Give it up', cancel, 'plain', { hidden: true });
   const element = h('div', {}, line.element, h('p', {}, words, amount), h('div', { class: 'actions' }, pauseButton, cancelButton));
   const WORDS = { sending: 'Sending', paused: 'Paused', waiting: 'No connection; it goes on by itself', done: 'All there' };
   const show = (upload) => {

@@ -4,6 +4,7 @@ import { psnrCurve } from '../chart.js';
 import { addressIn } from '../config.js';
 import { h, replace, say } from '../dom.js';
 import { aboutLeft, clock, count, decimal, timeOfDay } from '../format.js';
+import { parsed } from '../json.js';
 import { figures, land, progressLine } from '../parts.js';
 import { STAGES } from '../stages.js';
 
@@ -26,9 +27,10 @@ export const progress = (app, first) => {
   const way = h('ol', { class: 'way' });
   const warnings = h('ul', { class: 'notes' });
   const kept = `${KEPT}${jobId}.${first.startedAt ?? first.createdAt}`;
-  const curve = psnrCurve(stored(kept));
+  const curve = psnrCurve(parsed(sessionStorage.getItem(kept)) ?? []);
   const preview = previews(screen, corner, addressIn(app.config, jobId, 'checkpoints/preview.jpg'));
   let status = first;
+  let spoken = ''; // what a screen reader was told: a line that moves all the time would never let it finish
 
   const tick = () => {
     const begun = Date.parse(status.startedAt ?? status.createdAt);
@@ -41,7 +43,9 @@ export const progress = (app, first) => {
   const show = (newer) => {
     status = newer;
     line.set(status.progress);
-    say(message, messageOf(status));
+    const words = messageOf(status);
+    say(message, words);
+    if (spoken !== words) app.say((spoken = words));
     say(percent, `${Math.floor(100 * status.progress)} %`);
     say(detail, status.status === 'RUNNING' ? status.detail : '');
     tick();
@@ -139,12 +143,4 @@ const previews = (screen, corner, address) => {
       timer = null;
     },
   };
-};
-
-const stored = (key) => {
-  try {
-    return JSON.parse(sessionStorage.getItem(key)) ?? [];
-  } catch {
-    return [];
-  }
 };

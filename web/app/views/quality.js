@@ -2,9 +2,10 @@
 
 import { curve } from '../chart.js';
 import { addressIn, addressOf } from '../config.js';
-import { h, replace, s } from '../dom.js';
+import { h, replace } from '../dom.js';
 import { clock, count, decimal, listed, price, size } from '../format.js';
-import { figures, problemBox } from '../parts.js';
+import { parsed } from '../json.js';
+import { figures, press, section } from '../parts.js';
 import { Problem } from '../problem.js';
 import { plan } from '../plan.js';
 import { STAGES } from '../stages.js';
@@ -79,21 +80,21 @@ const comparisons = (app, jobId, { views, holdout }) => {
         Object.assign(canvas, { width, height: image.naturalHeight });
         canvas.getContext('2d').drawImage(image, from, 0, width, image.naturalHeight, 0, 0, width, image.naturalHeight);
       }
-      section.hidden = false;
+      whole.hidden = false;
     }).catch(() => {}); // an older image of training makes none
     told.textContent = `${view.name}: ${decimal(view.psnr)} dB, SSIM ${decimal(view.ssim, 2)}, ${Math.round(100 * view.detail)} % of the photo’s detail`;
   };
   const strip = h('div', { class: 'strip', role: 'group', 'aria-label': 'Photos' }, views.map((view) => {
-    const button = h('button', { type: 'button', onclick: () => show(view, button) }, view.name.split('/').pop().replace(/^\d{4}_/, '').replace(/\.jpe?g$/i, ''));
+    const button = press(view.name.split('/').pop().replace(/^\d{4}_/, '').replace(/\.jpe?g$/i, ''), () => show(view, button));
     return button;
   }));
-  const section = h('section', { class: 'section', hidden: true, 'aria-label': 'Beside the photos' }, h('h2', {}, 'Beside the photos'), h('figure', {}, frame, told), strip);
+  const whole = h('div', { class: 'section', hidden: true }, section('Beside the photos', h('figure', {}, frame, told), strip));
   show(views[0], strip.firstChild);
-  return section;
+  return whole;
 };
 
 const learning = (log) => {
-  const steps = log.trim().split('\n').map((line) => JSON.parse(line)).filter(({ event }) => event === 'step');
+  const steps = log.split('\n').map(parsed).filter((line) => line?.event === 'step');
   const curves = [
     { points: steps.map(({ iteration, psnr_running: psnr }) => [iteration, psnr]), kind: 'faint' },
     { points: steps.filter(({ psnr_subset: psnr }) => psnr !== null).map(({ iteration, psnr_subset: psnr }) => [iteration, psnr]), kind: 'curve' },
@@ -105,20 +106,26 @@ const stages = (status) => {
   const rows = STAGES.map(([name, words]) => [words, status.stages[name] ?? {}]);
   const seconds = rows.reduce((sum, [, stage]) => sum + (stage.seconds ?? 0), 0);
   const known = rows.every(([, { cost }]) => cost !== null && cost !== undefined);
-  return h('section', { 'aria-label': 'Time and cost' }, h('h2', {}, 'Time and cost'), h('table', { class: 'times' },
+  return section('Time and cost', h('table', { class: 'times' },
     h('thead', {}, h('tr', {}, ['Stage', 'Machine', 'Time', 'Cost'].map((words) => h('th', { scope: 'col' }, words)))),
     h('tbody', {}, rows.map(([words, stage]) => h('tr', {},
-      h('th', { scope: 'row' }, words), h('td', { class: 'machine quiet' }, stage.instance ?? '–'), h('td', {}, stage.seconds ? clock(stage.seconds) : '–'), h('td', {}, price(stage.cost)))),
-    h('tr', {}, h('th', { scope: 'row' }, h('b', {}, 'All')), h('td', { class: 'machine' }), h('td', {}, h('b', {}, clock(seconds))), h('td', {}, h('b', {}, known ? price(rows.reduce((sum, [, { cost }]) => sum + cost, 0)) : price(null)))))));
+      h('th', { scope: 'row' }, words), h('td', { class: 'quiet' }, stage.instance ?? '–'), h('td', {}, stage.seconds ? clock(stage.seconds) : '–'), h('td', {}, price(stage.cost)))),
+    h('tr', {}, h('th', { scope: 'row' }, h('b', {}, 'All')), h('td', {}), h('td', {}, h('b', {}, clock(seconds))), h('td', {}, h('b', {}, known ? price(rows.reduce((sum, [, { cost }]) => sum + cost, 0)) : price(null)))))));
 };
 
 const sizes = ({ ply_bytes: ply, sog_bytes: sog, decode_psnr_db: decoded, psnr_loss_db: lost, files }) => {
   const rows = [['As trained (.ply)', ply, false], ['.spz', files?.['model.spz'], false], ['Delivered (.sog)', sog, true]].filter(([, bytes]) => bytes);
   const most = Math.max(...rows.map(([, bytes]) => bytes));
-  return h('section', { 'aria-label': 'Size' }, h('h2', {}, 'Size'),
+  return section('Size',
     h('ul', { class: 'bars' }, rows.map(([words, bytes, isOurs]) => h('li', { class: isOurs && 'ours' }, h('span', {}, words),
-      s('svg', { viewBox: '0 0 100 8', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, s('rect', { width: Math.max(1, (100 * bytes) / most), height: 8, rx: 1 })), h('span', {}, size(bytes))))),
+      bar(bytes / most), h('span', {}, size(bytes))))),
     h('p', { class: 'quiet small' }, `${Math.round(ply / sog)} times smaller than plain 3DGS keeps the same model. It shows it at ${decimal(decoded)} dB, and ${lost > 0.005 ? `loses ${decimal(lost, 2)} dB` : 'loses nothing'} against the photos.`));
+};
+
+const bar = (share) => {
+  const element = h('i');
+  element.style.width = `${100 * share}%`;
+  return element;
 };
 
 const json = async (address) => (await found(address)).json();

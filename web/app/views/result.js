@@ -2,53 +2,35 @@
 
 import { addressOf } from '../config.js';
 import { h, replace } from '../dom.js';
-import { clock, count, decimal, price, size } from '../format.js';
-import { compass, copyButton, figures, land } from '../parts.js';
+import { clock, decimal, price, size } from '../format.js';
+import { modelFigures, modelScreen } from '../model.js';
+import { compass, copyButton, figures, section } from '../parts.js';
 import { STAGES, costOf } from '../stages.js';
 import { tuningForm } from '../tuning.js';
 
 const FILES = [
-  ['sog', 'model.sog', 'The model itself, for the web: PlayCanvas, SuperSplat', 'sog_bytes'],
-  ['spz', 'model.spz', 'For engines and phones', 'spz'],
-  ['ply', 'model.ply', 'For editors: every number as it was trained', 'ply'],
-  ['gltf', 'model.glb', 'For glTF tools', 'gltf'],
-  ['report', 'report.html', 'The whole report, to keep, print or send', null],
-  ['points', 'points.ply', 'The points that the poses rest on', null],
-  ['cameras', 'cameras.geojson', 'Where each photo was taken, for a map', null],
-  ['georef', 'georef.json', 'The way back to coordinates on Earth', null],
+  ['sog', 'model.sog', 'The model itself, for the web: PlayCanvas, SuperSplat'],
+  ['spz', 'model.spz', 'For engines and phones'],
+  ['ply', 'model.ply', 'For editors: every number as it was trained'],
+  ['gltf', 'model.glb', 'For glTF tools'],
+  ['report', 'report.html', 'The whole report, to keep, print or send'],
+  ['points', 'points.ply', 'The points that the poses rest on'],
+  ['cameras', 'cameras.geojson', 'Where each photo was taken, for a map'],
+  ['georef', 'georef.json', 'The way back to coordinates on Earth'],
 ];
-const IN_FILES = { spz: 'model.spz', ply: 'model.ply', gltf: 'model.glb' }; // names in quality.json's delivery.files
 
 export const result = (app, status, { retry }) => {
   const { outputs = {}, metrics } = status;
   const address = (name) => addressOf(app.config, outputs[name]);
-  const screen = h('div', { class: 'screen wide' });
-  const fullscreen = h('button', { type: 'button', class: 'plain small', hidden: true, onclick: () => screen.requestFullscreen() }, 'Fill the screen');
-  const begin = () => {
-    replace(screen, h('iframe', { src: outputs.viewerUrl, title: `The model ${status.jobName}, to look around in`, allow: 'fullscreen; xr-spatial-tracking' }));
-    fullscreen.hidden = false;
-    screen.firstChild.focus();
-  };
   const poster = address('thumbnail');
-  replace(screen, land(), poster && h('img', { src: poster, alt: `The model ${status.jobName} from above` }),
-    outputs.viewerUrl && h('div', { class: 'play' }, h('button', { type: 'button', onclick: begin }, 'Look around in it')));
-
   const cost = costOf(status);
   const total = Object.values(status.stages).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
-  const numbers = figures([
-    [metrics.registered === undefined ? null : count(metrics.registered), metrics.photos === undefined ? null : `of ${count(metrics.photos)}`, 'photos placed'],
-    metrics.psnr_holdout === undefined
-      ? [metrics.psnr_train === undefined ? null : decimal(metrics.psnr_train), 'dB', 'likeness to photos it learnt from']
-      : [decimal(metrics.psnr_holdout), 'dB', 'likeness to photos it never saw'],
-    [metrics.gaussians === undefined ? null : count(metrics.gaussians), null, 'Gaussians'],
-    [metrics.sog_bytes === undefined ? null : size(metrics.sog_bytes).split(' ')[0], size(metrics.sog_bytes ?? 0).split(' ')[1], 'to load'],
-    [clock(total), null, cost ? `of work, for ${price(cost)}` : 'of work'],
-  ]);
+  const numbers = figures([...modelFigures(metrics), [clock(total), null, cost ? `of work, for ${price(cost)}` : 'of work']]);
   const files = h('ul', { class: 'files' });
   const place = h('div');
-  const drawFiles = (quality) => replace(files, FILES.filter(([name]) => address(name)).map(([name, file, words, bytes]) => {
-    const known = bytes === 'sog_bytes' ? metrics.sog_bytes : quality?.delivery?.files?.[IN_FILES[bytes]];
-    return h('li', {}, h('a', { href: address(name), download: file }, file), h('span', {}, known ? size(known) : ''), h('small', {}, words));
+  const drawFiles = (quality) => replace(files, FILES.filter(([name]) => address(name)).map(([name, file, words]) => {
+    const bytes = name === 'sog' ? metrics.sog_bytes : quality?.delivery?.files?.[file];
+    return h('li', {}, h('a', { href: address(name), download: file }, file), h('span', {}, bytes && size(bytes)), h('small', {}, words));
   }));
   drawFiles(null);
   const measured = address('quality');
@@ -61,11 +43,11 @@ export const result = (app, status, { retry }) => {
 
   return {
     element: h('div', {},
-      screen, fullscreen,
+      modelScreen(status.jobName, outputs.viewerUrl, poster),
       h('div', { class: 'section' }, numbers),
       status.warnings.length > 0 && h('ul', { class: 'notes section' }, status.warnings.map((words) => h('li', {}, words))),
       h('div', { class: 'result section' },
-        h('section', { 'aria-label': 'Files' }, h('h2', {}, 'Take it with you'),
+        section('Take it with you',
           files.firstChild ? files : h('p', { class: 'quiet' }, 'This stack does not serve its files on the web. ', h('code', {}, `spaceport watch ${status.jobId}`), ' fetches them.')),
         h('div', { class: 'aside' }, outputs.viewerUrl && share(outputs.viewerUrl), place, film(address('video'), poster))),
       anew(retry)),
@@ -90,20 +72,20 @@ const anew = (retry) => {
 };
 
 const share = (link) =>
-  h('section', { 'aria-label': 'Share' }, h('h2', {}, 'Pass it on'),
+  section('Pass it on',
     h('p', { class: 'quiet small' }, 'Whoever has this link can look around in the model, and needs no account.'),
     h('div', { class: 'share' }, h('input', { readonly: true, value: link, 'aria-label': 'Link to the model', onfocus: (event) => event.target.select() }), copyButton(link)));
 
 // Nothing of it is loaded before it is played.
 const film = (address, poster) =>
-  address && h('section', { 'aria-label': 'Film' }, h('h2', {}, 'A short flight'),
+  address && section('A short flight',
     h('video', { controls: true, preload: 'none', playsinline: true, poster, src: address, 'aria-label': 'A flight over the model, without sound' }),
     h('p', { class: 'small' }, h('a', { href: address, download: 'flight.mp4' }, 'flight.mp4')));
 
 const onEarth = ({ origin, rms_horizontal_m: off, source }) => {
   const where = `${Math.abs(origin.lat).toFixed(5)}° ${origin.lat < 0 ? 'S' : 'N'}, ${Math.abs(origin.lon).toFixed(5)}° ${origin.lon < 0 ? 'W' : 'E'}`;
   const map = `https://www.openstreetmap.org/?mlat=${origin.lat}&mlon=${origin.lon}#map=18/${origin.lat}/${origin.lon}`;
-  return h('section', { 'aria-label': 'Place' }, h('h2', {}, 'On Earth'),
+  return section('On Earth',
     h('div', { class: 'place' }, compass(),
       h('p', {}, where, h('br'),
         h('span', { class: 'quiet small' }, `The model is in metres and knows north; it is ${decimal(off)} m off ${source === 'gps' ? 'the photos’ GPS' : 'the control points'}. `,

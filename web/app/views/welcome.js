@@ -24,48 +24,45 @@ const signInForm = (app) => {
   const name = h('input', { name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true });
   const password = h('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
   const stay = h('input', { type: 'checkbox', name: 'stay' });
-  const button = h('button', { class: 'primary' }, 'Sign in');
+  return door('Sign in', [
+    field('Name or e-mail', name),
+    field('Password', password),
+    h('label', { class: 'tick' }, stay, 'Stay signed in on this device'),
+  ], app.config.signInHint, async (form) => {
+    const challenge = await app.session.signIn(name.value.trim(), password.value, stay.checked);
+    if (challenge) form.replaceWith(newPasswordForm(app, challenge, stay.checked));
+    else await app.show();
+  });
+};
+
+const newPasswordForm = (app, challenge, stay) => {
+  const password = h('input', { name: 'new-password', type: 'password', autocomplete: 'new-password', required: true, minlength: 12, autofocus: true });
+  return door('Set it and go on', [
+    h('p', {}, 'This is your first time here: choose a password of your own.'),
+    field('New password', password, '12 characters or more, with small and capital letters and digits.'),
+  ], '', async () => {
+    await app.session.choosePassword(challenge, password.value, stay);
+    await app.show();
+  });
+};
+
+// A form with one button, which does `enter(form)` or tells why it could not.
+const door = (words, fields, hint, enter) => {
   const told = h('div');
+  const button = h('button', { class: 'primary' }, words);
   const submit = async (event) => {
     event.preventDefault();
     button.disabled = true;
     replace(told);
     try {
-      const challenge = await app.session.signIn(name.value.trim(), password.value, stay.checked);
-      if (challenge) form.replaceWith(newPasswordForm(app, challenge, stay.checked));
-      else await app.show();
+      await enter(form);
     } catch (error) {
       replace(told, problemBox(asProblem(error)));
-      password.select();
+      form.querySelector('[type=password]').select();
     } finally {
       button.disabled = false;
     }
   };
-  const form = h('form', { class: 'enter', onsubmit: submit, 'aria-label': 'Sign in' },
-    told,
-    field('Name or e-mail', name),
-    field('Password', password),
-    h('label', { class: 'tick' }, stay, 'Stay signed in on this device'),
-    button,
-    app.config.signInHint && h('p', { class: 'hint' }, inCode(app.config.signInHint)));
+  const form = h('form', { class: 'enter', onsubmit: submit, 'aria-label': words }, told, fields, button, hint && h('p', { class: 'hint' }, inCode(hint)));
   return form;
-};
-
-const newPasswordForm = (app, challenge, stay) => {
-  const password = h('input', { name: 'new-password', type: 'password', autocomplete: 'new-password', required: true, minlength: 12 });
-  const told = h('div');
-  const submit = async (event) => {
-    event.preventDefault();
-    try {
-      await app.session.choosePassword(challenge, password.value, stay);
-      await app.show();
-    } catch (error) {
-      replace(told, problemBox(asProblem(error)));
-    }
-  };
-  return h('form', { class: 'enter', onsubmit: submit, 'aria-label': 'New password' },
-    told,
-    h('p', {}, 'This is your first time here: choose a password of your own.'),
-    field('New password', password, '12 characters or more, with small and capital letters and digits.'),
-    h('button', { class: 'primary' }, 'Set it and go on'));
 };
