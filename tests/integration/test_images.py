@@ -25,9 +25,10 @@ from spaceport.plan import Plan, TemplateFacts, make_plan
 from spaceport.progress import ProgressLine, parse_line
 from spaceport.quality import ModelQuality
 
+WHY_NOT = unavailable()
 pytestmark = [
     pytest.mark.photos,
-    pytest.mark.skipif(unavailable() is not None, reason=f"no container without Docker: {unavailable()}"),
+    pytest.mark.skipif(WHY_NOT is not None, reason=f"no container without Docker: {WHY_NOT}"),
 ]
 
 STOPPED = 128 + signal.SIGTERM
