@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PARTS = ("spaceport", "functions", "containers", "cli", "demo")
+PARTS = ("spaceport", "functions", "containers", "cli", "demo", "deploy")
 ENGINE = re.compile(r"ministack|localstack|\bmoto\b", re.IGNORECASE)
 ASKING = re.compile(r"\bis_?local\b|\bAWS_ENDPOINT_URL|_aws/execute-api|\bon_aws\b", re.IGNORECASE)
 
