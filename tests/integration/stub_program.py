@@ -77,7 +77,7 @@ def compress() -> None:
     has_lod = int(os.environ["SPACEPORT_LOD_ABOVE"]) < GAUSSIANS
     for name in ("lod/lod-meta.json", "lod/0_0/meta.json") if has_lod else ():
         write(out / name, "{}")
-    for name in ("model.sog", "viewer/index.html"):
+    for name in ("model.sog", "viewer/index.html", "thumbnail.jpg"):
         write(out / name, NAME)
     report("quality-lod.json" if has_lod else "quality.json", out / "quality.json")
     write(TREE.processing_output("gaussian") / "model.ply", "model")

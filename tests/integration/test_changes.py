@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -15,6 +16,7 @@ from spaceport.erasure import LOG_GROUPS
 from spaceport.job import now_iso
 from spaceport.jobs import record_from_image
 from spaceport.reconciliation import ARTIFACTS_COMPLETE_AFTER
+from spaceport.retention import INTERMEDIATES_KEPT
 from spaceport_local.cloud import LocalCloud
 
 pytestmark = pytest.mark.engine
@@ -23,9 +25,16 @@ SENDER, ALICE = "spaceport@example.org", "alice@example.org"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory, stubs, stack_of) -> Iterator[Any]:
+def machine(tmp_path_factory) -> Path:
+    """The data folder of the local cloud."""
+    folder: Path = tmp_path_factory.mktemp("changes")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(machine, stubs, stack_of) -> Iterator[Any]:
     cloud = LocalCloud(
-        data_dir=tmp_path_factory.mktemp("changes"),
+        data_dir=machine,
         options=stubs.options,
         parameters={"SenderAddress": SENDER},
     )
@@ -37,7 +46,12 @@ def stack(tmp_path_factory, stubs, stack_of) -> Iterator[Any]:
     )
     for address in (SENDER, ALICE):
         ses.create_email_identity(EmailIdentity=address)
-    yield stack_of(cloud)
+    stack = stack_of(cloud)
+    # A day is longer than this: from now on the stack is tidied each minute
+    cloud.client("events").put_rule(
+        Name=stack.resource("TidyJobsEveryDay"), ScheduleExpression="rate(1 minute)"
+    )
+    yield stack
     cloud.down()
 
 
@@ -50,7 +64,12 @@ def until(test: Callable[[], T], seconds: float = 30) -> T:
     return answer
 
 
-def test_a_job_has_a_history_and_once_deleted_leaves_nothing(stack, alice, bob, photos_zip):
+def left_on(machine: Path, job_id: str) -> list[Path]:
+    """What the machine itself keeps of the job's tasks, beside the cloud's stores."""
+    return list((machine / "jobs").glob(f"*/{job_id}-*"))
+
+
+def test_a_job_has_a_history_and_once_deleted_leaves_nothing(stack, machine, alice, bob, photos_zip):
     # Given two jobs of Alice's that have ended, and a client that follows one of them
     pier, lighthouse = "uploads/alice/pier.zip", "uploads/alice/lighthouse.zip"
     kept, gone = (stack.drop(photos_zip, key) for key in (pier, lighthouse))
@@ -74,6 +93,7 @@ def test_a_job_has_a_history_and_once_deleted_leaves_nothing(stack, alice, bob, 
         assert alice.ask("GET", f"/jobs/{gone}")[1]["code"] == "no_such_job"
         tombstone = until(lambda: sole_tombstone(stack, gone, lighthouse))
     assert tombstone.keys() == {"jobId", "expiresAt"}
+    assert (left_on(machine, gone), len(left_on(machine, kept))) == ([], 3)
     # And the other has all it had
     assert [job["jobId"] for job in alice.ask("GET", "/jobs")[1]["jobs"]] == [kept]
     assert len(events_of(alice, kept)) == len(events)
@@ -98,9 +118,9 @@ def test_a_job_that_runs_is_not_deleted(stack, alice, stubs, photos_zip):
     until(lambda: sole_tombstone(stack, job_id, key))
 
 
-def age(stack: Any, job_id: str, *times: str) -> None:
-    """Set these times of the row back, further than a stopped task can upload after its end."""
-    then = now_iso(datetime.now(UTC) - 2 * ARTIFACTS_COMPLETE_AFTER)
+def age(stack: Any, job_id: str, *times: str, by: timedelta = ARTIFACTS_COMPLETE_AFTER) -> None:
+    """Set these times of the row back, twice as far as `by`: how long a stopped task may still upload."""
+    then = now_iso(datetime.now(UTC) - 2 * by)
     stack.cloud.client("dynamodb").update_item(
         TableName=stack.output("JobsTable"),
         Key={"jobId": {"S": job_id}},
@@ -170,7 +190,53 @@ def test_the_owner_is_told_of_the_end_and_a_stranger_is_not(stack, alice, verifi
     assert letter["Subject"] == f"Your 3D model is ready: {name}"
     assert letter["Source"] == SENDER
     assert "&lt;b&gt;Pier&lt;/b&gt; &amp; co" in letter["BodyHtml"]
+    assert '<img src="cid:model"' in letter["BodyHtml"]  # MiniStack keeps a letter's pages, not its pictures
     assert f"Look at it: {alice.status_of(mine)['outputs']['viewerUrl']}" in letter["BodyText"]
     assert alice.status_of(strangers)["status"] == "COMPLETED"
     (letter,) = [sent for sent in letters_to(stack, ALICE) if "can't be used: refused" in sent["Subject"]]
     assert alice.status_of(refused)["error"]["message"] in letter["BodyText"]
+
+
+def test_a_batchs_owner_has_one_letter_for_all_its_jobs(stack, alice, verified, photos_zip):
+    # Given a batch of Alice's, of a flight and of a zip that is refused
+    folder = f"s3://{stack.output('UploadsBucket')}/uploads/alice/week.batch"
+    for name, body in (("good", photos_zip), ("bad", b"no zip")):
+        stack.drop(body, f"uploads/alice/week.batch/{name}.zip")
+    jobs = [{"s3Url": f"{folder}/{name}.zip"} for name in ("good", "bad")]
+    manifest = {"name": "The week", "defaults": {"email": ALICE}, "jobs": jobs}
+    # When its jobs have ended
+    stack.drop(json.dumps(manifest).encode(), "uploads/alice/week.batch.json")
+    letter = until(
+        lambda: next(
+            (sent for sent in letters_to(stack, ALICE) if sent["Subject"].endswith(": The week")), None
+        )
+    )
+    # Then one letter tells of both
+    assert letter["Subject"] == "Your batch has ended: The week"
+    assert letter["To"] == [ALICE]
+    for page in (letter["BodyText"], letter["BodyHtml"]):
+        assert "2 of 2 jobs have ended: 1 completed, 1 rejected." in page
+    assert not [sent for sent in letters_to(stack, ALICE) if sent["Subject"].endswith((": good", ": bad"))]
+
+
+# ---- the daily round: last, for its minute began with the stack ----------------------------------------
+
+
+def test_the_schedule_takes_a_jobs_intermediates_after_two_weeks(stack, alice, photos_zip):
+    # Given an ended job
+    job_id = stack.drop(photos_zip, "uploads/alice/old.zip")
+    assert alice.until_ended(job_id)["status"] == "COMPLETED"
+    assert {"extracted/", "training/"} <= folders_of(stack, job_id)
+    # When it is two weeks old
+    age(stack, job_id, "updatedAt", by=INTERMEDIATES_KEPT)
+    # Then by the schedule's next minute there are its results, and nothing that its stages left each other
+    until(lambda: folders_of(stack, job_id) == {"colmap/", "compressed/", "gaussian/"}, seconds=90)
+
+
+def folders_of(stack: Any, job_id: str) -> set[str]:
+    """The job's folders in the data bucket."""
+    home = f"jobs/{job_id}/"
+    listed = stack.cloud.client("s3").list_objects_v2(
+        Bucket=stack.output("DataBucket"), Prefix=home, Delimiter="/"
+    )
+    return {found["Prefix"].removeprefix(home) for found in listed.get("CommonPrefixes", [])}

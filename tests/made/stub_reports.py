@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spaceport.pictures import THUMBNAIL
 from spaceport.quality import (
     JudgedDelivery,
     LevelsOfDetail,
@@ -50,7 +51,14 @@ def write_reports(folder: Path) -> None:
     """What each stage leaves: `sfm.json`, `metrics.json`, `quality.json`, and `quality-lod.json` where the
     model is laid out in levels of detail."""
     folder.mkdir(parents=True)
-    plain = QualityReport(photos=SFM.photos, sfm=SFM.sfm, georef=None, training=TRAINING, delivery=DELIVERY)
+    plain = QualityReport(
+        photos=SFM.photos,
+        sfm=SFM.sfm,
+        georef=None,
+        training=TRAINING,
+        delivery=DELIVERY,
+        pictures=[THUMBNAIL],
+    )
     layered = plain.model_copy(update={"delivery": DELIVERY.model_copy(update={"lod": LOD})})
     reports = {"sfm": SFM, "metrics": TRAINING, "quality": plain, "quality-lod": layered}
     for name, report in reports.items():

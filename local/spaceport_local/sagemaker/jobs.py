@@ -69,9 +69,12 @@ class Place:
         return self.tree.root / inside.relative_to(ML)
 
     def clear(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.remove()
         self.temporary.mkdir(parents=True)
         (self.tree.root / "output").mkdir(parents=True)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_tree(self) -> None:
         """Keep the log; inputs and outputs are in S3."""
@@ -107,9 +110,13 @@ class JobRunner:
         for folder in self.folder.glob("*/*"):
             Place(folder).remove_tree()
 
+    def forget(self, job: Job) -> None:
+        """Remove all that is kept of an ended job on this machine: its log, and its tree where it failed."""
+        self._place(job).remove()
+
     def run(self, job: Job) -> None:
         """Run `job` to its end. Every failure ends in the job's description, none in an exception."""
-        place = Place(self.folder / job.kind.name.lower() / job.name)
+        place = self._place(job)
         try:
             place.clear()
             self._write_configuration(job, place)
@@ -130,6 +137,9 @@ class JobRunner:
             job.end(FAILED, f"InternalServerError: {type(fault).__name__}: {fault}")
         if job.status == COMPLETED:
             place.remove_tree()
+
+    def _place(self, job: Job) -> Place:
+        return Place(self.folder / job.kind.name.lower() / job.name)
 
     # ---- before -------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from ministack.core.responses import (
     set_request_account_id,
     set_request_region,
 )
-from ministack.services import eventbridge, stepfunctions
+from ministack.services import cloudwatch_logs, eventbridge, stepfunctions
 
 from spaceport_local.journal import Journal
 from spaceport_local.patches.seams import Seam
@@ -52,6 +52,7 @@ SEAMS = (
     Seam("services.stepfunctions:_invoke_resource", "a85d2be9a858"),
     Seam("services.stepfunctions:_invoke_resource_with_timeout", "faeed0bf70d5"),
     Seam("services.stepfunctions:_ExecutionError", "82f3c23a59f9"),
+    Seam("services.cloudwatch_logs:_delete_log_stream", "2b7fdda74d72"),
     Seam("services.eventbridge:_put_events", "ebcda0f38061"),
 )
 TARGET_PREFIX = "SageMaker."
@@ -104,6 +105,7 @@ def install(runner: JobRunner, journal: Journal) -> None:
         resource = f"arn:aws:states:::sagemaker:create{kind.name}Job"
         stepfunctions._SERVICE_DISPATCH[resource] = _integration(kind)
     _tell_tasks_their_attempt()
+    _forget_jobs_with_their_logs(runner)
 
 
 def announce(job: Job) -> None:
@@ -128,6 +130,21 @@ def announce(job: Job) -> None:
         eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
     contextvars.copy_context().run(put)
+
+
+def _forget_jobs_with_their_logs(runner: JobRunner) -> None:
+    """Who deletes a job's log wants nothing of it to be left here, either. SageMaker can delete no job."""
+    delete_log_stream = cloudwatch_logs._delete_log_stream
+
+    def delete_and_forget(data: dict[str, Any]) -> Any:
+        answer = delete_log_stream(data)
+        group, name = data.get("logGroupName"), str(data.get("logStreamName")).partition("/")[0]
+        for job in jobs.all():
+            if (job.kind.log_group, job.name) == (group, name) and job.status not in (IN_PROGRESS, STOPPING):
+                runner.forget(job)
+        return answer
+
+    cloudwatch_logs._delete_log_stream = delete_and_forget
 
 
 # ---- what MiniStack calls ---------------------------------------------------------------------------------
