@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 from viewer_fidelity import CHROMIUM_FLAGS, LOAD_TIMEOUT_S
 
 from spaceport_cli.api import sign_in
@@ -74,6 +74,7 @@ def take(cloud: LocalCloud, folder: Path, given: argparse.Namespace) -> dict[str
         send(page, photos, given.settings)
         job = at_work(page, sheet)
         after(page, job, sheet)
+        shared(page, job, sheet)
         page.goto(f"{app}#/jobs")
         expect(page.get_by_role("link", name=re.compile(first))).to_be_visible()
         page.wait_for_load_state("networkidle")
@@ -102,16 +103,13 @@ def before(page: Page, folder: Path, photos: list[Path], sheet: Sheets) -> None:
 def stopped(page: Page, photos: list[Path], sheet: Sheets) -> str:
     """A job that is sent through a line that hangs, and then stopped; its name."""
     name = "The harbour, first try"
-    held: list[Route] = []
-    page.route(re.compile("partNumber="), held.append)
+    page.route(re.compile("partNumber="), lambda route: None)
     choose(page, photos)
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Make the model").click()
     page.get_by_role("button", name="Pause").click()
     sheet.take("paused")
-    page.unroute(re.compile("partNumber="))
-    for route in held:
-        route.abort()
+    page.unroute_all(behavior="ignoreErrors")
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=SECONDS)
     page.get_by_role("button", name="Stop").click()
@@ -169,6 +167,24 @@ def look(page: Page) -> None:
     page.get_by_role("button", name="Look around in it").click()
     shown = page.frame_locator("iframe").locator("html")
     expect(shown).to_have_attribute("data-state", "ready", timeout=LOAD_TIMEOUT_S * 1000)
+
+
+def shared(page: Page, job: str, sheet: Sheets) -> None:
+    """What somebody sees who was given a link: while it is good, and when it is not any more."""
+    page.goto(job)
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Link to the model").input_value()
+    sheet.take("link")
+    page.goto(link)
+    expect(page.get_by_role("heading", name="A hamlet by the lake")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    sheet.take("shared")
+    page.goto(job)
+    page.get_by_role("button", name="Take all links back").click()
+    expect(page.get_by_text("taken back")).to_be_visible()
+    page.goto(link)
+    expect(page.get_by_role("heading", name="There is nothing at this link")).to_be_visible()
+    sheet.take("shared-no-more")
 
 
 class Sheets:

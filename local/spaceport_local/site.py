@@ -26,10 +26,10 @@ FOLDER, API_DOCUMENT, CONFIG = "web", "docs/openapi.json", "config.json"
 NEEDED = {"ApiId", "WebSocketApiId", "UserPoolId", "UserPoolClientId", "DataBucket"}
 OUTPUTS_LIFE_S = 2.0  # of the stack's outputs: `spaceport up` may change them while a page is open
 # The page's own scripts and styles, and nothing of anybody else's. Socket and API are this engine's; a page
-# that asks for them by `localhost` is sent to the address that they have.
+# that asks for them by `localhost` is sent to the address that they have. What links show is the API's.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
-    "connect-src 'self' {sockets}; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:{api}; media-src 'self'; "
+    "connect-src 'self' {sockets}; frame-src 'self'{api}; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
@@ -93,7 +93,7 @@ class Site:
         return outputs
 
     async def _answer(self, send: Send, status: int, body: bytes, kind: str) -> None:
-        policy = POLICY.format(sockets=self.endpoint.url.replace("http", "ws", 1))
+        policy = POLICY.format(api="", sockets=self.endpoint.url.replace("http", "ws", 1))
         await _respond(
             send,
             status,

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from stub_programs import Stubs
 
 from spaceport_local.cloud import LocalCloud
+from spaceport_local.deploy import STACK
 
 PASSWORD = "Long-enough-to-fly-1"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -28,6 +29,13 @@ class Workshop:
     cloud: LocalCloud
     stubs: Stubs
     password: str = PASSWORD  # everybody's
+
+    def resource(self, logical_id: str) -> str:
+        """The name of the resource that the template calls `logical_id`."""
+        told = self.cloud.client("cloudformation").describe_stack_resource(
+            StackName=STACK, LogicalResourceId=logical_id
+        )
+        return str(told["StackResourceDetail"]["PhysicalResourceId"])
 
     def make_user(self, name: str) -> None:
         """Someone who may sign in."""

@@ -10,6 +10,7 @@ import random
 import re
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 from spaceport.answers import ZipPolicy
 from spaceport.archive import inspect
 from spaceport.errors import UserError
-from spaceport.job import batch_id_for
+from spaceport.job import batch_id_for, now_iso
 from spaceport_cli.api import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
@@ -332,6 +333,51 @@ def zipped(photos: list[Path]) -> bytes:
         for photo in photos:
             archive.write(photo, photo.name)
     return body.getvalue()
+
+
+def test_a_link_shows_the_model_to_whoever_has_it_until_it_ends(visit, workshop, photos, barriers):
+    # Given a model, and a link to it
+    workshop.stubs.hold("sfm")
+    owner = begun(visit, photos, "Passed on").page
+    workshop.stubs.let_go()
+    expect(owner.locator(".badge")).to_contain_text("Ready", timeout=3 * SOON)
+    owner.get_by_label("For how long").select_option("for a day")
+    owner.get_by_role("button", name="Make a link").click()
+    link = owner.get_by_label("Link to the model").input_value(timeout=SOON)
+    assert barriers(owner) == []
+    # When somebody without an account follows it
+    guest = visit(**PHONE).page
+    guest.goto(link)
+    # Then the model is there to look around in, and nothing else
+    expect(guest.get_by_role("heading", name="Passed on")).to_be_visible(timeout=SOON)
+    expect(guest.get_by_text("Shown to you until")).to_be_visible()
+    assert (overflow(guest), barriers(guest)) == (0, [])
+    guest.get_by_role("button", name="Look around in it").click()
+    expect(guest.frame_locator("iframe").locator("body")).to_contain_text("-sog-", timeout=SOON)  # the stub's
+    # When it has ended
+    end_links(workshop)
+    guest.reload()
+    # Then that is said
+    expect(guest.get_by_role("heading", name="This link has expired")).to_be_visible(timeout=SOON)
+    assert barriers(guest) == []
+    # And one that is taken back leads nowhere
+    owner.get_by_role("button", name="Make a link").click()
+    expect(owner.get_by_label("Link to the model")).not_to_have_value(link, timeout=SOON)
+    guest.goto(owner.get_by_label("Link to the model").input_value())
+    expect(guest.get_by_role("heading", name="Passed on")).to_be_visible(timeout=SOON)
+    owner.get_by_role("button", name="Take all links back").click()
+    expect(owner.get_by_text("taken back")).to_be_visible(timeout=SOON)
+    guest.reload()
+    expect(guest.get_by_role("heading", name="There is nothing at this link")).to_be_visible(timeout=SOON)
+
+
+def end_links(workshop) -> None:
+    """Every link ended an hour ago."""
+    table = workshop.cloud.client("dynamodb")
+    name = workshop.resource("LinksTable")
+    past = now_iso(datetime.now(UTC) - timedelta(hours=1))
+    for item in table.scan(TableName=name)["Items"]:
+        table.put_item(TableName=name, Item={**item, "endsAt": {"S": past}})
 
 
 def test_it_can_be_used_without_a_mouse(visit, workshop, photos):

@@ -162,7 +162,7 @@ def test_the_app_has_the_policy_that_the_local_cloud_gives_it():
     told = RESOURCES["AppHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
     policy = told["ContentSecurityPolicy"]["ContentSecurityPolicy"]
     # The page itself narrows `https:` and `wss:` to its cloud's hosts (`spaceport publish-web`)
-    assert policy == POLICY.format(sockets="https: wss:")
+    assert policy == POLICY.format(api=" https:", sockets="https: wss:")
 
 
 def custom_resources() -> set[str]:

@@ -25,33 +25,41 @@ export class Api {
     return this.#call('DELETE', path);
   }
 
+  // A question that anybody may ask, signed in or not.
+  async look(path) {
+    return told(await this.#send(path, {}));
+  }
+
   async #call(method, path, body) {
     let response = await this.#ask(method, path, body);
     if (response.status === 401) {
       this.#session.expire(); // its hour is over
       response = await this.#ask(method, path, body);
     }
-    if (response.status === 204) return {};
-    const told = await response.json().catch(() => null);
-    if (response.ok && told !== null) return told;
-    throw refusal(response.status, told);
+    return told(response);
   }
 
   async #ask(method, path, body) {
     const headers = { Authorization: `Bearer ${await this.#session.token()}` };
     if (body) headers['Content-Type'] = 'application/json';
+    return this.#send(path, { method, headers, body: body && JSON.stringify(body) });
+  }
+
+  async #send(path, request) {
     try {
-      return await fetch(this.#url + path, {
-        method,
-        headers,
-        body: body && JSON.stringify(body),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
+      return await fetch(this.#url + path, { ...request, signal: AbortSignal.timeout(TIMEOUT_MS) });
     } catch {
       throw unreachable();
     }
   }
 }
+
+const told = async (response) => {
+  if (response.status === 204) return {};
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return answer;
+  throw refusal(response.status, answer);
+};
 
 const refusal = (status, told) => {
   if (told?.code) return new Problem(told.code, told.detail, told.hint, status);

@@ -15,6 +15,7 @@ const ROUTES = [
   [/^#\/jobs\/([\w-]+)$/, async () => (await import('./views/job.js')).job, 'Model'],
   [/^#\/jobs\/([\w-]+)\/quality$/, async () => (await import('./views/quality.js')).quality, 'Quality'],
   [/^#\/photos$/, async () => (await import('./views/guide.js')).guidePage, 'Good photos', true],
+  [/^#\/shared\/([\w-]+)$/, async () => (await import('./views/shared.js')).shared, 'A shared model', true],
 ];
 const HOME = '#/jobs';
 const HANDED_OVER = /^#\/session\/([\w.-]+)(\/.*)?$/; // a token from the command: it never leaves the browser

@@ -73,11 +73,10 @@ def site_files(project: Path) -> Iterator[tuple[str, bytes]]:
 
 def web_config(cloud: Cloud) -> Mapping[str, str]:
     """`config.json`: where the page finds its cloud."""
-    region = output(cloud, "UserPoolId").partition("_")[0]  # a pool's id is REGION_NAME
     return {
         "apiUrl": cloud.api_url(),
         "webSocketUrl": cloud.websocket_url(),
-        "cognitoUrl": f"https://cognito-idp.{region}.amazonaws.com",
+        "cognitoUrl": f"https://cognito-idp.{_region(cloud)}.amazonaws.com",
         "userPoolId": output(cloud, "UserPoolId"),
         "userPoolClientId": output(cloud, "UserPoolClientId"),
         "resultsUrl": "/",
@@ -86,16 +85,37 @@ def web_config(cloud: Cloud) -> Mapping[str, str]:
 
 def with_policy(page: bytes, cloud: Cloud, config: Mapping[str, str]) -> bytes:
     """The page, told which hosts it may ask: its site's policy, which applies too, can't name them."""
-    region = output(cloud, "UserPoolId").partition("_")[0]
-    bucket = output(cloud, "UploadsBucket")
-    addresses = [
-        *(config[name] for name in ("apiUrl", "webSocketUrl", "cognitoUrl")),
-        # An upload's addresses have either form.
-        *(f"https://{bucket}.s3.{place}amazonaws.com" for place in ("", f"{region}.")),
+    api = _host(config["apiUrl"])
+    asked = [
+        api,
+        _host(config["webSocketUrl"]),
+        _host(config["cognitoUrl"]),
+        *_hosts_of(cloud, "UploadsBucket"),
     ]
-    hosts = " ".join("{0.scheme}://{0.netloc}".format(urlsplit(address)) for address in addresses)
-    policy = f'<meta http-equiv="Content-Security-Policy" content="connect-src \'self\' {hosts}">'
-    return page.replace(CHARSET, CHARSET + policy.encode(), 1)
+    # What a link shows: a page of the API's, and a picture that the API sends on to the bucket.
+    policy = "; ".join(
+        [
+            f"connect-src 'self' {' '.join(asked)}",
+            f"frame-src 'self' {api}",
+            f"img-src 'self' blob: {' '.join([api, *_hosts_of(cloud, 'DataBucket')])}",
+        ]
+    )
+    told = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    return page.replace(CHARSET, CHARSET + told.encode(), 1)
+
+
+def _host(address: str) -> str:
+    return "{0.scheme}://{0.netloc}".format(urlsplit(address))
+
+
+def _hosts_of(cloud: Cloud, bucket_output: str) -> list[str]:
+    """Where a signed address may lead: a bucket's has either form."""
+    bucket, region = output(cloud, bucket_output), _region(cloud)
+    return [f"https://{bucket}.s3.{place}amazonaws.com" for place in ("", f"{region}.")]
+
+
+def _region(cloud: Cloud) -> str:
+    return output(cloud, "UserPoolId").partition("_")[0]  # a pool's id is REGION_NAME
 
 
 def _put(s3: Any, bucket: str, name: str, content: bytes) -> None:

@@ -16,6 +16,7 @@ OUTPUTS = {
     "WebBucket": "drones-web",
     "DistributionId": "E1",
     "UploadsBucket": "drones-uploads",
+    "DataBucket": "drones-data",
     "WebOrigin": "https://none.invalid",
     "UserPoolId": "eu-central-1_abc",
     "UserPoolClientId": "client",
@@ -94,15 +95,26 @@ def test_the_page_may_ask_its_own_cloud_and_nobody_else(site, repository):
 
     page = site.s3.get_object(Bucket="drones-web", Key="index.html")["Body"].read().decode()
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
-    assert policy.split() == [
-        "connect-src",
-        "'self'",
-        "https://api1.execute-api.eu-central-1.amazonaws.com",
-        "wss://ws1.execute-api.eu-central-1.amazonaws.com",
-        "https://cognito-idp.eu-central-1.amazonaws.com",
-        "https://drones-uploads.s3.amazonaws.com",
-        "https://drones-uploads.s3.eu-central-1.amazonaws.com",
-    ]
+    allowed = {name: hosts for name, *hosts in (part.split() for part in policy.split("; "))}
+    api = "https://api1.execute-api.eu-central-1.amazonaws.com"
+    assert allowed == {
+        "connect-src": [
+            "'self'",
+            api,
+            "wss://ws1.execute-api.eu-central-1.amazonaws.com",
+            "https://cognito-idp.eu-central-1.amazonaws.com",
+            "https://drones-uploads.s3.amazonaws.com",
+            "https://drones-uploads.s3.eu-central-1.amazonaws.com",
+        ],
+        "frame-src": ["'self'", api],
+        "img-src": [
+            "'self'",
+            "blob:",
+            api,
+            "https://drones-data.s3.amazonaws.com",
+            "https://drones-data.s3.eu-central-1.amazonaws.com",
+        ],
+    }
 
 
 def test_a_folder_without_the_app_is_refused(site, tmp_path):

@@ -2,9 +2,10 @@
 
 import { addressOf } from '../config.js';
 import { h, replace } from '../dom.js';
-import { clock, decimal, price, size } from '../format.js';
+import { clock, counted, date, decimal, price, size } from '../format.js';
 import { modelFigures, modelScreen } from '../model.js';
-import { compass, copyButton, figures, section } from '../parts.js';
+import { compass, copyButton, figures, press, problemBox, section } from '../parts.js';
+import { asProblem } from '../problem.js';
 import { STAGES, costOf } from '../stages.js';
 import { tuningForm } from '../tuning.js';
 
@@ -18,6 +19,7 @@ const FILES = [
   ['cameras', 'cameras.geojson', 'Where each photo was taken, for a map'],
   ['georef', 'georef.json', 'The way back to coordinates on Earth'],
 ];
+const DAYS = [[1, 'for a day'], [7, 'for a week'], [30, 'for a month']];
 
 export const result = (app, status, { retry }) => {
   const { outputs = {}, metrics } = status;
@@ -49,7 +51,7 @@ export const result = (app, status, { retry }) => {
       h('div', { class: 'result section' },
         section('Take it with you',
           files.firstChild ? files : h('p', { class: 'quiet' }, 'This stack does not serve its files on the web. ', h('code', {}, `spaceport watch ${status.jobId}`), ' fetches them.')),
-        h('div', { class: 'aside' }, outputs.viewerUrl && share(outputs.viewerUrl), place, film(address('video'), poster))),
+        h('div', { class: 'aside' }, outputs.viewerUrl && share(app, status.jobId), place, film(address('video'), poster))),
       anew(retry)),
   };
 };
@@ -71,10 +73,34 @@ const anew = (retry) => {
     h('div', { class: 'actions' }, h('div', {}, from), h('button', {}, 'Do it again')));
 };
 
-const share = (link) =>
-  section('Pass it on',
-    h('p', { class: 'quiet small' }, 'Whoever has this link can look around in the model, and needs no account.'),
-    h('div', { class: 'share' }, h('input', { readonly: true, value: link, 'aria-label': 'Link to the model', onfocus: (event) => event.target.select() }), copyButton(link)));
+// Links that end by themselves, and that can all be taken back. Each is told once: nobody keeps them.
+const share = (app, jobId) => {
+  const days = h('select', { 'aria-label': 'For how long' }, DAYS.map(([value, words]) => h('option', { value, selected: value === 7 }, words)));
+  const told = h('div', { role: 'status' });
+  const asked = (work) => async () => {
+    try {
+      replace(told, await work());
+    } catch (error) {
+      replace(told, problemBox(asProblem(error)));
+    }
+  };
+  const give = async () => {
+    const { token, expiresAt } = await app.api.post(`/jobs/${jobId}/share`, { days: Number(days.value) });
+    const link = new URL(`#/shared/${token}`, location.href).href;
+    return [
+      h('div', { class: 'share' }, h('input', { readonly: true, value: link, 'aria-label': 'Link to the model', onfocus: (event) => event.target.select() }), copyButton(link)),
+      h('p', { class: 'small' }, `Good until ${date(expiresAt)}. It is shown only now: keep it.`)];
+  };
+  const takeBack = async () => {
+    const { links } = await app.api.delete(`/jobs/${jobId}/share`);
+    return h('p', { class: 'small' }, links ? `${counted(links, 'link')} taken back: nobody gets in by ${links === 1 ? 'it' : 'them'} any more.` : 'There was none to take back.');
+  };
+  return section('Pass it on',
+    h('p', { class: 'quiet small' }, 'Whoever has the link can look around in the model, and needs no account.'),
+    h('div', { class: 'share' }, days, press('Make a link', asked(give))),
+    told,
+    press('Take all links back', asked(takeBack), 'plain small'));
+};
 
 // Nothing of it is loaded before it is played.
 const film = (address, poster) =>
