@@ -106,10 +106,19 @@ class Account:
         )
 
     def sagemaker_quotas(self) -> Mapping[str, float]:
-        """SageMaker's quotas of this account and region by their names, the changed ones as they are now."""
-        pages = self._client("service-quotas").get_paginator("list_service_quotas")
+        """SageMaker's quotas of this account and region by their names.
+
+        AWS tells the account's own only where they are known apart from the defaults: both are asked for.
+        """
+        return {
+            **self._quotas("list_aws_default_service_quotas", "servicequotas:ListAWSDefaultServiceQuotas"),
+            **self._quotas("list_service_quotas", "servicequotas:ListServiceQuotas"),
+        }
+
+    def _quotas(self, call: str, right: str) -> dict[str, float]:
+        pages = self._client("service-quotas").get_paginator(call)
         return _asked(
-            "servicequotas:ListServiceQuotas",
+            right,
             lambda: {
                 quota["QuotaName"]: quota["Value"]
                 for page in pages.paginate(ServiceCode="sagemaker")

@@ -32,7 +32,17 @@ IMAGES = {
 }
 # Of targets.md: our own code in a function, and the layer, zipped.
 FUNCTION_LIMIT, LAYER_LIMIT = 50_000, 15_000_000
-SOURCES = ("template.yaml", "samconfig.toml", "deploy", "functions", "layer", "spaceport", "statemachine")
+SOURCES = (
+    "template.yaml",
+    "samconfig.toml",
+    "deploy",
+    "functions",
+    "layer",
+    "spaceport",
+    "statemachine",
+    "web",
+    "docs/openapi.json",
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,7 @@ def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     copy = tmp_path_factory.mktemp("checkout")
     for name in SOURCES:
         source = repository / name
+        (copy / name).parent.mkdir(exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -103,7 +114,7 @@ def deployed(sam: Path, checkout: Path, repository: Path, tmp_path_factory, stub
 def deploy(checkout: Path, sam: Path, endpoint: Endpoint) -> str:
     """What the command says; its whole output where it fails."""
     done = subprocess.run(
-        [sys.executable, "deploy/deploy_stack.py", "--yes", "--sam", sam, "MaxRunningJobs=3"],
+        [sys.executable, "deploy/deploy_stack.py", "--yes", "--sam", sam, "MaxRunningJobs=3", "Site=true"],
         cwd=checkout,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
@@ -184,3 +195,11 @@ def test_the_stack_has_its_environments_settings_and_what_was_given_over_them(de
     given = {**IMAGES, "Environment": "dev", "ResultsDays": "30", "MaxRunningJobs": "3"}
     assert {name: parameters[name] for name in given} == given
     assert {tag["Key"]: tag["Value"] for tag in stack["Tags"]}["Application"] == "spaceport"
+
+
+def test_the_sites_page_is_published_and_may_call_its_api(deployed):
+    # Its address was known only after a first deployment: a second one let it
+    outputs = deployed.cloud.outputs
+    assert outputs["WebOrigin"] == outputs["WebAppUrl"].rstrip("/")
+    told = deployed.cloud.client("s3").get_object(Bucket=outputs["WebBucket"], Key="config.json")
+    assert json.load(told["Body"])["userPoolId"] == outputs["UserPoolId"]

@@ -187,11 +187,15 @@ def test_settings_are_the_stacks_own_and_else_the_defaults():
 # ---- how it is asked ----------------------------------------
 
 
-def test_quotas_are_read_page_by_page(session, account):
+def test_quotas_are_the_defaults_and_over_them_the_accounts_own_page_by_page(session, account):
     quotas = session.stub("service-quotas")
-    for name, token in (("one", {"NextToken": "more"}), ("two", {})):
-        quotas.add_response("list_service_quotas", {"Quotas": [{"QuotaName": name, "Value": 1.0}], **token})
-    assert account.sagemaker_quotas() == {"one": 1.0, "two": 1.0}
+    for call, name, value, token in (
+        ("list_aws_default_service_quotas", "one", 0.0, {"NextToken": "more"}),
+        ("list_aws_default_service_quotas", "two", 0.0, {}),
+        ("list_service_quotas", "one", 4.0, {}),
+    ):
+        quotas.add_response(call, {"Quotas": [{"QuotaName": name, "Value": value}], **token})
+    assert account.sagemaker_quotas() == {"one": 4.0, "two": 0.0}
 
 
 def test_a_stack_that_is_not_there_is_an_answer(session, account):
@@ -256,7 +260,7 @@ def test_a_bucket_that_tells_eventbridge(session, account):
 
 # Every question of a whole check-up, as (service, call), and the right that each needs.
 QUESTIONS = {
-    ("service-quotas", "list_service_quotas"): "servicequotas:ListServiceQuotas",
+    ("service-quotas", "list_aws_default_service_quotas"): "servicequotas:ListAWSDefaultServiceQuotas",
     ("ecr", "describe_images"): "ecr:DescribeImages",
     ("pricing", "get_products"): "pricing:GetProducts",
     ("logs", "describe_subscription_filters"): "logs:DescribeSubscriptionFilters",
