@@ -17,6 +17,7 @@ from spaceport.uploads import key_stem
 from spaceport_cli.clouds import borrowed, output
 from spaceport_cli.commands.run import job_request
 from spaceport_cli.exits import ExitCode, UsageError
+from spaceport_cli.expected_cost import expected_cost
 from spaceport_cli.latest_job import users_latest_jobs
 from spaceport_cli.photos import PhotoZip, photo_zip
 from spaceport_cli.show import presenter_for
@@ -56,6 +57,8 @@ def _run(args: argparse.Namespace, zips: Sequence[PhotoZip], asked: JobRequest) 
             Drop(bucket, f"{stem}.batch/{key_stem(photos.name)}-{photos.digest[:12]}.zip", "{}", photos)
             for photos in zips
         ]
+        if told := expected_cost(loan.cloud, [photos.photos for photos in zips], asked):
+            presenter.note(told)
         for drop in drops:
             if find_job(s3, drop) is None:
                 send(s3, drop, presenter.uploading)

@@ -115,7 +115,7 @@ def _job_of(loan: Loan, drop: Drop, request: JobRequest, again: bool, presenter:
             " --again makes the model anew."
         )
         return _Found(known.job_id, begun.after_version)
-    if told := expected_cost(loan.cloud, drop.zip.photos, request):
+    if told := expected_cost(loan.cloud, [drop.zip.photos], request):
         presenter.note(told)
     job_id = send(s3, drop, presenter.uploading)
     presenter.note(f"Sent {drop.zip.photos} photos of {drop.zip.name}: job {job_id}.")
