@@ -206,7 +206,7 @@ def _prepare_environment(settings: EngineSettings, endpoint: Endpoint) -> None:
 def _let_the_loop_breathe() -> None:
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
-    gc.freeze()  # code, and what the last save held: it stays to the end
+    gc.freeze()  # MiniStack itself: it stays to the end
     gc.set_threshold(*COLLECTED_AFTER)
 
 
