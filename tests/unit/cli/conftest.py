@@ -301,7 +301,8 @@ def made_resources() -> dict[str, str]:
     return {
         "UploadsBucket": "drones-uploads",
         "DataBucket": "drones-data",
-        "StateMachineArn": "arn:aws:states:machine",
+        "StateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:drones",
+        **{f"{stage}InstanceType": "ml.g4dn.xlarge" for stage in ("Sfm", "Training", "Compression")},
         **{f"{name}ImageUri": f"1.ecr/{name}" for name in ("Sfm", "Gaussian", "Compressor")},
         "AccessTokenSecretArn": secret["ARN"],
         **made_users(),

@@ -61,6 +61,7 @@ def test_run_sends_the_photos_follows_the_job_and_brings_the_results(
     # and the honest numbers are said
     out = capsys.readouterr().out
     for words in (
+        "Expected cost: up to about $0.",
         "Your 3D model is ready!",
         "3 of 4 placed",
         "DJI_9.JPG: it is under 256 px wide",

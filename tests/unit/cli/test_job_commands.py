@@ -452,7 +452,7 @@ def test_example_input_says_how_to_start_it_and_is_another_job_each_time(stack, 
 
     assert json.loads(first.out)["s3Url"] == "s3://drones-uploads/mine.zip"
     assert json.loads(first.out)["jobId"] != json.loads(second.out)["jobId"]
-    assert "--state-machine-arn arn:aws:states:machine" in first.err
+    assert "--state-machine-arn arn:aws:states:us-east-1:123456789012:stateMachine:drones" in first.err
     assert "--endpoint-url" not in first.err
 
 
