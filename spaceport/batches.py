@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MANIFEST_SUFFIX = ".batch.json"
+# S3 answers the last for what is not there to those who may not list, as nobody here may.
+_NOT_THERE = frozenset({"NoSuchKey", "NoSuchVersion", "AccessDenied"})
 MAX_JOBS = 500
 MAX_MANIFEST_BYTES = 256 * 2**10  # of 500 jobs, 500 bytes each
 READINGS = 20  # of a batch's row that others sum up in the same moment
@@ -237,7 +239,16 @@ class Batches:
         return found
 
     def _read(self, bucket: str, key: str, version: str) -> bytes:
-        found = self._s3.get_object(Bucket=bucket, Key=key, VersionId=version)
+        try:
+            found = self._s3.get_object(Bucket=bucket, Key=key, VersionId=version)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _NOT_THERE:
+                raise
+            raise UserError(  # deleted, or expired, before its event came
+                "no_such_manifest",
+                f"The manifest s3://{bucket}/{key} is gone.",
+                "Upload it again.",
+            ) from error
         if found["ContentLength"] > MAX_MANIFEST_BYTES:
             raise UserError(
                 "too_large",

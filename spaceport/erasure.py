@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from spaceport.artifacts import Artifacts
 from spaceport.connections import Connections
 from spaceport.history import History
-from spaceport.job import JobRecord, bucket_and_key, job_id_for, parse_sagemaker_name
+from spaceport.job import JobRecord, Kind, batch_id_for, bucket_and_key, job_id_for, parse_sagemaker_name
 from spaceport.jobs import Jobs
 from spaceport.links import Links
 from spaceport.reconciliation import all_artifacts_are_there
@@ -29,20 +29,21 @@ LOG_GROUPS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs")
 
 
 class Zips:
-    """The zips in the uploads bucket."""
+    """The zips in the uploads bucket, and the manifests of batches."""
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
 
     def erase(self, row: JobRecord) -> bool:
-        """Delete the very version of the zip that `row` is the job of.
+        """Delete the very version of the zip that `row` is the job of, or of the manifest whose batch it is.
 
         False where there is none: an execution that was started by hand names a zip that is another job's.
         """
         bucket, key = bucket_and_key(row.source)
         version = row.source_version
-        if bucket != self._bucket or version is None or row.job_id != job_id_for(bucket, key, version):
+        id_for = batch_id_for if row.kind is Kind.BATCH else job_id_for
+        if bucket != self._bucket or version is None or row.job_id != id_for(bucket, key, version):
             return False
         self._s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
         return True

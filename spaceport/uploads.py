@@ -2,7 +2,9 @@
 
 A zip of gigabytes outlives a lost connection that way: parts go up side by side, each is tried again by
 itself, and after a reload the page asks which are there. S3 keeps the state, and forgets an upload that
-nobody finishes after a day; here is only who may do what: an upload is of whom its key names.
+nobody finishes after a day; here is only who may do what: an upload is of whom its key names, and its id
+says how large it is. S3 refuses a part of another length than its address is signed for: so nobody stores
+more than an upload may have, whatever they make of the id.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import secrets
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from botocore.exceptions import ClientError
 
@@ -47,6 +49,33 @@ class Upload:
     key: str
     part_bytes: int
     parts: int
+
+
+@dataclass(frozen=True)
+class UploadId:
+    """An upload's id as a client has it: `{size}-{S3's id}`."""
+
+    size: int  # bytes
+    s3_id: str
+
+    @classmethod
+    def read(cls, told: str) -> Self:
+        """Raises UserError `no_such_upload` for what is none."""
+        size, _, s3_id = told.partition("-")
+        if not (size.isascii() and size.isdigit() and s3_id and 0 < int(size[:20]) <= MAX_UPLOAD_BYTES):
+            raise _no_such_upload()
+        return cls(int(size), s3_id)
+
+    def __str__(self) -> str:
+        return f"{self.size}-{self.s3_id}"
+
+    def length(self, number: int) -> int:
+        """The bytes of a part. Raises UserError `wrong_parts` for one that there is not."""
+        a_part = part_size(self.size)
+        length = min(a_part, self.size - (number - 1) * a_part)
+        if length <= 0:
+            raise _wrong_parts(f"there is no part {number} of {self.size} bytes.")
+        return length
 
 
 @dataclass(frozen=True)
@@ -115,15 +144,21 @@ class Uploads:
             Metadata={REQUEST_METADATA: to_metadata(request)},
         )
         a_part = part_size(size)
-        return Upload(begun["UploadId"], key, a_part, -(-size // a_part))
+        return Upload(str(UploadId(size, begun["UploadId"])), key, a_part, -(-size // a_part))
 
     def addresses(self, caller: Caller, upload_id: str, key: str, numbers: Sequence[int]) -> dict[int, str]:
-        """Where to PUT each of these parts, for an hour. Raises UserError `no_such_upload` of another's."""
+        """Where to PUT each of these parts, with its very length, for an hour.
+
+        Raises:
+            UserError: `no_such_upload` of another's; `wrong_parts`.
+        """
         self._check_owner(caller, key)
+        upload = UploadId.read(upload_id)
+        whose = {"Bucket": self._bucket, "Key": key, "UploadId": upload.s3_id}
         return {
             number: self._s3.generate_presigned_url(
                 "upload_part",
-                Params={"Bucket": self._bucket, "Key": key, "UploadId": upload_id, "PartNumber": number},
+                Params={**whose, "PartNumber": number, "ContentLength": upload.length(number)},
                 ExpiresIn=ADDRESS_LIFE_S,
             )
             for number in numbers
@@ -132,12 +167,13 @@ class Uploads:
     def parts(self, caller: Caller, upload_id: str, key: str) -> list[Part]:
         """The parts that are there, in order. Raises UserError `no_such_upload`."""
         self._check_owner(caller, key)
+        s3_id = UploadId.read(upload_id).s3_id
         found: list[Part] = []
         after = 0
         while True:
             try:
                 page = self._s3.list_parts(
-                    Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumberMarker=after
+                    Bucket=self._bucket, Key=key, UploadId=s3_id, PartNumberMarker=after
                 )
             except ClientError as error:
                 raise _refused(error) from error
@@ -162,10 +198,17 @@ class Uploads:
         if sum(part.size for part in there) > MAX_UPLOAD_BYTES:
             self.abort(caller, upload_id, key)
             raise _too_large()
+        known = {(part.number, _bare(part.etag)) for part in there}
+        if untold := {(number, _bare(etag)) for number, etag in etags} - known:
+            # Not left to S3 alone: it may have got another part since these were counted.
+            raise _wrong_parts(f"part {min(untold)[0]} is not there with that ETag.")
         parts: list[CompletedPartTypeDef] = [{"PartNumber": number, "ETag": etag} for number, etag in etags]
         try:
             made = self._s3.complete_multipart_upload(
-                Bucket=self._bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+                Bucket=self._bucket,
+                Key=key,
+                UploadId=UploadId.read(upload_id).s3_id,
+                MultipartUpload={"Parts": parts},
             )
         except ClientError as error:
             raise _refused(error) from error
@@ -174,8 +217,9 @@ class Uploads:
     def abort(self, caller: Caller, upload_id: str, key: str) -> None:
         """Forget the upload and its parts. Raises UserError `no_such_upload`."""
         self._check_owner(caller, key)
+        s3_id = UploadId.read(upload_id).s3_id
         try:
-            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=s3_id)
         except ClientError as error:
             raise _refused(error) from error
 
@@ -200,17 +244,26 @@ class Uploads:
             raise _no_such_upload()
 
 
+def _bare(etag: str) -> str:
+    """S3 takes it with its quotes and without."""
+    return etag.strip('"')
+
+
 def _refused(error: ClientError) -> Exception:
     code = error.response["Error"]["Code"]
     if code == "NoSuchUpload":
         return _no_such_upload()
     if code in _WRONG_PARTS:
-        return UserError(
-            "wrong_parts",
-            f"The parts that are there are not those that you tell: {error.response['Error']['Message']}",
-            "Ask which parts are there, send the others again, and complete with their ETags.",
-        )
+        return _wrong_parts(error.response["Error"]["Message"])
     return error
+
+
+def _wrong_parts(why: str) -> UserError:
+    return UserError(
+        "wrong_parts",
+        f"The parts that are there are not those that you tell: {why}",
+        "Ask which parts are there, send the others again, and complete with their ETags.",
+    )
 
 
 def _no_such_upload() -> UserError:

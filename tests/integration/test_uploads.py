@@ -145,17 +145,35 @@ def test_parts_sent_side_by_side_become_one_zip_and_its_job(stack, alice):
     assert there(alice, upload)[1]["code"] == "no_such_upload"
 
 
+def test_an_address_takes_a_part_of_its_length_only(alice, begun):
+    # Given the addresses of an upload's first and last part
+    first, last = address(alice, begun, 1, 3)
+    # Then neither takes more or less
+    for url, size in ((first, MIN_PART_BYTES + 1), (last, 2), (last, 0)):
+        assert urllib3.request("PUT", url, body=b"x" * size).status == 403
+    assert there(alice, begun)[1]["parts"] == []
+    put(last, b"x")
+    assert [part["bytes"] for part in there(alice, begun)[1]["parts"]] == [1]
+
+
+def test_a_part_that_was_replaced_is_not_taken_for_the_one_that_is_told(alice, begun):
+    (url,) = address(alice, begun, 3)
+    told = put(url, b"x")
+    put(url, b"y")
+    status, answer = complete(alice, begun, "0" * 32, "0" * 32, told)
+    assert (status, answer["code"]) == (400, "wrong_parts")
+
+
 def test_an_upload_that_is_forgotten_takes_no_part_any_more(stack, alice, begun):
     (url,) = address(alice, begun, 1)
     put(url, b"x" * MIN_PART_BYTES)
     path = f"/uploads/{begun['uploadId']}?key={begun['key']}"
     assert alice.ask("DELETE", path) == (200, {"uploadId": begun["uploadId"], "key": begun["key"]})
-    assert urllib3.request("PUT", url, body=b"x").status == 404
+    assert urllib3.request("PUT", url, body=b"x" * MIN_PART_BYTES).status == 404
     for status, told in (there(alice, begun), alice.ask("DELETE", path), complete(alice, begun, "0" * 32)):
         assert (status, told["code"]) == (404, "no_such_upload")
-    assert "Uploads" not in stack.cloud.client("s3").list_multipart_uploads(
-        Bucket=stack.output("UploadsBucket")
-    )
+    unfinished = stack.cloud.client("s3").list_multipart_uploads(Bucket=stack.output("UploadsBucket"))
+    assert begun["key"] not in {upload["Key"] for upload in unfinished.get("Uploads", [])}
 
 
 def test_another_owners_upload_is_as_if_it_were_not_there(alice, bob, operator, begun):

@@ -75,6 +75,17 @@ def test_a_manifest_makes_a_job_of_each_zip_and_a_row_of_its_own(aws, take, zips
     assert batch.metrics["queued"] == batch.metrics["jobs"] == 3
 
 
+def test_a_manifest_that_is_gone_before_it_is_read_is_told(aws, load, context):
+    # Given the late event of a manifest, that somebody has deleted for good
+    event = aws.drop(MANIFEST, b"{}")
+    version = boto3.client("s3").head_object(Bucket=aws.uploads_bucket, Key=MANIFEST)["VersionId"]
+    boto3.client("s3").delete_object(Bucket=aws.uploads_bucket, Key=MANIFEST, VersionId=version)
+    # When it comes
+    row = aws.jobs.get(load("ingest_batch").handler(event, context)["batchId"])
+    # Then it is no fault that is tried again, but a batch that is refused
+    assert (row.status, row.error.code) == (Status.REJECTED, "no_such_manifest")
+
+
 def test_a_batch_tells_of_its_end_whom_its_manifest_names(take, zips):
     defaults = {"email": "alice@example.org"}
     assert take({"defaults": defaults, "jobs": zips}).email == "alice@example.org"
