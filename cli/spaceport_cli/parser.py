@@ -111,6 +111,9 @@ def _batch_arguments(batch: argparse.ArgumentParser) -> None:
     batch.add_argument("folder", metavar="FOLDER", type=Path, help="the folder that the zips lie in")
     _tuning(batch, "preview, balanced (the default) or quality, for all of them")
     batch.add_argument("--name", help="what to call the batch; the folder's name if not given")
+    batch.add_argument(
+        "--skip-bad", action="store_true", help="send the others where zips can't become models; ends with 2"
+    )
     batch.set_defaults(out=None)  # for a later `watch`
     _stack(batch)
     _json(batch)

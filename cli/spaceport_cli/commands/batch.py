@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from spaceport.job import OPERATOR, JobRequest
 from spaceport.uploads import key_stem
 from spaceport_cli.clouds import borrowed, output
 from spaceport_cli.commands.run import job_request
-from spaceport_cli.exits import ExitCode, UsageError
+from spaceport_cli.exits import ExitCode, RefusedError, UsageError
 from spaceport_cli.expected_cost import expected_cost
 from spaceport_cli.latest_job import users_latest_jobs
 from spaceport_cli.photos import PhotoZip, photo_zip
@@ -28,12 +28,17 @@ from spaceport_cli.wording import counted
 
 
 def execute(args: argparse.Namespace) -> ExitCode:
-    """Send the folder's zips and a manifest of them, and follow the batch to its end."""
+    """Send the folder's zips and a manifest of them, and follow the batch to its end.
+
+    Where zips were left out as refused, the exit code says so, even if all others became models.
+    """
     asked = job_request(tuning_of(args.preset, args.settings), args.name or args.folder.resolve().name)
     with ExitStack() as opened:
-        # All of them are judged before any is sent.
-        zips = [opened.enter_context(photo_zip(path)) for path in zips_in(args.folder)]
-        return _run(args, zips, asked)
+        zips, bad = judged(zips_in(args.folder), opened)
+        if bad and not (args.skip_bad and zips):
+            raise _refused(zips, bad)
+        code = _run(args, zips, asked, [each.message for each in bad])
+    return ExitCode.REFUSED if bad and code is ExitCode.DONE else code
 
 
 def zips_in(folder: Path) -> list[Path]:
@@ -46,10 +51,38 @@ def zips_in(folder: Path) -> list[Path]:
     return found
 
 
-def _run(args: argparse.Namespace, zips: Sequence[PhotoZip], asked: JobRequest) -> ExitCode:
+def judged(paths: Iterable[Path], opened: ExitStack) -> tuple[list[PhotoZip], list[RefusedError]]:
+    """The zips, judged before any is sent: those that may become models, and why the others may not."""
+    zips, bad = [], []
+    for path in paths:
+        try:
+            zips.append(opened.enter_context(photo_zip(path)))
+        except RefusedError as refused:
+            bad.append(refused)
+    return zips, bad
+
+
+def _refused(zips: Sequence[PhotoZip], bad: Sequence[RefusedError]) -> RefusedError:
+    """Why nothing is sent: each bad zip's reason."""
+    way = f" Or send the other {counted(len(zips), 'zip')}: --skip-bad." if zips else ""
+    if len(bad) == 1:
+        return RefusedError(bad[0].code, bad[0].message, f"{bad[0].hint}{way}".strip())
+    reasons = " ".join(each.message for each in bad)
+    return RefusedError(
+        "bad_zips",
+        f"{len(bad)} of {len(zips) + len(bad)} zips can't become models, so none was sent: {reasons}",
+        f"Mend them, or move them out of the folder.{way}",
+    )
+
+
+def _run(
+    args: argparse.Namespace, zips: Sequence[PhotoZip], asked: JobRequest, left_out: Sequence[str]
+) -> ExitCode:
     presenter = presenter_for(sys.stdout, sys.stderr, args.json)
     with ExitStack() as shown, borrowed(args.stack, presenter.note) as loan:
         shown.enter_context(presenter)
+        for reason in left_out:
+            presenter.note(f"Left out: {reason}")
         s3, bucket = loan.cloud.client("s3"), output(loan.cloud, "UploadsBucket")
         # The same zips with the same settings are the same batch: the folder and the manifest say which.
         stem = f"uploads/{OPERATOR}/{key_stem(asked.job_name or '')}-{_digest(zips, asked)}"

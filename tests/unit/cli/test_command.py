@@ -563,10 +563,44 @@ def test_a_folder_without_zips_is_no_batch(stack, capsys):
     assert "holds 0 zips" in capsys.readouterr().err
 
 
-def test_one_bad_zip_keeps_the_whole_batch_from_being_sent(stack, photos):
+@pytest.fixture
+def week(photos) -> Path:
+    """A folder of two zips that may become models, and two that may not."""
+    folder = Path("week")
+    folder.mkdir()
+    for name, body in (("a", b"no zip"), ("b", photos.read_bytes()), ("c", photos.read_bytes()), ("d", b"")):
+        (folder / f"{name}.zip").write_bytes(body)
+    return folder
+
+
+def test_bad_zips_keep_the_batch_from_being_sent_and_are_all_told(stack, week, capsys):
     drones = stack()
-    Path("week").mkdir()
-    Path("week/a.zip").write_bytes(photos.read_bytes())
-    Path("week/b.zip").write_bytes(b"no zip")
     assert main(["batch", "week", *STACK]) == ExitCode.REFUSED
     assert drones.uploads() == []
+    err = capsys.readouterr().err
+    assert "2 of 4 zips can't become models" in err
+    assert [name for name in ("a.zip", "b.zip", "c.zip", "d.zip") if name in err] == ["a.zip", "d.zip"]
+    assert "Or send the other 2 zips: --skip-bad." in err
+
+
+def test_the_other_zips_are_sent_if_asked_and_the_exit_code_tells_of_the_bad_ones(
+    stack, told, say, week, capsys
+):
+    # Given a cloud that finishes what it is sent
+    drones = stack()
+    ended = told(2, Status.COMPLETED, stage="done", message="2 of 2 jobs have ended: 2 completed")
+    drones.api.play(say({**ended, "kind": "batch", "members": ["job-1", "job-2"], "metrics": {"jobs": 2}}))
+    # When
+    code = main(["batch", "week", *STACK, "--skip-bad"])
+    # Then
+    assert code == ExitCode.REFUSED
+    sent = {upload["Key"].rpartition("/")[2][:2] for upload in drones.uploads() if ".batch/" in upload["Key"]}
+    assert sent == {"b-", "c-"}
+    out = capsys.readouterr().out
+    assert out.count("Left out: ") == 2
+    assert "Left out: a.zip" in out
+    # But where all are bad, there is nothing to send
+    for name in ("b", "c"):
+        (week / f"{name}.zip").unlink()
+    assert main(["batch", "week", *STACK, "--skip-bad"]) == ExitCode.REFUSED
+    assert "--skip-bad" not in capsys.readouterr().err
