@@ -16,7 +16,15 @@ from spaceport.changes import change_in
 from spaceport.connections import Follower
 from spaceport.erasure import LOG_GROUPS
 from spaceport.history import History
-from spaceport.job import JobRecord, PipelineStep, empty_stages, job_id_for, now_iso
+from spaceport.job import (
+    JobRecord,
+    Kind,
+    PipelineStep,
+    batch_id_for,
+    empty_stages,
+    job_id_for,
+    now_iso,
+)
 from spaceport.jobs import TOMBSTONE_S
 from spaceport.links import Link, digest_of
 from spaceport.retention import INTERMEDIATES
@@ -134,6 +142,21 @@ def test_a_deleted_job_leaves_a_tombstone_and_others_lose_nothing(aws, put, load
     # And the upload's event, should it come late, makes no job of it
     fresh = JobRecord(job_id=job_id, created_at=now_iso(), updated_at=now_iso())
     assert not aws.jobs.create(fresh)
+
+
+def test_a_deleted_batch_takes_its_manifest_with_it(aws, put, load, context, streams):
+    # Given a batch, of the last but one of a manifest's versions
+    key, s3 = "uploads/ann/week.batch.json", boto3.client("s3")
+    first, second = (s3.put_object(Bucket=aws.uploads_bucket, Key=key, Body=b"{}") for _ in range(2))
+    batch_id = batch_id_for(aws.uploads_bucket, key, first["VersionId"])
+    source = {"source": f"s3://{aws.uploads_bucket}/{key}", "source_version": first["VersionId"]}
+    put(batch_id, days=1, kind=Kind.BATCH, status=Status.COMPLETED, **source)
+    # When it is deleted
+    assert aws.jobs.delete(batch_id, now_iso())
+    assert load("forget_job").handler(told_of(batch_id), context)["erased"]
+    # Then that version is gone, and no other
+    versions = s3.list_object_versions(Bucket=aws.uploads_bucket)["Versions"]
+    assert [found["VersionId"] for found in versions] == [second["VersionId"]]
 
 
 def test_a_history_that_is_written_once_more_after_its_erasure_is_erased_too(
