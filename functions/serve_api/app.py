@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from spaceport.answers import (
     Deleted,
@@ -55,6 +54,7 @@ from spaceport.jobs import Jobs
 from spaceport.problem_routes import body_in, caller_in, router
 from spaceport.reruns import retried, still_active
 from spaceport.sagemaker_tasks import SageMakerTasks
+from spaceport.signing import FOR_BROWSERS
 from spaceport.slots import SlotsItem
 from spaceport.starting import Starting, changed
 from spaceport.stopping import Stopping
@@ -228,8 +228,7 @@ def made_stopping() -> Stopping:
 
 @cache
 def made_s3() -> S3Client:
-    # The older signature, which botocore's addresses have in old regions, is no good in new ones.
-    return boto3.client("s3", config=Config(signature_version="s3v4"))
+    return boto3.client("s3", config=FOR_BROWSERS)
 
 
 def made_uploads() -> Uploads:

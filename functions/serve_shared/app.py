@@ -13,7 +13,6 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from spaceport.answers import SharedResult
 from spaceport.environment import Environment
@@ -24,6 +23,7 @@ from spaceport.problem_routes import address_in, router
 from spaceport.problems import NO_ROUTE
 from spaceport.shared_files import PAGE, POSTER, SharedFiles, is_shown
 from spaceport.sharing import Visits
+from spaceport.signing import FOR_BROWSERS
 
 
 class Settings(Environment):
@@ -44,8 +44,7 @@ logger = Logger()
 settings = Settings.read()
 dynamodb = boto3.resource("dynamodb")
 visits = Visits(Jobs(dynamodb.Table(settings.jobs_table)), Links(dynamodb.Table(settings.links_table)))
-# The older signature, which botocore's addresses have in old regions, is no good in new ones.
-shared_files = SharedFiles(boto3.client("s3", config=Config(signature_version="s3v4")), settings.data_bucket)
+shared_files = SharedFiles(boto3.client("s3", config=FOR_BROWSERS), settings.data_bucket)
 app = router(logger)
 
 

@@ -125,6 +125,8 @@ def test_a_link_shows_the_viewer_and_what_it_draws_to_anybody(aws, put, share, l
         status, headers, _ = look(f"{here}/{name}")
         assert status == 302
         where = urlsplit(headers["Location"])
+        # The bucket's address in its region: no other is good at once, and everywhere
+        assert where.netloc == f"{aws.data_bucket}.s3.eu-west-1.amazonaws.com"
         assert where.path.endswith(f"/{name}")
         assert int(parse_qs(where.query)["X-Amz-Expires"][0]) <= 60
         # The job's id would be a link without end, where the site is on
