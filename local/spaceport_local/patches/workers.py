@@ -15,6 +15,7 @@ import threading
 import time
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
@@ -94,6 +95,9 @@ def _mark_ends() -> None:
     lambda_runtime._PYTHON_WORKER_SCRIPT = lambda_runtime._PYTHON_WORKER_SCRIPT.replace(CALL, CALL_WITH_END)
     worker = lambda_runtime.Worker
     drain_by_time = worker._drain_stderr_bounded
+    # Marks that a call has not waited for, by its process' log: taken for the next call's own, one that came
+    # late would put every call's lines among those of the call after it.
+    late: WeakKeyDictionary[queue.Queue[str], int] = WeakKeyDictionary()
 
     def read_to_end(self: Any) -> None:
         lines = self._stderr_queue
@@ -107,10 +111,14 @@ def _mark_ends() -> None:
         if not self.config.get("Runtime", "").startswith("python"):
             return str(drain_by_time(self))
         lines: list[str] = []
+        log = self._stderr_queue
+        to_come = late.pop(log, 0) + 1
         deadline = time.monotonic() + LAST_LINES_WAIT_S
         with suppress(queue.Empty):  # a process that the function has started may hold its log open
-            while not lines or not lines[-1].endswith(END):  # what was said before may lack its line's end
-                lines.append(self._stderr_queue.get(timeout=max(0, deadline - time.monotonic())))
+            while to_come:
+                lines.append(log.get(timeout=max(0, deadline - time.monotonic())))
+                to_come -= lines[-1].endswith(END)  # what was said before may lack its line's end
+        late[log] = to_come
         return _without_marks(lines)
 
     def drain_now(self: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -74,6 +75,19 @@ def test_a_call_that_fails_has_its_log_too_and_the_next_one_its_own(code: bytes,
     failed = call(code, "last words\n", **{how: True})
     assert (failed["status"], failed["log"]) == ("error", "last words")
     assert call(code, "again\n")["log"] == "again"
+
+
+def test_a_log_that_comes_late_holds_no_later_one_back(code: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a call whose log the engine had no time to read
+    has_time = threading.Event()
+    read = lambda_runtime.Worker._read_stderr
+    monkeypatch.setattr(lambda_runtime.Worker, "_read_stderr", lambda self: has_time.wait() and read(self))
+    assert call(code, "one\n")["log"] == ""
+    has_time.set()
+    # When the function is called again, and again
+    second, third = call(code, "two\n"), call(code, "three\n")
+    # Then nothing is lost, and each has its own
+    assert (second["log"], third["log"]) == ("one\ntwo", "three")
 
 
 def test_a_silent_call_waits_for_no_log(code: bytes) -> None:
