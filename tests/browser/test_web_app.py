@@ -380,6 +380,33 @@ def end_links(workshop) -> None:
         table.put_item(TableName=name, Item={**item, "endsAt": {"S": past}})
 
 
+def test_a_page_that_is_loaded_anew_keeps_the_curve_of_a_run_that_began_before_its_eyes(visit):
+    # Given a page that saw the job wait, and then learn
+    window = visit()
+    window.open()
+    points = window.page.evaluate(
+        """async () => {
+          const { progress } = await import('/_app/app/views/progress.js');
+          const app = { config: {}, say: () => {} };
+          const job = { jobId: 'job-1', createdAt: '2026-11-23T22:00:00Z', progress: 0, warnings: [], metrics: {}, stages: {} };
+          const learning = (iteration) => ({
+            ...job, status: 'RUNNING', stage: '3dgs', startedAt: '2026-11-23T22:01:00Z', metrics: { iteration, psnr: iteration },
+          });
+          const before = progress(app, { ...job, status: 'QUEUED' });
+          before.show(learning(10));
+          before.show(learning(20));
+          before.end();
+          // When it is loaded anew
+          const after = progress(app, learning(30));
+          after.show(learning(30));
+          after.end();
+          return after.element.querySelector('path.curve').getAttribute('d').split('L').length;
+        }"""  # noqa: E501
+    )
+    # Then all that it saw is in the curve
+    assert points == 3
+
+
 def test_it_can_be_used_without_a_mouse(visit, workshop, photos):
     # Given someone with a keyboard only, at the door
     window = visit()

@@ -26,10 +26,10 @@ export const progress = (app, first) => {
   const numbers = h('div', { class: 'section' });
   const way = h('ol', { class: 'way' });
   const warnings = h('ul', { class: 'notes' });
-  const kept = `${KEPT}${jobId}.${first.startedAt ?? first.createdAt}`;
-  const curve = psnrCurve(parsed(sessionStorage.getItem(kept)) ?? []);
-  const preview = previews(screen, corner, addressIn(app.config, jobId, 'checkpoints/preview.jpg'));
   let status = first;
+  const kept = () => `${KEPT}${jobId}.${status.startedAt}`; // of this run: it begins while the page is open, or before
+  const curve = psnrCurve(parsed(sessionStorage.getItem(kept())) ?? []);
+  const preview = previews(screen, corner, addressIn(app.config, jobId, 'checkpoints/preview.jpg'));
   let spoken = ''; // what a screen reader was told: a line that moves all the time would never let it finish
 
   const tick = () => {
@@ -62,7 +62,7 @@ export const progress = (app, first) => {
     replace(warnings, status.warnings.map((words) => h('li', {}, words)));
     if (stage === '3dgs' && metrics.iteration !== undefined && metrics.psnr !== undefined) {
       curve.add(metrics.iteration, metrics.psnr);
-      sessionStorage.setItem(kept, JSON.stringify(curve.points));
+      sessionStorage.setItem(kept(), JSON.stringify(curve.points));
       preview.begin();
     }
     if (status.status === 'STOPPING') preview.end();
