@@ -37,6 +37,7 @@ MIN_PART_BYTES = 8 * 2**20
 ADDRESSES_A_CALL = 100
 ADDRESS_LIFE_S = 3600  # for the slowest line to send the parts of one call, and for no longer
 _MEDIA_TYPE = "application/zip"
+_UPLOAD_ID = re.compile(r"(?P<size>[1-9][0-9]{0,19})-(?P<s3_id>.+)", re.DOTALL)  # as `UploadId` writes it
 # What S3 says of parts that are not those that it has.
 _WRONG_PARTS = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML"})
 
@@ -61,10 +62,10 @@ class UploadId:
     @classmethod
     def read(cls, told: str) -> Self:
         """Raises UserError `no_such_upload` for what is none."""
-        size, _, s3_id = told.partition("-")
-        if not (size.isascii() and size.isdigit() and s3_id and 0 < int(size[:20]) <= MAX_UPLOAD_BYTES):
+        found = _UPLOAD_ID.fullmatch(told)
+        if found is None or int(found["size"]) > MAX_UPLOAD_BYTES:
             raise _no_such_upload()
-        return cls(int(size), s3_id)
+        return cls(int(found["size"]), found["s3_id"])
 
     def __str__(self) -> str:
         return f"{self.size}-{self.s3_id}"

@@ -80,6 +80,8 @@ def test_an_address_is_signed_for_the_length_of_its_part(uploads):
         (f"{MAX_UPLOAD_BYTES}-id", MAX_PARTS + 1, "wrong_parts"),
         (f"{MAX_UPLOAD_BYTES + 1}-id", 1, "no_such_upload"),  # whoever writes an id gets no more for it
         ("9" * 5000 + "-id", 1, "no_such_upload"),
+        ("0" * 19 + "1" + "9" * 12 + "-id", 1, "no_such_upload"),  # 2 TB
+        ("0" * 19 + "1" + "9" * 5000 + "-id", 1, "no_such_upload"),
         ("0-id", 1, "no_such_upload"),
         ("-5-id", 1, "no_such_upload"),
         ("٣-id", 1, "no_such_upload"),
