@@ -489,9 +489,12 @@ class JobRecord(BaseModel):
         )
 
     def as_before_it_began(self) -> JobRecord:
-        """This row with what is laid aside where it was, if its run ended before any of its stages began."""
+        """This row with what is laid aside where it was, if its run ended before any of its stages began.
+
+        Also where what the stages left for each other has been tidied away: the results stay.
+        """
         left = self.laid_aside
-        if left is None or not self.keeps_artifacts or self.stages[self.first_step].was_entered:
+        if left is None or self.discard_artifacts or self.stages[self.first_step].was_entered:
             return self
         return self._with_put_back(left)
 

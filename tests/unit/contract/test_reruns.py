@@ -172,6 +172,15 @@ def test_what_was_deleted_is_not_there(gone: str):
     assert rerun(row, SFM, {}, LATER).laid_aside is None
 
 
+def test_results_keep_their_numbers_when_what_led_to_them_is_tidied_away():
+    row = ran(COMPLETE, SFM, NEVER).model_copy(update={"discard_intermediates": True})
+    for field in ("stages", "metrics", "warnings", "outputs", "earlierCosts"):
+        assert row.status_view()[field] == COMPLETE.status_view()[field]
+    # And a new run pays for nothing twice
+    again = rerun(row, SFM, {}, LATER)
+    assert again.earlier_costs == {stage.name: 1.0 for stage in JOB_STAGES}
+
+
 def test_a_model_of_before_is_not_the_jobs_once_it_has_another():
     row = ran(COMPLETE, TRAINING, "compression")
     assert rerun(row, COMPRESSION, {}, LATER).model_s3_uri == SECOND_MODEL
