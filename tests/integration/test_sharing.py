@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import mimetypes
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import urllib3
+from viewer_fidelity import launched, opened, picture_at_rest, served
 
 from spaceport.job import now_iso
 from spaceport.links import digest_of
+from spaceport_compressor.sog.write import write_sog
+from spaceport_compressor.viewer.bundle import Exhibit, write_viewer
 from spaceport_local.cloud import LocalCloud
+from spaceport_render.camera import Camera
+from spaceport_render.gaussians import Gaussians
+from spaceport_render.metrics import psnr
 
 pytestmark = pytest.mark.engine
 
@@ -77,6 +86,48 @@ def test_a_stranger_gets_the_viewer_and_the_model_and_nothing_else(stack, alice,
     # And a page of any origin may load it, as the API's own does
     crossed = urllib3.request("GET", where, headers={"Origin": alice.address})
     assert crossed.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.fixture
+def real_viewer(stack, job_id, tmp_path, repository) -> Path:
+    """Has the viewer of a real model in the place of the stub program's; the folder that it was made in."""
+    rng = np.random.default_rng(0)
+    lawn = Gaussians(
+        rng.uniform(-10, 10, (2000, 3)).astype(np.float32) * np.float32([1, 1, 0.02]),
+        np.tile(np.float32([1, 0, 0, 0]), (2000, 1)),
+        np.full((2000, 3), -1, np.float32),
+        np.full(2000, 3, np.float32),
+        rng.uniform(-1, 1, (2000, 1, 3)).astype(np.float32),
+    )
+    world_to_camera = np.diag([1.0, -1, -1, 1])
+    world_to_camera[2, 3] = 20  # straight down from 20 m
+    camera = Camera("above.jpg", 480, 320, 400.0, 400.0, 240.0, 160.0, world_to_camera)
+    write_sog(tmp_path / "model.sog", lawn)
+    package = repository / "node_modules/@playcanvas/supersplat-viewer"
+    write_viewer(tmp_path / "viewer", Exhibit("Lawn", [camera], lawn), package)
+    for file in (path for path in tmp_path.rglob("*") if path.is_file()):
+        key = f"jobs/{job_id}/compressed/{file.relative_to(tmp_path)}"
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        stack.cloud.client("s3").put_object(
+            Bucket=stack.output("DataBucket"), Key=key, Body=file.read_bytes(), ContentType=kind
+        )
+    return tmp_path
+
+
+@pytest.mark.browser
+def test_a_browser_draws_the_model_by_a_link_as_without(alice, job_id, real_viewer, chromium):
+    # Given the same model, by a link and on a site
+    link = shared(alice, job_id)
+    window = {"viewport": {"width": 480, "height": 320}}
+    with launched(chromium) as browser, served(real_viewer) as site:
+        with opened(f"{site}/viewer/?noui", browser, **window) as page:
+            expected = picture_at_rest(page)
+        # When somebody opens the link
+        with opened(f"{link['url']}?noui", browser, **window) as page:
+            seen = picture_at_rest(page)
+    # Then it is the same picture, and one of something
+    assert psnr(seen, expected) > 40
+    assert seen.std() > 0.05
 
 
 def test_a_link_that_has_ended_shows_nothing(stack, alice, job_id):

@@ -26,6 +26,7 @@ from spaceport_compressor.sog.precision import Precision
 from spaceport_compressor.sog.read import read_sog
 from spaceport_compressor.subject import Source, Subject, read_subject
 from spaceport_compressor.viewer.bundle import Exhibit, viewer_files, write_viewer
+from spaceport_compressor.viewer.place import place_of
 from spaceport_render.flight_path import viewing_distance
 from spaceport_render.gaussians import Gaussians
 
@@ -138,7 +139,8 @@ def compress(job: CompressionJob, progress: Progress) -> ModelQuality:
 
     progress(0.9, "Building the viewer page")
     shown = f"../{LEVELS_OF_DETAIL if lod else SOG}"
-    exhibit = Exhibit(job.title, subject.cameras, decoded, subject.control_points, shown)
+    place = place_of(subject.sfm, subject.cameras)
+    exhibit = Exhibit(job.title, subject.cameras, decoded, subject.control_points, shown, place)
     write_viewer(job.compressed / VIEWER, exhibit, job.viewer_package)
     pictures = [] if job.training is None else _publish_training(job.training, job.compressed, job.gaussian)
     report = assemble(subject.sfm, subject.training, delivery, pictures)

@@ -158,11 +158,14 @@ def test_the_bundle_is_complete_wherever_the_package_is_pointed_at(
     assert names == [
         "LICENSE.txt",
         "cameras.json",
+        "compass.js",
         "index.css",
         "index.html",
         "index.js",
         "poster.jpg",
         "settings.json",
+        "tape.js",
+        "tools.css",
     ]
     assert (tmp_path / "viewer/index.js").read_text() == "contents of public/index.js"
 

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from spaceport.errors import UserError
@@ -20,6 +21,7 @@ from spaceport_compressor.viewer.annotations import annotation
 from spaceport_compressor.viewer.camera import photo_camera
 from spaceport_compressor.viewer.fly_through import fly_through
 from spaceport_compressor.viewer.opening import opening_view
+from spaceport_compressor.viewer.place import Place
 from spaceport_compressor.viewer.poster import poster
 from spaceport_compressor.viewer.settings import BACKGROUND, settings
 from spaceport_compressor.viewer.surface import surface_points
@@ -33,6 +35,8 @@ VIEWER_FILES = {
     "public/index.css": "index.css",
     "LICENSE": "LICENSE.txt",  # MIT asks that copies carry it
 }
+# Beside the page: what we add to the viewer.
+TOOLS = ("compass.js", "tape.js", "tools.css")
 MODEL = "../model.sog"  # from the page
 
 
@@ -46,6 +50,7 @@ class Exhibit:
         gaussians: the model, for where to stand, how far away it is and how it looks at first.
         control: ground control points, which the page shows the way to.
         model: the model's address as seen from the page, relative: a `.sog`, or a `lod-meta.json`.
+        place: where the model lies on Earth; None where it has units and directions of its own.
     """
 
     title: str
@@ -53,6 +58,7 @@ class Exhibit:
     gaussians: Gaussians
     control: Sequence[ControlPointNumbers] = ()
     model: str = MODEL
+    place: Place | None = None
 
 
 def write_viewer(folder: Path, exhibit: Exhibit, package: Path) -> None:
@@ -69,6 +75,8 @@ def write_viewer(folder: Path, exhibit: Exhibit, package: Path) -> None:
     for name, source in sources.items():
         shutil.copyfile(source, folder / name)
     (folder / "index.html").write_text(_page(exhibit), encoding="utf-8")
+    for name in TOOLS:
+        (folder / name).write_bytes(_ours(name).read_bytes())
 
     cameras, surface = exhibit.cameras, surface_points(exhibit.gaussians)
     photos = {camera.name: photo_camera(camera, viewing_distance([camera], surface)) for camera in cameras}
@@ -97,9 +105,18 @@ def viewer_files(package: Path) -> dict[str, Path]:
 
 
 def _page(exhibit: Exhibit) -> str:
-    page = resources.files("spaceport_compressor.viewer").joinpath("page/index.html").read_text("utf-8")
+    page = _ours("index.html").read_text("utf-8")
     # The title last: what stands in it is only text.
-    mode = "antialiased" if exhibit.gaussians.antialiased else ""
-    for slot, text in {"{{model}}": exhibit.model, "{{mode}}": mode, "{{title}}": exhibit.title}.items():
+    slots = {
+        "{{model}}": exhibit.model,
+        "{{mode}}": "antialiased" if exhibit.gaussians.antialiased else "",
+        "{{place}}": json.dumps(exhibit.place.told()) if exhibit.place else "null",
+        "{{title}}": exhibit.title,
+    }
+    for slot, text in slots.items():
         page = page.replace(slot, html.escape(text))
     return page
+
+
+def _ours(name: str) -> Traversable:
+    return resources.files("spaceport_compressor.viewer").joinpath(f"page/{name}")
