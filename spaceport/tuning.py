@@ -6,6 +6,7 @@ An explicit field beats the preset, the preset beats the template's value; no pr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any
 
@@ -351,6 +352,17 @@ def _unfit(error: ValidationError) -> UserError:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = f"Settings are: {', '.join(TuningRequest.model_fields)}."
-        return UserError("bad_tuning", f"There is no setting {name!r}.", known)
+        meant = _nearest(name)
+        return UserError(
+            "bad_tuning",
+            f"There is no setting {name!r}.",
+            f"Did you mean {meant}? {known}" if meant else known,
+        )
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return UserError("bad_tuning", f"The setting {name!r} can't be {first['input']!r}: it {reason}.")
+
+
+def _nearest(name: str) -> str | None:
+    """The setting that may have been meant; None where no name is like it."""
+    found = get_close_matches(name.lower().replace("-", "_"), TuningRequest.model_fields, n=1)
+    return found[0] if found else None

@@ -50,7 +50,20 @@ def test_a_misspelt_setting_is_refused_by_name():
     with pytest.raises(UserError) as caught:
         parse_request({"max_iteration": 5})
     assert "max_iteration" in caught.value.message
-    assert "max_iterations" in caught.value.hint
+    assert caught.value.hint.startswith("Did you mean max_iterations? Settings are: ")
+
+
+@pytest.mark.parametrize(("said", "meant"), [("Max-Iterations", "max_iterations"), ("hold_out", "holdout")])
+def test_a_setting_written_otherwise_is_proposed(said: str, meant: str):
+    with pytest.raises(UserError) as caught:
+        parse_request({said: 5})
+    assert caught.value.hint.startswith(f"Did you mean {meant}?")
+
+
+def test_nothing_is_proposed_for_what_is_like_no_setting():
+    with pytest.raises(UserError) as caught:
+        parse_request({"zzzz": 5})
+    assert caught.value.hint.startswith("Settings are: ")
 
 
 def test_a_holdout_that_leaves_nothing_is_refused_before_any_work():
