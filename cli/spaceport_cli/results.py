@@ -21,8 +21,8 @@ from spaceport.quality import QUALITY_REPORT, QualityReport
 # Which output of the row becomes which file. One in a folder is its index: the whole folder comes with it.
 # The model as PLY and as glTF is not among them: each is ten times as large as all of these.
 _FILES = {
+    "quality": QUALITY_REPORT,  # first: where the others come only half, it says that the folder is a job's
     "sog": "model.sog",
-    "quality": QUALITY_REPORT,
     "report": "report.html",
     "video": VIDEO,
     "thumbnail": THUMBNAIL,
@@ -50,15 +50,19 @@ def fetch(s3: Any, outputs: Outputs, folder: Path) -> Results:
     """Download the results that the job has into `folder`, made if it is not there.
 
     A result that the row does not name, or that is gone from the bucket, is left out. Where `folder` holds an
-    earlier job's results, none of them is left there; without their `quality.json` nothing is taken away.
+    earlier job's results, none of them is left there; without their `quality.json` nothing is taken away, and
+    nothing written over.
 
     Raises:
-        UserError: `download_failed`; `bad_quality`, when `quality.json` is not what the contract says.
+        UserError: `download_failed`; `not_overwritten`; `bad_quality`, when `quality.json` is not what the
+            contract says.
     """
     files: list[str] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         has_earlier = (folder / QUALITY_REPORT).is_file()
+        if not has_earlier:
+            _check_free(s3, outputs, folder)
         for output, name in _FILES.items():
             uri: str | None = getattr(outputs, output)
             inside = PurePosixPath(name).parent
@@ -93,6 +97,29 @@ def fetch_one(s3: Any, uri: str, target: Path) -> bool:
         raise UserError(
             "download_failed", f"{uri} could not be saved as {target}: {error}", "Choose another --out."
         ) from error
+
+
+def _check_free(s3: Any, outputs: Outputs, folder: Path) -> None:
+    """Raises UserError `not_overwritten` where a file is in a result's way that no job has left."""
+    for output, name in _FILES.items():
+        uri: str | None = getattr(outputs, output)
+        if uri is not None and (folder / name).exists() and _is_there(s3, uri):
+            raise UserError(
+                "not_overwritten",
+                f"{folder / name} is there already, and no job's: no {QUALITY_REPORT} lies beside it.",
+                "The job is done, and nothing was written: move the file away, or choose another --out.",
+            )
+
+
+def _is_there(s3: Any, uri: str) -> bool:
+    place = urlsplit(uri, allow_fragments=False)
+    try:
+        s3.head_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _MISSING:
+            raise
+        return False
+    return True
 
 
 def _forget(index: Path) -> None:

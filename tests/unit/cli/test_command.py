@@ -145,7 +145,7 @@ def test_levels_of_detail_come_with_the_model_and_replace_an_earlier_jobs(
     assert found == {"lod-meta.json", "0_0/meta.json", "0_0/sh0.webp"}
     assert Path("flight/lod/0_0/sh0.webp").read_text() == "lod/0_0/sh0.webp"
     assert Path("flight/tiles/mine.txt").read_text() == "earlier"
-    assert "model.sog, quality.json, lod/" in capsys.readouterr().out
+    assert "quality.json, model.sog, lod/" in capsys.readouterr().out
 
 
 def test_a_folder_without_an_earlier_jobs_results_keeps_what_is_the_users(stack, told, say, photos, quality):
@@ -163,6 +163,25 @@ def test_a_folder_without_an_earlier_jobs_results_keeps_what_is_the_users(stack,
     # Then nothing was taken away
     assert Path("mine/model.sog").read_bytes() == b"splat"
     assert {Path("mine", name).read_text() for name in theirs} == {"the user's"}
+
+
+def test_a_file_of_the_users_is_not_written_over(stack, told, say, photos, quality, capsys):
+    # Given a folder with a model of the user's own
+    drones = stack()
+    drones.api.play(say(finished(told, drones.put_results(quality))))
+    Path("mine").mkdir()
+    Path("mine/model.sog").write_text("the user's")
+
+    # When a job's results are to be saved there
+    code = main(["run", str(photos), *STACK, "--out", "mine"])
+
+    # Then none is, and the command says which file is in the way
+    assert code not in {ExitCode.DONE, ExitCode.FAILED}
+    assert {path.name for path in Path("mine").iterdir()} == {"model.sog"}
+    assert Path("mine/model.sog").read_text() == "the user's"
+    told_of = capsys.readouterr().err
+    assert "mine/model.sog is there already" in told_of
+    assert "--out" in told_of
 
 
 def test_a_model_without_held_out_photos_says_so(stack, told, say, photos, quality, capsys):
