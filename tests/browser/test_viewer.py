@@ -162,6 +162,10 @@ def test_the_page_opens_upright_on_a_phone_with_its_title(address, browser):
         # The viewer's own list stands clear of the title
         title, listed = (page.locator(at).bounding_box() for at in ("#title", ".sse-annotationNav"))
         assert listed["y"] >= title["y"] + title["height"]
+        # And of our tools
+        tool = page.locator("#measure").bounding_box()
+        assert listed["y"] >= tool["y"] + tool["height"]
+        assert title["x"] + title["width"] <= tool["x"]
 
 
 @pytest.mark.parametrize("window", [WINDOW, PHONE], ids=["landscape", "phone"])
