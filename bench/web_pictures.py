@@ -175,7 +175,7 @@ def shared(page: Page, job: str, sheet: Sheets) -> None:
     link = page.get_by_label("Link to the model").input_value()
     sheet.take("link")
     page.goto(link)
-    expect(page.get_by_role("heading", name="A hamlet by the lake")).to_be_visible()
+    expect(page.get_by_text("Shown to you until")).to_be_visible()
     page.wait_for_load_state("networkidle")
     sheet.take("shared")
     page.goto(job)
