@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -94,19 +95,40 @@ class SharedFiles:
         Raises:
             RuntimeError: S3 kept some of them.
         """
-        erased = 0
         prefix = _folder_of_job(job_id) if link is None else _folder_of(link)
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
-            keys = [found["Key"] for found in page.get("Contents", [])]
-            if not keys:
-                continue
-            answer = self._s3.delete_objects(
-                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-            )
-            if errors := answer.get("Errors"):
-                raise RuntimeError(f"{len(errors)} of {len(keys)} shared files stay; the first: {errors[0]}")
-            erased += len(keys)
+        return sum(self._delete(keys) for keys in self._pages(prefix))
+
+    def erase_but(self, job_id: str, spared: Callable[[], Iterable[Link]]) -> int:
+        """Delete the copies of all links of the job but those of `spared`; returns how many files that were.
+
+        Args:
+            spared: asked after each page of the list: a link's row is there before its copies, so that
+                what is listed of a link made meanwhile is found to be its own.
+
+        Raises:
+            RuntimeError: S3 kept some of them.
+        """
+        erased = 0
+        for keys in self._pages(_folder_of_job(job_id)):
+            kept = tuple(_folder_of(link) for link in spared())
+            erased += self._delete([key for key in keys if not key.startswith(kept)])
         return erased
+
+    def _pages(self, prefix: str) -> Iterator[list[str]]:
+        """The keys, in pages of what one call may delete: 1000. None without any."""
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+            if keys := [found["Key"] for found in page.get("Contents", [])]:
+                yield keys
+
+    def _delete(self, keys: Sequence[str]) -> int:
+        if not keys:
+            return 0
+        answer = self._s3.delete_objects(
+            Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+        if errors := answer.get("Errors"):
+            raise RuntimeError(f"{len(errors)} of {len(keys)} shared files stay; the first: {errors[0]}")
+        return len(keys)
 
 
 def _folder_of_job(job_id: str) -> str:

@@ -43,15 +43,18 @@ class Sharing:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         ends_at = now_iso(datetime.fromisoformat(now) + timedelta(days=days))
         link = Link(row.job_id, _digest(token), now, ends_at)
-        # The row first: what a crash leaves of the copies is erased with it, by the job or its links.
+        # The row first: copies without one are anybody's to erase.
         self.links.put(link)
-        self.files.copy(outputs.sog.removesuffix(SOG), outputs.lod is not None, link)
+        try:
+            self.files.copy(outputs.sog.removesuffix(SOG), outputs.lod is not None, link)
+        except BaseException:
+            self._undo(link)  # a link that shows nothing shall not count as one
+            raise
         after = self.jobs.get(row.job_id)
         is_same = after and (after.status, after.run, after.deleted_at) == (row.status, row.run, None)
         if not is_same or link not in self.links.of(row.job_id):
             # Deleted or taken back, perhaps before the copies were there; or done anew while they were made.
-            self.files.erase(row.job_id, link)
-            self.links.remove(link)
+            self._undo(link)
             raise UserError(
                 "job_changed", f"The job {row.job_id} has just changed.", "Look at it, and share it again."
             )
@@ -60,22 +63,28 @@ class Sharing:
     def revoke(self, job_id: str) -> int:
         """Take all links of the job back; returns how many there were. From then on they show nothing."""
         taken = self.links.drop(job_id)
-        self.files.erase(job_id)
+        # A link may be made meanwhile: its copies stay.
+        self.files.erase_but(job_id, lambda: self.links.of(job_id))
         return taken
+
+    def _undo(self, link: Link) -> None:
+        """Take one link back. The row first: copies that stay are erased with the next sweep."""
+        self.links.remove(link)
+        self.files.erase(link.job_id, link)
 
     def _sweep(self, job_id: str, now: str) -> None:
         """Erase the copies of links that have ended. Raises UserError `too_many_links` of others."""
-        links = self.links.of(job_id)
-        alive = [link for link in links if link.seconds_left(now)]
+        alive = self._alive(job_id, now)
         if len(alive) >= MAX_LINKS:
             raise UserError(
                 "too_many_links",
                 f"The job {job_id} has {len(alive)} links already.",
                 "Take them back, or wait until one has ended.",
             )
-        for link in links:
-            if link not in alive:
-                self.files.erase(job_id, link)
+        self.files.erase_but(job_id, lambda: self._alive(job_id, now))
+
+    def _alive(self, job_id: str, now: str) -> list[Link]:
+        return [link for link in self.links.of(job_id) if link.seconds_left(now)]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import boto3
 import pytest
 
 from spaceport.job import JobRecord, Outputs, now_iso
-from spaceport.links import MAX_DAYS, Link, digest_of
+from spaceport.links import MAX_DAYS, Link, Links, digest_of
+from spaceport.shared_files import SharedFiles
 from spaceport.sharing import MAX_LINKS
 from spaceport.stages import ACTIVE, Status
 
@@ -268,3 +269,53 @@ def test_what_changes_while_copies_are_made_leaves_no_link(aws, put, share, load
     monkeypatch.setattr("spaceport.shared_files.SharedFiles.copy", slow_copy)
     assert share("POST")[2]["code"] == "job_changed"
     assert (copies(aws), aws.links.of(JOB)) == ([], [])
+
+
+def test_a_link_that_is_made_while_others_are_taken_back_shows_its_page(put, share, look, monkeypatch):
+    put()
+    share("POST")
+    made: list[str] = []
+    drop = Links.drop
+
+    def slow_drop(links: Links, job_id: str) -> int:
+        taken = drop(links, job_id)
+        made.append(share("POST")[2]["token"])
+        return taken
+
+    monkeypatch.setattr("spaceport.links.Links.drop", slow_drop)
+    assert share("DELETE")[2]["links"] == 1
+    status, _, page = look(f"/shared/{made[0]}/viewer/index.html")
+    assert (status, page) == (200, PAGE)
+
+
+def test_a_share_that_breaks_off_leaves_no_link(aws, put, load, share, monkeypatch):
+    put()
+    module = load("share_results")
+    copy = SharedFiles.copy
+
+    def broken(files: SharedFiles, uri: str, has_lod: bool, link: Link) -> int:
+        copy(files, uri, has_lod, link)
+        raise TimeoutError("S3 is slow")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedFiles, "copy", broken)
+        with pytest.raises(TimeoutError):
+            module.sharing.share(aws.jobs.get(JOB), 1, now_iso())
+    assert (copies(aws), aws.links.of(JOB)) == ([], [])
+
+
+def test_links_that_ended_long_ago_cost_a_share_nothing(aws, put, share, monkeypatch):
+    # Given some that are remembered, and have no copies any more
+    put()
+    for _ in range(3):
+        end(aws, share("POST")[2]["token"])
+    share("POST")
+    # When another is made, then none of their folders is looked for, and nothing is deleted
+    monkeypatch.setattr(SharedFiles, "erase", None)
+    deleted: list[int] = []
+    delete = SharedFiles._delete
+    monkeypatch.setattr(
+        SharedFiles, "_delete", lambda files, keys: deleted.append(len(keys)) or delete(files, keys)
+    )
+    assert share("POST")[0] == 201
+    assert sum(deleted) == 0
