@@ -21,7 +21,7 @@ from spaceport.jobs import Jobs
 from spaceport.links import Link, Links
 from spaceport.problem_routes import address_in, router
 from spaceport.problems import NO_ROUTE
-from spaceport.shared_files import PAGE, POSTER, SharedFiles, is_shown
+from spaceport.shared_files import ADDRESS_LIFE_S, PAGE, POSTER, SharedFiles, is_shown
 from spaceport.sharing import Visits
 from spaceport.signing import FOR_BROWSERS
 
@@ -32,7 +32,7 @@ class Settings(Environment):
     data_bucket: str
 
 
-# The address has the token: it is kept by no cache, told to no other site, and found by no search.
+# The address has the token: it is kept by no shared cache, told to no other site, and found by no search.
 PRIVATE = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -54,10 +54,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 @app.get("/shared/<token>")
-def get_shared(token: str) -> dict[str, Any]:
+def get_shared(token: str) -> Response[dict[str, Any]]:
     link, row = opened(token, now_iso())
     here = f"{address_in(app)}/shared/{token}"
-    return SharedResult(
+    told = SharedResult(
         name=row.job_name,
         status=row.status,
         created_at=row.created_at,
@@ -66,6 +66,7 @@ def get_shared(token: str) -> dict[str, Any]:
         poster_url=f"{here}/{POSTER}",
         quality=row.metrics,
     ).told()
+    return Response(HTTPStatus.OK, "application/json", told, headers=dict(PRIVATE))
 
 
 @app.get("/shared/<token>/.+")
@@ -89,5 +90,9 @@ def opened(token: str, now: str) -> tuple[Link, JobRecord]:
 
 
 def redirection(link: Link, name: str, now: str) -> Response[str]:
-    where = shared_files.address(link, name, link.seconds_left(now))
-    return Response(HTTPStatus.FOUND, "text/plain", "", headers={**PRIVATE, "Location": where})
+    left = link.seconds_left(now)
+    where = shared_files.address(link, name, left)
+    # A browser need not ask again at once; half of its life is left for the request that follows.
+    cached = f"private, max-age={min(ADDRESS_LIFE_S, left) // 2}"
+    headers = {**PRIVATE, "Cache-Control": cached, "Location": where}
+    return Response(HTTPStatus.FOUND, "text/plain", "", headers=headers)

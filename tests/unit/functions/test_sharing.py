@@ -103,7 +103,8 @@ def test_a_link_shows_the_viewer_and_what_it_draws_to_anybody(aws, put, share, l
     here = f"/shared/{told['token']}"
     assert told["url"] == f"https://a1.execute-api.eu-west-1.amazonaws.com/prod{here}/viewer/index.html"
     # When somebody looks who is not signed in
-    status, _, seen = look(here)
+    status, headers, seen = look(here)
+    assert headers["Cache-Control"] == "no-store"
     # Then
     assert (status, seen) == (
         200,
@@ -125,6 +126,7 @@ def test_a_link_shows_the_viewer_and_what_it_draws_to_anybody(aws, put, share, l
     for name in ("viewer/settings.json", "model.sog"):
         status, headers, _ = look(f"{here}/{name}")
         assert status == 302
+        assert headers["Cache-Control"] == "private, max-age=30"
         where = urlsplit(headers["Location"])
         # The bucket's address in its region: no other is good at once, and everywhere
         assert where.netloc == f"{aws.data_bucket}.s3.eu-west-1.amazonaws.com"
@@ -178,7 +180,9 @@ def test_an_address_is_never_good_for_longer_than_its_link(aws, put, share, look
     put()
     token = share("POST")[2]["token"]
     end(aws, token, seconds_ago=-20)
-    where = urlsplit(look(f"/shared/{token}/model.sog")[1]["Location"])
+    headers = look(f"/shared/{token}/model.sog")[1]
+    assert int(headers["Cache-Control"].partition("max-age=")[2]) <= 10
+    where = urlsplit(headers["Location"])
     assert int(parse_qs(where.query)["X-Amz-Expires"][0]) <= 20
 
 
@@ -314,8 +318,11 @@ def test_links_that_ended_long_ago_cost_a_share_nothing(aws, put, share, monkeyp
     monkeypatch.setattr(SharedFiles, "erase", None)
     deleted: list[int] = []
     delete = SharedFiles._delete
-    monkeypatch.setattr(
-        SharedFiles, "_delete", lambda files, keys: deleted.append(len(keys)) or delete(files, keys)
-    )
+
+    def counted(files: SharedFiles, keys: list[str]) -> int:
+        deleted.append(len(keys))
+        return delete(files, keys)
+
+    monkeypatch.setattr(SharedFiles, "_delete", counted)
     assert share("POST")[0] == 201
     assert sum(deleted) == 0
