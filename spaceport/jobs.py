@@ -256,10 +256,11 @@ class Jobs:
         )
 
     def claim_notification(self, ended: JobRecord, event: str, now: str) -> bool:
-        """Whether the caller is to write to the owner of `ended`, and nobody else: once for a run's end.
+        """Whether the caller is to write to the owner of `ended`: at least once for a run's end.
 
-        Once more after a try that failed, and where one broke off that the same `event` (its id) had begun:
-        it comes again only when that is over. Whether the letter had gone out by then, nobody knows.
+        Once more after a try that failed, and for the same `event` (its id) while its letter is SENDING: that
+        try has broken off, and whether its letter had gone out nobody knows. Or EventBridge delivered the
+        event twice at once, and the try is still at work: then two letters go out.
         """
         return self._update(
             ended.job_id,

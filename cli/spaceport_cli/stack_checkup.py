@@ -253,7 +253,9 @@ def judged_functions(at_once: int) -> Finding:
     told = f"{at_once} Lambda functions may run at once"
     if at_once < FUNCTIONS_AT_ONCE:
         ask = "Service Quotas > AWS Lambda > Concurrent executions > Request increase, to 1000."
-        return Finding("functions", False, f"{told}: callers and viewers of links may starve the pipeline", ask)
+        return Finding(
+            "functions", False, f"{told}: callers and viewers of links may starve the pipeline", ask
+        )
     return Finding("functions", True, told)
 
 

@@ -1,8 +1,9 @@
 """Job Changed (rows that have ended) → a letter to the owner, where the job asks for one.
 
-Once for a run's end, and again only where it is not known whether the letter went out: SES has no way to ask,
-or to have the same one refused. What becomes of it is the row's `notification`, never the job's status. A
-refusal of SES (an address that is not verified, while the account is in its sandbox) is not tried again.
+At least once for a run's end: again where it is not known whether the letter went out, for SES has no way to
+ask, or to have the same one refused; and where one event is delivered twice at once. What becomes of it is
+the row's `notification`, never the job's status. A refusal of SES (an address that is not verified, while the
+account is in its sandbox) is not tried again.
 """
 
 from __future__ import annotations
