@@ -135,7 +135,7 @@ def test_a_later_begin_keeps_what_the_earlier_stages_left(aws, put):
 def test_what_a_stage_does_not_have_yet_is_not_in_the_row(put):
     # So that the state machine's if_not_exists(ended) writes the end of a stage once, and never again.
     stages = item_of(put(stages={"sfm": StageRecord(started="2026-01-01T00:00:00.000Z")}))["stages"]
-    assert set(stages["sfm"]) == {"started", "progress", "spot"}
+    assert set(stages["sfm"]) == {"started", "progress", "spot", "tries"}
 
 
 # ---- discarding ----------------------------------------
