@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spaceport.errors import UserError
+from spaceport_cli.aws_session import own_session
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITTEN = Path("build", "images.json")
@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cyclonedx", type=Path, default=ROOT / "build" / "sbom" / "bin" / "cyclonedx-py")
     words = parser.parse_args(argv)
     try:
-        uris = push(Tools(ROOT, words.sam, words.cyclonedx), boto3.Session())
+        uris = push(Tools(ROOT, words.sam, words.cyclonedx), own_session())
     except UserError as error:
         print(f"{error.message}\n{error.hint}".strip(), file=sys.stderr)
         return 1

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from spaceport_cli.aws_session import own_session
 
 # As the services call a right that is missing.
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationErrorException"}
@@ -75,7 +76,7 @@ class Account:
     """
 
     def __init__(self, session: Any = None) -> None:  # boto3's stubs know services by literal names only
-        self._session = session or boto3.Session()
+        self._session = session or own_session()
 
     @property
     def region(self) -> str | None:

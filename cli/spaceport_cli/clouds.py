@@ -14,11 +14,11 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any, Protocol, cast
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from spaceport.errors import UserError
 from spaceport.operator_account import password_in
+from spaceport_cli.aws_session import own_session
 from spaceport_cli.cache import cache_folder
 from spaceport_cli.exits import UsageError
 from spaceport_cli.in_use import in_use
@@ -106,8 +106,8 @@ class AwsCloud:
         self._stack = stack
 
     @cached_property
-    def _session(self) -> Any:  # boto3's stubs know services by literal names only
-        return boto3.Session()
+    def _session(self) -> Any:
+        return own_session()
 
     def client(self, service: str) -> Any:
         """A boto3 client. Raises UsageError where no region is set."""

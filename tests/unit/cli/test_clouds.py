@@ -10,7 +10,7 @@ import pytest
 
 from spaceport.errors import UserError
 from spaceport_cli.__main__ import main
-from spaceport_cli.clouds import borrowed, local_cloud, output, running_cloud
+from spaceport_cli.clouds import AwsCloud, borrowed, local_cloud, output, running_cloud
 
 # A cloud that is a file: it runs while the file is there.
 CLOUD = """
@@ -128,3 +128,10 @@ def test_the_product_registers_its_own_local_cloud():
     (found,) = entry_points(group="spaceport.clouds", name="local")
 
     assert found.value == "spaceport_local.cloud:LocalCloud"
+
+
+def test_a_profile_that_is_not_there_is_told_in_words(monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    with pytest.raises(UserError, match="mine") as told:
+        AwsCloud("spaceport").client("s3")
+    assert (told.value.code, "list-profiles" in told.value.hint) == ("no_profile", True)
