@@ -76,7 +76,7 @@ class LocalCloud:
                 `enforces_otherwise`, where one runs that enforces IAM and shall not, or the other way round.
         """
         with self._nobody_deploying():
-            running = self._launcher.running()
+            running, before = self._launcher.running(), self._folder.read_last_port()
             endpoint = running or self._launcher.start()
             enforced = self._launcher.enforces_iam()
             if self._enforce_iam not in (None, enforced):
@@ -87,6 +87,11 @@ class LocalCloud:
                 )
             how = ", IAM enforced" if enforced else ""
             report(f"local cloud {'runs' if running else 'started'} at {endpoint.url}{how}")
+            if before not in (None, endpoint.port):
+                report(
+                    f"It was at port {before} before: links of models made there lead nowhere now. To mend "
+                    f"that free it, then `spaceport down` and `{PORT_VARIABLE}={before} spaceport up`."
+                )
             deployment = Deployment(endpoint, self._project / TEMPLATE, self._parameters)
             deployment.run(report)
             _make_operator_ready(endpoint, deployment.outputs())

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -143,9 +143,8 @@ def _candidates(settings: EngineSettings) -> list[int]:
     if settings.port is not None:
         return [settings.port]
     ports = list(range(FIRST_PORT, FIRST_PORT + PORTS_TRIED))
-    with suppress(OSError, ValueError):
-        ports.insert(0, int(settings.folder.last_port.read_text()))
-    return ports
+    last = settings.folder.read_last_port()
+    return ports if last is None else [last, *ports]
 
 
 @contextmanager

@@ -68,6 +68,13 @@ class DataFolder:
         """Where the last engine listened, to be taken again: links of finished jobs name it."""
         return self.root / "port"
 
+    def read_last_port(self) -> int | None:
+        """`last_port`'s number; None before the first engine."""
+        try:
+            return int(self.last_port.read_text())
+        except (OSError, ValueError):
+            return None
+
     @property
     def refusal(self) -> Path:
         """Why the last engine refused to start."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -149,6 +150,17 @@ def test_deployment_survives_a_restart_on_another_port(
     cloud.up()
     assert cloud.web_url("deploy-data", "x") != first
     assert call(cloud)["base"] == cloud.web_url("deploy-data", "")[:-1]
+
+
+def test_links_that_lead_to_another_port_are_told_of(cloud: LocalCloud, tmp_path: Path) -> None:
+    with socket.socket() as foreign:
+        foreign.bind(("127.0.0.1", 0))
+        foreign.listen()
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "port").write_text(str(foreign.getsockname()[1]))
+        said: list[str] = []
+        cloud.up(said.append)
+        assert f"SPACEPORT_PORT={foreign.getsockname()[1]} spaceport up" in " ".join(said)
 
 
 @pytest.mark.parametrize(
