@@ -242,7 +242,7 @@ def _read_directory(file: IO[bytes], archive: str) -> _Listing:
             raise UserError(
                 "truncated_zip",
                 f"{archive} begins like a zip but its end is missing or damaged.",
-                "The upload was probably cut short: send the file again.",
+                "It was probably cut short: zip the photos again, and send that.",
             ) from error
         raise UserError(
             "not_a_zip", f"{archive} is not a zip file.", "Put the photos into a .zip and send that."

@@ -148,7 +148,7 @@ const broken = async (file) => {
     return new Problem(
       'truncated_zip',
       `${file.name} begins like a zip but its end is missing or damaged.`,
-      'It was probably cut short: copy it or zip the photos again.',
+      'It was probably cut short: zip the photos again, and send that.',
     );
   }
   return new Problem('not_a_zip', `${file.name} is not a zip file.`, 'Put the photos into a .zip and send that.');
