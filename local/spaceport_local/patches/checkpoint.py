@@ -38,7 +38,7 @@ SEAMS = (
 IN_PROGRESS = "_IN_PROGRESS"
 DRAFT = ".tmp"
 # How deep a state is taken apart: a hundred thousand log lines in one piece keep every other thread waiting
-# for half a second.
+# for 0.12 s.
 # CloudWatch has its streams below payload, groups, scope, group and "streams".
 LEVELS = 7
 ATTEMPTS = 3  # a service may change its state while it is read

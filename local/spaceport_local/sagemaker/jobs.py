@@ -300,7 +300,7 @@ def _end_of(child: subprocess.Popen[bytes]) -> threading.Event:
 
 @cache
 def _client(endpoint: Endpoint, service: str, region: str, credentials: Credentials) -> Any:
-    """One for all jobs: to make one of S3 takes the engine's process 60 ms, in which nobody is answered."""
+    """One for all jobs: to make one of S3 takes the engine's process 2.8 ms, in which nobody is answered."""
     return endpoint.client(service, region, credentials)
 
 
