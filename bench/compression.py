@@ -49,15 +49,16 @@ SPLAT_TRANSFORM = ROOT / "node_modules/@playcanvas/splat-transform/bin/cli.mjs"
 VIEWS = 8  # cameras to look from, spread over the flight
 LIMIT_S = 600.0
 JITTER_M = 0.3
-# Of the ladder that a delivered file is chosen from, and two beyond it: an entry of the palette for three
-# Gaussians, and for each, as far as 65,536 go.
+# Of the ladder that a delivered file is chosen from, and three beyond it: an entry of the palette for three
+# Gaussians, two for three, and one for each, as far as 65,536 go.
 STEPS = {
     "Spaceport step 1": 0,
     "Spaceport step 5": 4,
     "Spaceport step 9": 8,
     "Spaceport step 13": 12,
-    "Spaceport finest step": -3,
-    "Spaceport larger palette": -2,
+    "Spaceport finest step": -4,
+    "Spaceport larger palette": -3,
+    "Spaceport much larger palette": -2,
     "Spaceport largest palette": -1,
 }
 
@@ -71,7 +72,7 @@ from spaceport_compressor.sog.write import write_sog
 from spaceport_render.ply import read_ply
 model, file, cameras, step = sys.argv[1:]
 gaussians = read_ply(Path(model))
-steps = [*ladder(len(gaussians)), *(Precision(0.0, gaussians_per_entry=few) for few in (3, 1))]
+steps = [*ladder(len(gaussians)), *(Precision(0.0, gaussians_per_entry=few) for few in (3, 1.5, 1))]
 write_sog(Path(file), gaussians, pickle.loads(Path(cameras).read_bytes()), steps[int(step)])
 """
 _GAUSSFORGE = """

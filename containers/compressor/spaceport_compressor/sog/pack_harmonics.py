@@ -18,7 +18,7 @@ ROW = 64  # palette entries in a row of the centroids' image
 LARGEST_PALETTE = 65_536  # what a 16-bit label can name
 
 
-def palette_size(count: int, gaussians_per_entry: int) -> int:
+def palette_size(count: int, gaussians_per_entry: float) -> int:
     """How many entries a palette for `count` Gaussians has: whole rows of its picture, at least one."""
     rows = math.ceil(count / gaussians_per_entry / ROW)
     return min(LARGEST_PALETTE, rows * ROW)

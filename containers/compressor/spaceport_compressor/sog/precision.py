@@ -32,7 +32,7 @@ class Precision:
     """
 
     bit_price: float
-    gaussians_per_entry: int
+    gaussians_per_entry: float
 
 
 FULL = Precision(0.0, gaussians_per_entry=10)

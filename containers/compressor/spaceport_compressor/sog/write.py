@@ -115,7 +115,7 @@ class Draft:
     viewing: Viewing
     order: NDArray[np.intp]
     seed: int
-    _palettes: dict[int, Palette] = field(default_factory=dict)
+    _palettes: dict[float, Palette] = field(default_factory=dict)
 
     def files(self, precision: Precision) -> dict[str, bytes]:
         """As `sog_files`."""
@@ -178,7 +178,7 @@ class Draft:
         pictures = {meta.files[0]: entries, meta.files[1]: lay_out(labels[self.order])}
         return base[self.order], meta, pictures
 
-    def _palette(self, gaussians_per_entry: int) -> Palette:
+    def _palette(self, gaussians_per_entry: float) -> Palette:
         if gaussians_per_entry not in self._palettes:
             known = self.viewing.sensitivity
             weights = _prominence(self.gaussians) if known is None else known.colors
