@@ -90,9 +90,9 @@ def _quality(training: TrainingReport) -> str:
     if training.psnr_holdout is None:
         return (
             f"no photo was held out, so only the training photos' {training.psnr_train:.2f} dB PSNR"
-            " is known (--set holdout=8 measures)"
+            " as trained is known (--set holdout=8 measures)"
         )
-    measures = [f"{training.psnr_holdout:.2f} dB PSNR"]
+    measures = [f"{training.psnr_holdout:.2f} dB PSNR as trained"]
     if training.ssim_holdout is not None:
         measures.append(f"{training.ssim_holdout:.3f} SSIM")
     if training.detail_holdout is not None:

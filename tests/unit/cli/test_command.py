@@ -66,7 +66,7 @@ def test_run_sends_the_photos_follows_the_job_and_brings_the_results(
         "3 of 4 placed",
         "DJI_9.JPG: it is under 256 px wide",
         "0.61 m horizontal",
-        "17.94 dB PSNR, 0.455 SSIM, 0.81 of the photos' detail on 1 held-out photo",
+        "17.94 dB PSNR as trained, 0.455 SSIM, 0.81 of the photos' detail on 1 held-out photo",
         "480.0 kB, 40,000 Gaussians of 12.0 bytes",
         "45.2 dB",
         "camera poses 29 s",
@@ -193,7 +193,10 @@ def test_a_model_without_held_out_photos_says_so(stack, told, say, photos, quali
 
     main(["run", str(photos), *STACK, "--out", "here"])
 
-    assert "no photo was held out, so only the training photos' 22.50 dB" in capsys.readouterr().out
+    assert (
+        "no photo was held out, so only the training photos' 22.50 dB PSNR as trained is known"
+        in capsys.readouterr().out
+    )
     assert Path("here/model.sog").read_bytes() == b"splat"
 
 

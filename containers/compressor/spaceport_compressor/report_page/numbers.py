@@ -185,13 +185,14 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
             rare=True,
         ),
     ),
-    "Likeness to the photos": (
+    "Likeness to the photos, as trained": (
         Meaning(
             "training.psnr_holdout",
             "PSNR, held-out photos",
             _db,
             "likeness from places that training did not know: the honest measure. Each +6 dB halves the "
-            "error; aerial scenes reach 22 to 27, below 18 is a blur",
+            "error; aerial scenes reach 22 to 27, below 18 is a blur. As delivered it is lower by what "
+            "compression and cleaning lost, below",
         ),
         Meaning(
             "training.psnr_holdout_corrected",
@@ -266,7 +267,7 @@ MEANINGS: dict[str, tuple[Meaning, ...]] = {
     ),
     "Delivered file": (
         Meaning("delivery.sog_bytes", "model.sog", size, "what a viewer downloads"),
-        Meaning("delivery.ply_bytes", "model.ply", size, "the same model uncompressed"),
+        Meaning("delivery.ply_bytes", "model.ply as trained", size, "uncompressed, before it was cleaned"),
         Meaning("delivery.gaussians", "Gaussians delivered", _count),
         Meaning(
             "delivery.bytes_per_gaussian",

@@ -82,10 +82,11 @@ def _registered(photos: Photos) -> Figure:
 
 def _psnr(training: TrainingReport) -> Figure:
     if training.psnr_holdout is None:
-        return Figure(f"{training.psnr_train:.1f}", "dB", "PSNR, training photos", "flatters; none held out")
-    return Figure(
-        f"{training.psnr_holdout:.1f}", "dB", "PSNR, held-out photos", _look(training.psnr_holdout)[0]
-    )
+        return Figure(
+            f"{training.psnr_train:.1f}", "dB", "PSNR as delivered", "on training photos, which flatter"
+        )
+    word = f"on held-out photos: {_look(training.psnr_holdout)[0]}"
+    return Figure(f"{training.psnr_holdout:.1f}", "dB", "PSNR as delivered", word)
 
 
 def _off(georef: GeorefNumbers | None) -> Figure:
@@ -114,8 +115,8 @@ def _placed(photos: Photos) -> str:
 def _likeness(training: TrainingReport) -> str:
     if training.psnr_holdout is None:
         return (
-            f"How it looks from new places was not measured; on photos it learnt from it reaches "
-            f"{training.psnr_train:.1f} dB, which flatters."
+            "How it looks from new places was not measured; on photos it learnt from the delivered model "
+            f"reaches {training.psnr_train:.1f} dB, which flatters."
         )
     _, looks = _look(training.psnr_holdout)
     detail = training.detail_holdout
