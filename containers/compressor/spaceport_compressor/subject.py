@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -156,8 +157,23 @@ def read_subject(source: Source, max_size: int) -> Subject:
         nowhere = np.empty((0, 3), np.float32)
         return Subject(trained, sfm, training, (), (), broken, nowhere, orbit_around(trained, max_size))
     scene = read_scene(source.scene, max_size)
+    if training:
+        _check_is_trainings(scene.views, training)
     trained_on, held = split_views(scene.views, training.holdout if training else ())
     return Subject(trained, sfm, training, trained_on, held, broken, scene.points, ())
+
+
+def _check_is_trainings(views: Sequence[View], training: TrainingReport) -> None:
+    """Raises UserError `bad_training_report` where a photo that training measured is not among `views`: with
+    another scene the model would be cropped to a flight that never was, and judged by what it does not show.
+    """
+    missing = {view.name for view in training.views} - {view.camera.name for view in views}
+    if missing:
+        raise UserError(
+            "bad_training_report",
+            f"Training knew {min(missing)}, which is not in the scene.",
+            "Give the scene that the model was trained on.",
+        )
 
 
 def _read_model(path: Path) -> Gaussians:

@@ -250,9 +250,21 @@ def test_what_can_t_be_used_is_named_before_anything_is_made(
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-def test_a_model_with_a_scene_that_is_not_its_own_is_refused(model, scene, run, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"holdout": ["elsewhere.jpg"]},
+        {
+            "holdout": [],
+            "views": [
+                {"name": "elsewhere.jpg", "psnr": 20, "psnr_corrected": 20, "ssim": 0.5, "detail": 0.5}
+            ],
+        },
+    ],
+)
+def test_a_model_with_a_scene_that_is_not_its_own_is_refused(model, scene, run, tmp_path, capsys, known):
     told = json.loads((model / "metrics.json").read_text())
-    (model / "metrics.json").write_text(json.dumps({**told, "holdout": ["elsewhere.jpg"]}))
+    (model / "metrics.json").write_text(json.dumps({**told, **known}))
 
     assert run(model, tmp_path / "web", "--scene", scene) == 1
 
