@@ -131,6 +131,8 @@ def _read_header(file: BinaryIO, name: str) -> tuple[int, np.dtype[np.void], typ
                 raise _bad(name, f"is written as {encoding}; only binary_little_endian is read")
             case ["element", "vertex", number] if number.isdecimal():
                 count, in_vertex = int(number), True
+            case ["element", "vertex", *number]:
+                raise _bad(name, f"has {' '.join(number) or 'nothing'!r} for a number of vertices")
             case ["element", element, *_]:
                 if count is None:
                     raise _bad(name, f"holds {element!r} before its vertices")

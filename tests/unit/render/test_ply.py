@@ -96,6 +96,7 @@ def written(tmp_path) -> bytes:
         (lambda good: good.replace(b"float scale_1", b"float size_1"), "lacks scale_1"),
         (lambda good: good.replace(b"float f_rest_0", b"float f_other"), "8 f_rest properties"),
         (lambda good: good.replace(b"float opacity", b"list uchar float opacity"), "don't have"),
+        (lambda good: good.replace(b"vertex 3", b"vertex -3"), "'-3' for a number of vertices"),
         (lambda good: b"ply\nformat binary_little_endian 1.0\nend_header\n", "has no vertices"),
         (lambda good: b"ply\n" + b"comment\n" * 20_000, "no complete header"),
     ],
