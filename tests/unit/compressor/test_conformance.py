@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spaceport_compressor.cleaning.broken import without_broken
+from spaceport_compressor.cleaning.clean import Rules, clean
 from spaceport_compressor.judging.rate_choice import ladder
 from spaceport_compressor.sog.precision import FULL
 from spaceport_compressor.sog.read import read_sog
@@ -55,6 +56,16 @@ def spoilt(model):
     return model
 
 
+def cleaned_of_dross(model):
+    """What the stage packs of `model` with broken, wholly transparent and doubled Gaussians in it."""
+    spoilt(model).opacity_logits[20:30] = -np.inf
+    doubled = model.select(np.r_[:300, 40:60])
+    cleaned = clean(without_broken(doubled, "model.ply"), None, Rules())
+    assert (cleaned.removed.invisible, cleaned.removed.duplicates) == (10, 20)
+    assert len(cleaned.gaussians) == 300 - 5 - 10
+    return cleaned.gaussians
+
+
 def every_case(make_gaussians):
     cameras = [looking_down(east) for east in (-40, 0, 40)]
     alike = make_gaussians(500).select(np.zeros(500, np.intp))
@@ -64,10 +75,12 @@ def every_case(make_gaussians):
     far.log_scales[1] = (-60, 20, -60)
     small_palette = {"precision": replace(FULL, gaussians_per_entry=200)}  # a large one takes seconds
     cases = {
-        f"{count} Gaussians": Case(make_gaussians(count), small_palette if count > 10_000 else {})
+        f"{count} Gaussians of degree {degree}": Case(
+            make_gaussians(count, degree=degree), small_palette if count > 10_000 else {}
+        )
         for count in SIZES
+        for degree in range(4)
     }
-    cases |= {f"degree {degree}": Case(make_gaussians(500, degree=degree), {}) for degree in (0, 1, 2)}
     cases |= {
         f"step {step} of the ladder": Case(
             make_gaussians(1500), {"cameras": cameras, "precision": precision, "seed": step}
@@ -81,6 +94,7 @@ def every_case(make_gaussians):
         "half invisible": Case(invisible, {}),
         "far and thin": Case(far, {}),
         "cleaned of broken ones": Case(without_broken(spoilt(make_gaussians(300)), "model.ply"), {}),
+        "cleaned of all dross": Case(cleaned_of_dross(make_gaussians(300)), {}),
     }
 
 
