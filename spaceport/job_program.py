@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from spaceport.errors import ErrorText, UserError
+from spaceport.full_disk import full_disk_told
 from spaceport.progress import ProgressWriter
 from spaceport.stages import Stage
 
@@ -83,8 +84,10 @@ def run_program(stage: Stage, message_file: Path, program: Callable[[ProgressWri
     the traceback on standard error, where the job's log keeps it.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    no_room = full_disk_told("The machine's disk was full.", "Send fewer photos, or ask for a larger volume.")
     try:
-        program(ProgressWriter(stage, sys.stdout))
+        with no_room:
+            program(ProgressWriter(stage, sys.stdout))
     except UserError as error:
         logger.error("%s: %s", error.code, error)
         _leave_message(message_file, error.told())

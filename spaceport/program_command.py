@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import IO, Self, TextIO
 
 from spaceport.errors import UserError
+from spaceport.full_disk import full_disk_told
 from spaceport.job_program import EXIT_FAULT, EXIT_USER_ERROR
 from spaceport.progress import Progress, ProgressWriter
 from spaceport.stage_settings import settings_of
@@ -39,8 +40,12 @@ def tell_end(program: str, run: Callable[[], str], out: Path) -> int:
         run: returns the summary of a run that came to its end.
         out: where the log may be.
     """
+    no_room = full_disk_told(
+        f"The disk of {out} is full.", "Make room there; then give the same command again."
+    )
     try:
-        summary = run()
+        with no_room:
+            summary = run()
     except UserError as error:
         print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
         return EXIT_USER_ERROR

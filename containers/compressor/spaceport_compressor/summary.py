@@ -25,7 +25,9 @@ def _lines(quality: ModelQuality, out: Path) -> Iterator[str]:
         yield f"{seen}; what that lost on the photos was not measured, --scene SCENE does"
     else:
         lost = round(delivery.lost_db, 2) + 0.0  # a rounded nothing has no sign
-        yield f"{seen}; {lost:.2f} dB lost against {_judges(quality.training)}{_by_cleaning(delivery)}"
+        loss = f"{lost:.2f} dB" if lost > 0 else "nothing"
+        by_cleaning = _by_cleaning(delivery) if lost > 0 else ""
+        yield f"{seen}; {loss} lost against {_judges(quality.training)}{by_cleaning}"
     yield f"Results are in {out}; {out / 'report.html'} tells how good they are"
     yield f"To see it: python -m http.server --directory {out}, then http://localhost:8000/viewer/"
 

@@ -1,5 +1,6 @@
 """The command for a machine without a cloud, as a person or a script starts it."""
 
+import errno
 import fcntl
 import json
 import os
@@ -269,6 +270,18 @@ def test_a_model_with_a_scene_that_is_not_its_own_is_refused(model, scene, run, 
     assert run(model, tmp_path / "web", "--scene", scene) == 1
 
     assert "elsewhere.jpg, which is not in the scene" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_with_what_to_do(model, run, tmp_path, monkeypatch, capsys):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "compress", no_room)
+        assert run(model, tmp_path / "web") == 1
+    assert f"The disk of {tmp_path / 'web'} is full.\nMake room" in capsys.readouterr().err
+    # and when there is room, the same command does it
+    assert run(model, tmp_path / "web") == 0
 
 
 def test_results_don_t_go_among_what_they_are_made_of(model, scene, run, capsys):

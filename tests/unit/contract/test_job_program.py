@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def test_a_fault_says_no_secrets_but_keeps_the_trace_in_the_log(tmp_path: Path, 
     message = tmp_path / "message"
     assert run_program(SFM, message, program) == EXIT_FAULT
     assert "internal detail" not in message.read_text()
+
+
+def test_a_full_disk_is_no_fault_of_ours(tmp_path: Path):
+    def program(progress) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert run_program(SFM, tmp_path / "message", program) == EXIT_USER_ERROR
+    assert json.loads((tmp_path / "message").read_text())["code"] == "disk_full"
 
 
 def test_the_tree_is_opt_ml_unless_a_root_is_given():
