@@ -37,11 +37,14 @@ class Follower:
     Attributes:
         snapshot_until: its snapshot is on its way, which no update may overtake, until then at the latest:
             seconds since 1970.
+        told_version: of the job's row, which the client had when it subscribed or got with its snapshot: an
+            update that is no newer comes late from the stream, and would take the client back.
     """
 
     connection_id: str
     caller: Caller
     snapshot_until: float = 0.0
+    told_version: int = 0
 
 
 class Connections:
@@ -65,21 +68,24 @@ class Connections:
             )
         self._put(job_id, follower, time.time() if now is None else now)
 
-    def snapshot_sent(self, job_id: str, follower: Follower) -> None:
-        """Let updates through to a follower that has its snapshot; one that left meanwhile stays away."""
+    def snapshot_sent(self, job_id: str, follower: Follower, version: int) -> None:
+        """Let updates newer than `version` through to a follower that has its snapshot.
+
+        One that left meanwhile stays away.
+        """
         with suppress(self._table.meta.client.exceptions.ConditionalCheckFailedException):
             still = Attr("jobId").exists()
-            self._put(job_id, replace(follower, snapshot_until=0.0), time.time(), ConditionExpression=still)
+            told = replace(follower, snapshot_until=0.0, told_version=version)
+            self._put(job_id, told, time.time(), ConditionExpression=still)
 
-    def await_snapshot(self, job_id: str, follower: Follower) -> None:
-        """Return once `follower` has its snapshot, or has waited for it for too long."""
-        awaiting = follower.snapshot_until > 0
-        while awaiting and time.time() < follower.snapshot_until:
+    def await_snapshot(self, job_id: str, follower: Follower) -> Follower:
+        """`follower` once it has its snapshot, or as it was where that has taken too long, or it has left."""
+        now = follower
+        while now.snapshot_until > 0 and time.time() < follower.snapshot_until:
             time.sleep(SNAPSHOT_LOOK_S)
-            awaiting = any(
-                found.snapshot_until > 0 and found.connection_id == follower.connection_id
-                for found in self.followers(job_id)
-            )
+            same = (f for f in self.followers(job_id) if f.connection_id == follower.connection_id)
+            now = next(same, replace(follower, snapshot_until=0.0))
+        return now
 
     def _put(self, job_id: str, follower: Follower, now: float, **condition: Any) -> None:
         self._table.put_item(
@@ -89,6 +95,7 @@ class Connections:
                 "owner": follower.caller.name,
                 "admin": follower.caller.is_admin,
                 "snapshotUntil": Decimal(str(follower.snapshot_until)),
+                "toldVersion": follower.told_version,
                 "expiresAt": int(now + CONNECTION_LIFE_S),
             },
             **condition,
@@ -115,6 +122,7 @@ class Connections:
                     str(item["connectionId"]),
                     Caller(str(item.get("owner", "")), bool(item.get("admin"))),
                     float(item.get("snapshotUntil", 0)),  # type: ignore[arg-type]  # a number, where there is one
+                    int(item.get("toldVersion", 0)),  # type: ignore[arg-type]  # as above
                 )
                 for item in page["Items"]
             ]

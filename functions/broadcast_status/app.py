@@ -87,8 +87,8 @@ def send_to_followers(rows: Sequence[JobRecord]) -> list[str]:
 def send(job_id: str, follower: Follower, messages: list[dict[str, Any]]) -> Outcome:
     connection_id = follower.connection_id
     try:
-        connections.await_snapshot(job_id, follower)
-        is_there = all(sockets.post(connection_id, message) for message in messages)
+        told = connections.await_snapshot(job_id, follower).told_version
+        is_there = all(sockets.post(connection_id, m) for m in messages if m["version"] > told)
     except Exception:  # whatever one connection's post ends with, the others must get theirs
         logger.exception("post failed", job_id=job_id, connection_id=connection_id)
         return Outcome.FAILED

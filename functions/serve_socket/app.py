@@ -62,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         if not all(sockets.post(connection_id, message) for message in messages):
             connections.forget(connection_id)
         elif messages[0]["type"] == "subscribed":
-            connections.snapshot_sent(messages[0]["jobId"], follower)
+            connections.snapshot_sent(messages[0]["jobId"], follower, messages[0]["version"] or 0)
     return {"statusCode": 200}
 
 

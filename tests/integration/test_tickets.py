@@ -1,4 +1,4 @@
-"""Tickets on the local cloud: which lets somebody in, how often, and what they hear then."""
+"""Tickets and subscriptions on the local cloud: who is let in, how often, what they hear, in what order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -13,6 +15,7 @@ from uuid import uuid4
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection
 
 from spaceport.job import JobRecord, empty_stages, now_iso
 from spaceport.jobs import item_of
@@ -86,9 +89,30 @@ def test_what_is_no_ticket_of_this_stack_lets_nobody_in(stack, let_in, item, ope
     assert let_in(ticket)
 
 
-def test_a_connection_hears_of_its_owners_jobs_only(stack, alice, bob, operator):
+@pytest.fixture
+def write(stack) -> Callable[..., None]:
+    """`write(job_id, version=...)`: a row of Alice's in the table, which waits for nothing."""
+    dynamodb, table = stack.cloud.client("dynamodb"), stack.output("JobsTable")
+
+    def put(job_id: str, **fields: Any) -> None:
+        now = now_iso()
+        row = JobRecord(
+            job_id=job_id,
+            owner="alice",
+            status=Status.COMPLETED,
+            created_at=now,
+            updated_at=now,
+            stages=empty_stages(),
+        ).model_copy(update=fields)
+        item = {name: TypeSerializer().serialize(value) for name, value in item_of(row).items()}
+        dynamodb.put_item(TableName=table, Item=item)
+
+    return put
+
+
+def test_a_connection_hears_of_its_owners_jobs_only(stack, alice, bob, operator, write):
     # Given three who follow a job of Alice's before it has a row
-    job_id, now = f"job-{uuid4().hex[:20]}", now_iso()
+    job_id = f"job-{uuid4().hex[:20]}"
     with (
         stack.connect(alice.ask("POST", "/ws-ticket")[1]["ticket"]) as of_alice,
         stack.connect(bob.ask("POST", "/ws-ticket")[1]["ticket"]) as of_bob,
@@ -99,18 +123,7 @@ def test_a_connection_hears_of_its_owners_jobs_only(stack, alice, bob, operator)
             told = json.loads(socket.recv(timeout=10))
             assert told == {"type": "subscribed", "jobId": job_id, "version": None}
         # When it gets one, which waits for nothing
-        row = JobRecord(
-            job_id=job_id,
-            owner="alice",
-            status=Status.COMPLETED,
-            created_at=now,
-            updated_at=now,
-            stages=empty_stages(),
-        )
-        stack.cloud.client("dynamodb").put_item(
-            TableName=stack.output("JobsTable"),
-            Item={name: TypeSerializer().serialize(value) for name, value in item_of(row).items()},
-        )
+        write(job_id)
         # Then Alice and the operator hear of it
         for socket in (of_alice, of_operator):
             assert json.loads(socket.recv(timeout=10))["jobId"] == job_id
@@ -121,3 +134,104 @@ def test_a_connection_hears_of_its_owners_jobs_only(stack, alice, bob, operator)
             "jobId": job_id,
             "version": None,
         }
+
+
+# ---- a snapshot, and the changes while it is on its way ----------------------------------------
+
+
+@dataclass
+class Snapshot:
+    """What the table tells of the snapshot of a job's one follower."""
+
+    dynamodb: Any
+    table: str
+    job_id: str
+
+    @property
+    def until(self) -> float:
+        """It is on its way until then at the latest, seconds since 1970; 0: it was sent."""
+        return float(self._follower["snapshotUntil"]["N"])
+
+    @until.setter
+    def until(self, seconds: float) -> None:
+        self.dynamodb.update_item(
+            TableName=self.table,
+            Key={name: self._follower[name] for name in ("jobId", "connectionId")},
+            UpdateExpression="SET snapshotUntil = :until",
+            ExpressionAttributeValues={":until": {"N": str(seconds)}},
+        )
+
+    @property
+    def _follower(self) -> dict[str, Any]:
+        (follower,) = self.dynamodb.query(
+            TableName=self.table,
+            KeyConditionExpression="jobId = :job",
+            ExpressionAttributeValues={":job": {"S": self.job_id}},
+        )["Items"]
+        return dict(follower)
+
+
+@pytest.fixture
+def followed(stack, write) -> Iterator[tuple[ClientConnection, Snapshot]]:
+    """A connection that has its snapshot of a job's version 1, and what the table tells of it."""
+    job_id = f"job-{uuid4().hex[:20]}"
+    snapshot = Snapshot(stack.cloud.client("dynamodb"), stack.resource("ConnectionsTable"), job_id)
+    write(job_id, version=1)
+    with stack.connect() as socket:
+        socket.send(json.dumps({"action": "subscribe", "jobId": job_id}))
+        assert [json.loads(socket.recv(timeout=10))["version"] for _ in range(2)] == [1, 1]
+        deadline = time.monotonic() + 10
+        while snapshot.until > 0:  # the function notes that it was sent after it was
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield socket, snapshot
+
+
+def test_an_update_waits_for_the_snapshot_that_is_on_its_way(followed, write):
+    # Given a follower whose snapshot is on its way, for longer than this test may take
+    socket, snapshot = followed
+    snapshot.until = time.time() + 20
+    # When the row changes
+    write(snapshot.job_id, version=2)
+    # Then the client hears of it after the snapshot was sent, and not before
+    with pytest.raises(TimeoutError):
+        socket.recv(timeout=1)
+    snapshot.until = 0
+    assert json.loads(socket.recv(timeout=10))["version"] == 2
+
+
+def test_an_update_waits_no_longer_than_a_snapshot_may_take(followed, write):
+    # Given a follower whose snapshot never comes: what should have sent it died
+    socket, snapshot = followed
+    until = snapshot.until = time.time() + 2
+    # When the row changes
+    write(snapshot.job_id, version=2)
+    # Then it is told of it once the time is over
+    assert json.loads(socket.recv(timeout=10))["version"] == 2
+    assert time.time() >= until
+
+
+def test_versions_only_rise_for_who_subscribes_while_a_job_changes(stack, write):
+    # Given a job whose row changes all the time
+    job_id, last = f"job-{uuid4().hex[:20]}", 40
+    write(job_id, version=1)
+
+    def change() -> None:
+        for version in range(2, last + 1):
+            write(job_id, version=version)
+
+    with ThreadPoolExecutor(1) as writer, ExitStack() as connections:
+        sockets = [connections.enter_context(stack.connect()) for _ in range(4)]
+        changing = writer.submit(change)
+        # When clients subscribe meanwhile
+        for socket in sockets:
+            socket.send(json.dumps({"action": "subscribe", "jobId": job_id}))
+            time.sleep(0.02)
+        # Then each hears of it from its snapshot to the last change, and never of an older one after a newer
+        for socket in sockets:
+            versions = [0]
+            while versions[-1] < last:
+                message = json.loads(socket.recv(timeout=20))
+                versions += [message["version"]] if message["type"] == "status" else []
+            assert versions == sorted(versions)
+        changing.result()

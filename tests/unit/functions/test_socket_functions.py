@@ -323,6 +323,17 @@ def test_no_update_overtakes_the_snapshot(aws, serve, broadcast, wire, monkeypat
     assert [message["version"] for _, message in wire.posted if message["type"] == "status"] == [7, 8]
 
 
+def test_an_update_that_comes_after_a_newer_snapshot_is_not_sent(aws, serve, broadcast, wire):
+    # Given a row whose last change is still in the stream, and a client that subscribes
+    aws.jobs.create(record(version=8))
+    serve(socket_event("subscribe", {"jobId": "job-1"}))
+    # When the stream's records come, and a newer one
+    broadcast(record(version=7, stage=SFM.name))
+    broadcast(record(version=8, stage=TRAINING.name), record(version=9, stage=COMPRESSION.name))
+    # Then the client is not taken back
+    assert [message["version"] for _, message in wire.posted if message["type"] == "status"] == [8, 9]
+
+
 def test_an_update_waits_for_no_snapshot_that_never_comes(aws, broadcast, wire):
     # Given a follower whose snapshot's sender died
     aws.connections.subscribe("job-1", Follower("c1", ADMIN, snapshot_until=time.time() + 0.2))
@@ -331,7 +342,7 @@ def test_an_update_waits_for_no_snapshot_that_never_comes(aws, broadcast, wire):
 
 
 def test_a_follower_that_left_while_its_snapshot_was_sent_stays_away(aws):
-    aws.connections.snapshot_sent("job-1", Follower("c1", ADMIN))
+    aws.connections.snapshot_sent("job-1", Follower("c1", ADMIN), 7)
     assert followers(aws) == []
 
 
