@@ -29,6 +29,7 @@ class Reason(Enum):
     QUOTA = auto()  # as many machines of this type run as the account may have
     NO_QUOTA = auto()  # the account may have none of this type, or the region has none: waiting is no use
     THROTTLED = auto()  # too many calls at once
+    NO_IMAGE = auto()  # ECR has no such image, or does not let SageMaker take it
     AWS_FAULT = auto()  # SageMaker's InternalServerError, a machine that broke
     NAME_TAKEN = auto()  # a SageMaker job of this name exists: an answer to our call got lost
     KILLED = auto()  # 137, most often the kernel: out of memory
@@ -79,6 +80,13 @@ _WORDS = (
         re.compile(r"CapacityError|insufficient\W*(instance\W*)?capacity|not enough capacity", re.IGNORECASE),
     ),
     (Reason.THROTTLED, re.compile(r"Throttling|TooManyRequests|Rate exceeded")),
+    (
+        Reason.NO_IMAGE,
+        re.compile(
+            r"Cannot pull algorithm container|manifest unknown|Access denied for repository"
+            r"|repository of your image .* does not (exist|grant)"
+        ),
+    ),
     (
         Reason.KILLED,
         re.compile(r"instance type with more memory|Out of Memory\. Please use a larger instance"),

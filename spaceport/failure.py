@@ -42,6 +42,11 @@ _WORDS: Mapping[Reason, ErrorText] = {
     Reason.THROTTLED: ErrorText(
         "busy", "{step} could not begin: AWS had too much to do.", f"Try again later. {_RETRY}"
     ),
+    Reason.NO_IMAGE: ErrorText(
+        "no_image",
+        "{step} could not begin: SageMaker can't take its image. {detail}",
+        "Push it by `make images` and deploy again; `spaceport doctor --stack` says which image is missing.",
+    ),
     Reason.AWS_FAULT: ErrorText("aws_fault", "{step} failed by a fault of AWS's own: {detail}", _RETRY),
     Reason.NAME_TAKEN: _FAULT,
     Reason.KILLED: ErrorText(

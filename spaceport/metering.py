@@ -59,6 +59,7 @@ METRICS: Mapping[str, Metric] = {
 FAULTS = frozenset(
     {
         *("fault", "lost", "aws_fault", "busy", "interrupted", "killed", "no_capacity", "timeout"),
+        "no_image",
         *(f"{stage.name}_fault" for stage in JOB_STAGES),
         *("sfm_crashed", "sfm_hung", "sfm_out_of_memory", "sfm_timeout", "training_diverged"),
         *("disk_full", "gpu_too_small", "machine_too_small", "no_row", "no_viewer"),
