@@ -17,7 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from spaceport_cli.aws_session import own_session
 
 # As the services call a right that is missing.
-DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationErrorException"}
+DENIED = {
+    *("403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationErrorException")
+}
 PRICE_LIST_REGION = "us-east-1"  # the Price List is answered in three regions only; it tells of all
 ECR_URI = re.compile(
     r"(?P<registry>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/"
@@ -195,6 +197,17 @@ class Account:
             "states:DescribeStateMachine", lambda: steps.describe_state_machine(stateMachineArn=arn)
         )
         return str(told["status"])
+
+    def has_bucket(self, bucket: str) -> bool:
+        """Whether there is a bucket of this name that the caller may see."""
+        s3 = self._client("s3")
+        try:
+            _asked("s3:ListBucket", lambda: s3.head_bucket(Bucket=bucket))
+        except _RefusalError as refusal:
+            if refusal.code in {"404", "NoSuchBucket"}:
+                return False
+            raise
+        return True
 
     def sends_events(self, bucket: str) -> bool:
         """Whether a bucket tells EventBridge of its objects."""

@@ -288,6 +288,17 @@ def judged_state_machine(status: str) -> Finding:
     return Finding("state machine", True, status)
 
 
+def judged_bucket(bucket: str, is_there: bool) -> Finding:
+    if not is_there:
+        return Finding(
+            "bucket",
+            False,
+            f"{bucket} is gone: whatever reads or writes it fails",
+            "RUNBOOK.md, “A bucket is gone”, says how it is made again.",
+        )
+    return Finding("bucket", True, bucket)
+
+
 def judged_notifications(bucket: str, sends: bool) -> Finding:
     """Whether a dropped zip becomes a job."""
     if not sends:
@@ -347,6 +358,9 @@ def _letters(account: Account, sender: str) -> Finding:
 def _resources(account: Account, stack: Stack) -> Iterator[Finding]:
     if arn := stack.outputs.get("StateMachineArn"):
         yield _found("state machine", partial(account.state_machine_status, arn), judged_state_machine)
+    for name in ("UploadsBucket", "DataBucket"):
+        if bucket := stack.outputs.get(name):
+            yield _found("bucket", partial(account.has_bucket, bucket), partial(judged_bucket, bucket))
     if bucket := stack.outputs.get("UploadsBucket"):
         yield _found(
             "notifications", partial(account.sends_events, bucket), partial(judged_notifications, bucket)

@@ -106,7 +106,8 @@ def _unreachable(error: Exception) -> UserError:
     return UserError(
         "upload_failed",
         f"The photos could not be uploaded: {error}",
-        "Check the connection and your rights on the uploads bucket, then run the command again.",
+        "Check the connection, and by `spaceport doctor --stack NAME` the bucket and your rights on it;"
+        " then run the command again.",
     )
 
 

@@ -16,6 +16,7 @@ from spaceport_cli.stack_checkup import (
     OUTPUTS,
     Finding,
     findings,
+    judged_bucket,
     judged_filters,
     judged_functions,
     judged_image,
@@ -258,6 +259,16 @@ def test_a_bucket_that_tells_eventbridge(session, account):
     assert not account.sends_events("uploads")
 
 
+def test_a_bucket_that_is_gone(session, account):
+    s3 = session.stub("s3")
+    s3.add_response("head_bucket", {})
+    s3.add_client_error("head_bucket", "404", http_status_code=404)
+    assert [account.has_bucket("data"), account.has_bucket("data")] == [True, False]
+    assert judged_bucket("data", True).passed
+    gone = judged_bucket("data", False)
+    assert (gone.passed, "RUNBOOK.md" in gone.mend) == (False, True)
+
+
 # ---- together ----------------------------------------
 
 # Every question of a whole check-up, as (service, call), and the right that each needs.
@@ -269,8 +280,10 @@ QUESTIONS = {
     ("lambda", "get_account_settings"): "lambda:GetAccountSettings",
     ("sesv2", "get_account"): "ses:GetAccount",
     ("stepfunctions", "describe_state_machine"): "states:DescribeStateMachine",
+    ("s3", "head_bucket"): "s3:ListBucket",
     ("s3", "get_bucket_notification_configuration"): "s3:GetBucketNotification",
 }
+BUCKETS = 2
 
 
 def test_who_may_ask_nothing_more_is_told_each_right_that_is_missing(session, account):
@@ -288,7 +301,7 @@ def test_who_may_ask_nothing_more_is_told_each_right_that_is_missing(session, ac
         "describe_stacks", {"Stacks": [{**told, "Outputs": outputs, "Parameters": parameters}]}
     )
     for service, call in QUESTIONS:
-        for _ in range(3):
+        for _ in range(BUCKETS if call == "head_bucket" else 3):
             session.stub(service).add_client_error(call, "AccessDeniedException")
 
     # When the whole is looked at
