@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from spaceport.job import bucket_and_key
+from spaceport.listed_objects import ListedObjects
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 
 def is_older(written: datetime, begun: datetime) -> bool:
@@ -27,6 +27,7 @@ class Artifacts:
     def __init__(self, s3: S3Client, data_bucket: str) -> None:
         self._s3 = s3
         self._bucket = data_bucket
+        self._objects = ListedObjects(s3, data_bucket)
 
     def first_missing(self, uris: Iterable[str]) -> str | None:
         """The first of these `s3://` URIs where nothing is; None where all are there.
@@ -56,11 +57,11 @@ class Artifacts:
         Raises:
             RuntimeError: S3 kept some of them.
         """
-        return self._discard(f"jobs/{job_id}/")
+        return self._objects.delete_below(f"jobs/{job_id}/")
 
     def discard_folders(self, job_id: str, folders: Iterable[str]) -> int:
         """Delete what `job_id` has made in these folders of its own; otherwise as `discard`."""
-        return sum(self._discard(f"jobs/{job_id}/{folder}") for folder in folders)
+        return sum(self._objects.delete_below(f"jobs/{job_id}/{folder}") for folder in folders)
 
     def discard_older(self, folder: str, names: Sequence[str], begun: datetime) -> int:
         """Delete what an earlier run left in `folder`, an `s3://` URI; returns how many objects that were.
@@ -74,7 +75,7 @@ class Artifacts:
         """
         _, prefix = bucket_and_key(folder)
         return sum(
-            self._delete(
+            self._objects.delete(
                 [
                     found["Key"]
                     for found in page
@@ -82,23 +83,5 @@ class Artifacts:
                     and is_older(found["LastModified"], begun)
                 ]
             )
-            for page in self._pages(prefix)
+            for page in self._objects.pages(prefix)
         )
-
-    def _discard(self, prefix: str) -> int:
-        return sum(self._delete([found["Key"] for found in page]) for page in self._pages(prefix))
-
-    def _pages(self, prefix: str) -> Iterator[list[ObjectTypeDef]]:
-        """A page has at most as many objects as one call may delete: 1000."""
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
-            yield page.get("Contents", [])
-
-    def _delete(self, keys: Sequence[str]) -> int:
-        if not keys:
-            return 0
-        answer = self._s3.delete_objects(
-            Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-        )
-        if errors := answer.get("Errors"):
-            raise RuntimeError(f"{len(errors)} of {len(keys)} artifacts stay; the first: {errors[0]}")
-        return len(keys)

@@ -1,4 +1,5 @@
-"""Which writes of a job's row others are told of: its creation, and those of status, stage, run or deletion.
+"""Which writes of a job's row others are told of: its creation, those of status, stage, run or deletion, and
+a stop's wish that what the job has made be deleted.
 
 Pure; `publish_changes` puts each into the job's history and on the event bus. Progress, the most frequent
 write, is none.
@@ -17,7 +18,8 @@ from spaceport.jobs import record_from_image
 from spaceport.stages import Status
 
 DETAIL_TYPE = "Job Changed"  # of the event, for rules
-_TOLD_OF = ("status", "stage", "run", "deletedAt")
+_OF_HISTORY = ("status", "stage", "run", "deletedAt")
+_WISH = "discardArtifacts"
 
 
 class JobChanged(BaseModel):
@@ -35,6 +37,7 @@ class JobChanged(BaseModel):
     owner: str
     batch_id: str | None = Field(alias="batchId")
     deleted: bool
+    discards: bool = Field(False, description="a stop asked to delete what the job had made until `time`")
     time: str = Field(description="ISO 8601: when the row was written")
 
 
@@ -44,6 +47,7 @@ class Change:
 
     row: JobRecord
     before: Status | None
+    is_of_history: bool = True  # a wish alone, that comes after the stop, is no change of what the job is
 
     def detail(self) -> JobChanged:
         """What the event tells of it."""
@@ -59,6 +63,7 @@ class Change:
             owner=row.owner,
             batch_id=row.batch_id,
             deleted=row.deleted_at is not None,
+            discards=row.discard_artifacts,
             time=row.updated_at,
         )
 
@@ -70,7 +75,9 @@ def change_in(record: Mapping[str, Any]) -> Change | None:
         pydantic.ValidationError: the new row is no JobRecord.
     """
     new, old = record["NewImage"], record.get("OldImage", {})
-    if all(new.get(name) == old.get(name) for name in _TOLD_OF):
+    is_of_history = any(new.get(name) != old.get(name) for name in _OF_HISTORY)
+    is_wish = new.get(_WISH) == {"BOOL": True} != old.get(_WISH)
+    if not (is_of_history or is_wish):
         return None
     before = old.get("status", {}).get("S")
-    return Change(record_from_image(new), Status(before) if before else None)
+    return Change(record_from_image(new), Status(before) if before else None, is_of_history)

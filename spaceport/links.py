@@ -89,9 +89,9 @@ class Links:
     def remove(self, link: Link) -> None:
         self._table.delete_item(Key={"jobId": link.job_id, "digest": link.digest})
 
-    def drop(self, job_id: str) -> int:
-        """Take all links of the job back; returns how many there were."""
-        links = self.of(job_id)
+    def drop(self, job_id: str, until: str | None = None) -> int:
+        """Take all links of the job back, or those made `until` then; returns how many there were."""
+        links = [link for link in self.of(job_id) if until is None or link.created_at <= until]
         for link in links:
             self.remove(link)
         return len(links)

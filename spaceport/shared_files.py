@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from spaceport.delivered import COPIES_AT_ONCE, NOT_THERE
 from spaceport.formats import LEVELS_OF_DETAIL
 from spaceport.job import bucket_and_key
 from spaceport.links import Link
+from spaceport.listed_objects import ListedObjects
 from spaceport.partial import SOG
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class SharedFiles:
     def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
+        self._objects = ListedObjects(s3, bucket)
 
     def copy(self, compressed_s3_uri: str, has_lod: bool, link: Link) -> int:
         """Copy what the viewer in this folder needs; returns how many files that were.
@@ -56,10 +58,8 @@ class SharedFiles:
         names = [
             found["Key"].removeprefix(prefix)
             for part in ("viewer/", model)
-            for page in self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=prefix + part
-            )
-            for found in page.get("Contents", [])
+            for page in ListedObjects(self._s3, bucket).pages(prefix + part)
+            for found in page
         ]
         shown = [name for name in names if is_shown(name)]
 
@@ -96,7 +96,7 @@ class SharedFiles:
             RuntimeError: S3 kept some of them.
         """
         prefix = _folder_of_job(job_id) if link is None else _folder_of(link)
-        return sum(self._delete(keys) for keys in self._pages(prefix))
+        return self._objects.delete_below(prefix)
 
     def erase_but(self, job_id: str, spared: Callable[[], Iterable[Link]]) -> int:
         """Delete the copies of all links of the job but those of `spared`; returns how many files that were.
@@ -109,26 +109,12 @@ class SharedFiles:
             RuntimeError: S3 kept some of them.
         """
         erased = 0
-        for keys in self._pages(_folder_of_job(job_id)):
+        for page in self._objects.pages(_folder_of_job(job_id)):
             kept = tuple(_folder_of(link) for link in spared())
-            erased += self._delete([key for key in keys if not key.startswith(kept)])
+            erased += self._objects.delete(
+                [found["Key"] for found in page if not found["Key"].startswith(kept)]
+            )
         return erased
-
-    def _pages(self, prefix: str) -> Iterator[list[str]]:
-        """The keys, in pages of what one call may delete: 1000. None without any."""
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
-            if keys := [found["Key"] for found in page.get("Contents", [])]:
-                yield keys
-
-    def _delete(self, keys: Sequence[str]) -> int:
-        if not keys:
-            return 0
-        answer = self._s3.delete_objects(
-            Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-        )
-        if errors := answer.get("Errors"):
-            raise RuntimeError(f"{len(errors)} of {len(keys)} shared files stay; the first: {errors[0]}")
-        return len(keys)
 
 
 def _folder_of_job(job_id: str) -> str:

@@ -60,9 +60,12 @@ class Sharing:
             )
         return token, link
 
-    def revoke(self, job_id: str) -> int:
-        """Take all links of the job back; returns how many there were. From then on they show nothing."""
-        taken = self.links.drop(job_id)
+    def revoke(self, job_id: str, until: str | None = None) -> int:
+        """Take all links of the job back, or those made `until` then (ISO 8601); returns how many there were.
+
+        From then on they show nothing.
+        """
+        taken = self.links.drop(job_id, until)
         # A link may be made meanwhile: its copies stay.
         self.files.erase_but(job_id, lambda: self.links.of(job_id))
         return taken

@@ -43,7 +43,8 @@ def publish(record: DynamoDBRecord) -> None:
         return
     told = change.detail()
     logger.append_keys(job_id=told.job_id)
-    if not told.deleted:  # a deleted job's history is erased: nothing may come after it
+    # A deleted job's history is erased: nothing may come after it.
+    if change.is_of_history and not told.deleted:
         history.append(change)
     detail = told.model_dump_json(by_alias=True)
     answer = event_bus.put_events(

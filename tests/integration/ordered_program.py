@@ -27,7 +27,8 @@ ORDER = OWN if OWN.exists() else EVERY
 if SUFFIX == "3dgs":  # what training leaves, however it ends
     for file in (TREE.model / "model.ply", TREE.checkpoints / "iteration.txt"):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("0")
+        if not file.exists():  # a checkpoint that was given back
+            file.write_text("0")
 match ORDER.read_text() if ORDER.exists() else "":
     case "refuse":  # as a UserError of the real programs
         message = TREE.training_failure if SUFFIX == "3dgs" else TREE.processing_message

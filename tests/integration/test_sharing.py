@@ -158,10 +158,48 @@ def test_a_link_goes_with_its_job(stack, alice, photos_zip):
     job_id = stack.drop(photos_zip, "uploads/alice/pier.zip", pipelineStep="sfm")
     alice.until_ended(job_id)
     link = shared(alice, job_id)
-    folder = urlsplit(get(link["url"].replace("viewer/index.html", "model.sog")).headers["Location"]).path
-    prefix = folder.partition("/shared/")[2].partition("/")[0]
+    prefix = folder_of(link)
     assert alice.ask("DELETE", f"/jobs/{job_id}")[0] == 202
     assert get(link["url"]).json()["code"] == "no_such_link"
+    until_copies_are_gone(stack, prefix)
+
+
+def test_a_link_goes_with_what_a_stop_deletes(stack, alice, photos_zip, stubs):
+    # Given a link to a result, and a later run whose packing has written over that
+    job_id = stack.drop(photos_zip, "uploads/alice/mole.zip", pipelineStep="sfm")
+    alice.until_ended(job_id)
+    link = shared(alice, job_id)
+    prefix = folder_of(link)
+    stubs.hold("compression")
+    assert alice.ask("POST", f"/jobs/{job_id}/retry", {"pipelineStep": "compression"})[0] == 202
+    alice.until(job_id, lambda told: told["stage"] == "compression", 30)
+    stack.cloud.client("dynamodb").update_item(
+        TableName=stack.output("JobsTable"),
+        Key={"jobId": {"S": job_id}},
+        UpdateExpression="SET earlierResults = :no",
+        ExpressionAttributeValues={":no": {"BOOL": False}},
+    )
+    # When that is stopped, and what it has made deleted
+    assert alice.ask("POST", "/stop-job", {"jobId": job_id, "discardArtifacts": True})[0] == 202
+    assert alice.until_ended(job_id)["status"] == "STOPPED"
+    stubs.let_go()
+    # Then the link shows nothing, and its copies are gone
+    until_copies_are_gone(stack, prefix)
+    assert get(link["url"]).json()["code"] == "no_such_link"
+    assert not stack.cloud.client("dynamodb").query(
+        TableName=stack.resource("LinksTable"),
+        KeyConditionExpression="jobId = :job",
+        ExpressionAttributeValues={":job": {"S": job_id}},
+    )["Items"]
+
+
+def folder_of(link: dict[str, Any]) -> str:
+    """The folder of the job's copies."""
+    where = get(link["url"].replace("viewer/index.html", "model.sog")).headers["Location"]
+    return urlsplit(where).path.partition("/shared/")[2].partition("/")[0]
+
+
+def until_copies_are_gone(stack: Any, prefix: str) -> None:
     deadline = time.monotonic() + 30
     s3, bucket = stack.cloud.client("s3"), stack.output("DataBucket")
     while s3.list_objects_v2(Bucket=bucket, Prefix=f"shared/{prefix}/")["KeyCount"]:

@@ -95,7 +95,8 @@ def test_changes_of_status_are_kept_and_told_of_and_progress_is_not(aws, publish
     ]
     assert told[0].model_dump(by_alias=True) | {"time": ""} == {
         "jobId": "job-1", "kind": "job", "run": 1, "version": 1, "status": "QUEUED", "before": None,
-        "stage": "setup", "owner": "ann", "batchId": None, "deleted": False, "time": "",
+        "stage": "setup", "owner": "ann", "batchId": None, "deleted": False, "discards": False,
+        "time": "",
     }  # fmt: skip
     # And a line of the job's history
     kept = boto3.resource("dynamodb").Table("history").scan()["Items"]

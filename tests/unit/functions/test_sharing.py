@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
 
+from spaceport.changes import change_in
 from spaceport.job import JobRecord, Outputs, now_iso
 from spaceport.links import MAX_DAYS, Link, Links, digest_of
+from spaceport.listed_objects import ListedObjects
 from spaceport.shared_files import SharedFiles
 from spaceport.sharing import MAX_LINKS
 from spaceport.stages import ACTIVE, Status
 
+ROOT = Path(__file__).resolve().parents[3]
 ANN, BOB, ADMIN = {"username": "ann"}, {"username": "bob"}, {"username": "o", "cognito:groups": "[admins]"}
 JOB = "job-0123456789abcdef0123"
 FILES = ("viewer/index.html", "viewer/settings.json", "viewer/poster.jpg", "model.sog", "report.html")
@@ -281,8 +285,8 @@ def test_a_link_that_is_made_while_others_are_taken_back_shows_its_page(put, sha
     made: list[str] = []
     drop = Links.drop
 
-    def slow_drop(links: Links, job_id: str) -> int:
-        taken = drop(links, job_id)
+    def slow_drop(links: Links, job_id: str, until: str | None) -> int:
+        taken = drop(links, job_id, until)
         made.append(share("POST")[2]["token"])
         return taken
 
@@ -317,12 +321,47 @@ def test_links_that_ended_long_ago_cost_a_share_nothing(aws, put, share, monkeyp
     # When another is made, then none of their folders is looked for, and nothing is deleted
     monkeypatch.setattr(SharedFiles, "erase", None)
     deleted: list[int] = []
-    delete = SharedFiles._delete
+    delete = ListedObjects.delete
 
-    def counted(files: SharedFiles, keys: list[str]) -> int:
+    def counted(objects: ListedObjects, keys: list[str]) -> int:
         deleted.append(len(keys))
-        return delete(files, keys)
+        return delete(objects, keys)
 
-    monkeypatch.setattr(SharedFiles, "_delete", counted)
+    monkeypatch.setattr(ListedObjects, "delete", counted)
     assert share("POST")[0] == 201
     assert sum(deleted) == 0
+
+
+# ---- a stop that leaves nothing ----------------------------------------
+
+
+def told_of_discard(time: str) -> dict[str, Any]:
+    event = json.loads((ROOT / "events" / "job_changed.json").read_text())
+    wish = {"jobId": JOB, "status": "STOPPED", "discards": True, "time": time}
+    return {**event, "detail": {**event["detail"], **wish}}
+
+
+def test_a_stop_that_deletes_what_the_job_had_made_ends_its_links(aws, put, share, look, load, context):
+    # Given a link to a result that a later run has overwritten, and that run stopped
+    row = put()
+    token = share("POST")[2]["token"]
+    stopped = row.model_copy(update={"run": 2, "status": Status.STOPPED, "version": 2})
+    assert aws.jobs.reopen(row, stopped)
+    # When a second stop asks to delete what it had made
+    assert aws.jobs.discard_artifacts(JOB, now_iso())
+    change = change_in(aws.stream()[-1]["dynamodb"])
+    told = change.detail()
+    assert (told.discards, told.status, change.is_of_history) == (True, Status.STOPPED, False)
+    load("forget_job").handler(told_of_discard(told.time), context)
+    # Then the link shows nothing, and its copies are gone; the row stays
+    assert look(f"/shared/{token}/viewer/index.html")[2]["code"] == "no_such_link"
+    assert (copies(aws), aws.links.of(JOB)) == ([], [])
+    assert aws.jobs.get(JOB).status is Status.STOPPED
+
+
+def test_a_link_to_a_later_result_outlives_the_event_of_an_earlier_stop(aws, put, share, look, load, context):
+    put()
+    token = share("POST")[2]["token"]
+    before = now_iso(datetime.now(UTC) - timedelta(minutes=1))
+    load("forget_job").handler(told_of_discard(before), context)
+    assert look(f"/shared/{token}/viewer/index.html")[0] == 200
