@@ -216,6 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--env", default="dev", help="of samconfig.toml: dev, the default, or prod")
     parser.add_argument("--sam", type=Path, default=ROOT / "build" / "sam" / "bin" / "sam")
+    parser.add_argument("--check", action="store_true", help="only see whether there is all that it needs")
     parser.add_argument("--yes", action="store_true", help="deploy without asking, as a machine must")
     parser.add_argument("parameters", metavar="NAME=VALUE", type=_assignment, nargs="*")
     words = parser.parse_args(argv)
@@ -225,6 +226,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = plan_of(config, words.env, images, dict(words.parameters))
         account = Account()
         check_account(account)
+        if words.check:
+            runtime_folder()
+            check_images(plan, _stack(account, plan.stack))
+            return 0
         confirms = bool(config[words.env]["deploy"]["parameters"].get("confirm_changeset"))
         deploy(plan, account, words.sam, ask=confirms and not words.yes)
     except UserError as error:

@@ -91,6 +91,21 @@ def build_words(image: JobImage, uri: str) -> list[str]:
     ]
 
 
+def check(tools: Tools, session: Any) -> None:
+    """See whether there is Docker with buildx, and an account. Raises UserError, and as boto3 does."""
+    try:
+        _run(tools, tools.docker, "buildx", "version")
+        _run(tools, tools.docker, "info", "--format", "{{.ServerVersion}}")
+    except UserError as error:
+        raise UserError(
+            "no_docker",
+            f"{error.message} Building images needs Docker with buildx, and its engine running.",
+            "Install Docker Engine or Desktop, or let the workflow .github/workflows/images.yml do it.",
+        ) from error
+    caller = session.client("sts").get_caller_identity()
+    print(f"Images go to account {caller['Account']} in {session.region_name}.")
+
+
 def push(tools: Tools, session: Any) -> dict[str, str]:
     """Build and push what is not there; the three URIs by digest, by template.yaml's parameters.
 
@@ -186,8 +201,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sam", type=Path, default=ROOT / "build" / "sam" / "bin" / "sam")
     parser.add_argument("--cyclonedx", type=Path, default=ROOT / "build" / "sbom" / "bin" / "cyclonedx-py")
+    parser.add_argument("--check", action="store_true", help="only see whether there is all that it needs")
     words = parser.parse_args(argv)
     try:
+        if words.check:
+            check(Tools(ROOT, words.sam, words.cyclonedx), own_session())
+            return 0
         uris = push(Tools(ROOT, words.sam, words.cyclonedx), own_session())
     except UserError as error:
         print(f"{error.message}\n{error.hint}".strip(), file=sys.stderr)

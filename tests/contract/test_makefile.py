@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,3 +44,17 @@ def test_what_takes_long_says_what_it_is_before_it_begins(tmp_path: Path):
     for step in ("-m pip install", "spaceport_render.warm_cache", "fetch_viewer.py", "-m spaceport_demo"):
         at = next(index for index, line in enumerate(lines) if step in line)
         assert any(line.startswith("echo") for line in lines[max(0, at - 2) : at]), step
+
+
+@pytest.mark.parametrize(("target", "program"), [("images", "push_images"), ("deploy", "deploy_stack")])
+def test_what_is_missing_is_told_before_anything_is_installed_for_it(tmp_path: Path, target, program):
+    # Given a checkout that has nothing but Python's packages
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    # When it is to go to AWS
+    run = subprocess.run(
+        ["make", "--dry-run", target], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    # Then credentials, and Docker, are looked for before SAM is fetched
+    assert run.stdout.index(f"{program}.py") < run.stdout.index("aws-sam-cli")
+    assert "--check" in run.stdout[: run.stdout.index("aws-sam-cli")]

@@ -89,8 +89,9 @@ def test_without_an_account_it_says_so_and_how_to_do_without(monkeypatch, capsys
         check_account(SimpleNamespace(region=None))
     # And the command ends so
     monkeypatch.setattr(deploy_stack, "Account", _Nobody)
-    assert deploy_stack.main(["--env", "dev"]) == 1
-    assert "make demo" in capsys.readouterr().err
+    for words in ([], ["--check"]):
+        assert deploy_stack.main(["--env", "dev", *words]) == 1
+        assert "make demo" in capsys.readouterr().err
 
 
 def test_a_build_without_lambdas_python_says_which(monkeypatch, tmp_path):

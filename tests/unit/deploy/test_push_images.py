@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import push_images
 from push_images import IMAGES, build_words, tag_of
 from spaceport.errors import UserError
 
@@ -26,3 +27,9 @@ def test_an_image_is_one_that_sagemaker_takes(image, repository):
     assert {"--provenance=false", "--sbom=false"} <= set(words)
     assert "oci-mediatypes=false" in words[words.index("--output") + 1]
     assert (repository / words[words.index("--file") + 1]).exists()
+
+
+def test_without_docker_it_says_so_before_anything_is_installed(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert push_images.main(["--check"]) == 1
+    assert "needs Docker with buildx" in capsys.readouterr().err
