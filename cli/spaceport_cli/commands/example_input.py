@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from spaceport.job import OPERATOR, JobInput, PipelineStep, now_iso
+from spaceport.prices import OWN_MACHINE
 from spaceport_cli.clouds import Cloud, output, running_cloud
 from spaceport_cli.exits import ExitCode, UsageError
 
@@ -90,10 +91,11 @@ def _of(stack: str | None) -> str:
 def _command(cloud: Cloud, stack: str | None) -> str:
     """The command that starts an execution.
 
-    A cloud that is no account on AWS is named by its address, and takes any credentials.
+    A cloud that is no account on AWS is named by its address. It knows one key that may do everything, also
+    where IAM is enforced: the account's number.
     """
     meta = cloud.client("stepfunctions").meta
-    who = [] if stack else ["AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"]
+    who = [] if stack else [f"AWS_ACCESS_KEY_ID={OWN_MACHINE} AWS_SECRET_ACCESS_KEY=any"]
     where = [] if stack else [f"  --endpoint-url {meta.endpoint_url}"]
     words = [
         *who,
