@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from dense_folder import write_dense
+from numpy.typing import NDArray
 
 from spaceport_render.camera import Camera
 from spaceport_render.gaussians import Gaussians
@@ -47,12 +48,23 @@ def survey(ground: Gaussians) -> Scene:
     """Nine photos of 96 × 64 pixels, 20 m above the ground; every second of its blobs is an SfM point."""
     grid = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
     cameras = [camera_above(f"{row + 1}{column + 1}.png", 4.0 * column, 3.0 * row) for row, column in grid]
-    views = tuple(
-        View(camera, np.round(np.clip(render(ground, camera), 0, 1) * 255).astype(np.uint8))
-        for camera in cameras
-    )
+    views = tuple(View(camera, photo_of(ground, camera)) for camera in cameras)
     colors = 0.5 + SH_C0 * ground.sh[::2, 0]
     return Scene(views, ground.means[::2], np.round(colors * 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def half_blind_survey(ground: Gaussians) -> Scene:
+    """Three photos taken half a metre apart; SfM found points on a third of the ground only."""
+    cameras = [camera_above(f"{index}.png", 0.5 * index, 0.0) for index in range(3)]
+    views = tuple(View(camera, photo_of(ground, camera)) for camera in cameras)
+    points = np.flatnonzero(ground.means[:, 0] < -4)
+    colors = 0.5 + SH_C0 * ground.sh[points, 0]
+    return Scene(views, ground.means[points], np.round(colors * 255).astype(np.uint8))
+
+
+def photo_of(ground: Gaussians, camera: Camera) -> NDArray[np.uint8]:
+    return np.round(np.clip(render(ground, camera), 0, 1) * 255).astype(np.uint8)
 
 
 def camera_above(name: str, x: float, y: float) -> Camera:

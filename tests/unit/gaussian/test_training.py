@@ -274,6 +274,22 @@ def test_held_out_photos_influence_nothing_but_the_report(survey):
         assert torch.equal(tensor, models[1].tensors[name]), name
 
 
+def test_a_long_run_leaves_no_holes_where_sfm_is_blind(half_blind_survey):
+    tuning = TUNING.model_copy(
+        update={"max_iterations": 600, "psnr_plateau_termination": False, "holdout": 0}
+    )
+    material = prepare(half_blind_survey, tuning, CPU)
+    run = start(material)
+
+    train(run, material.photos, material.recipe, watcher=ignore)
+
+    degree = material.recipe.harmonics.max_degree
+    covered = [run.splat.render(photo, degree).alpha.mean().item() for photo in material.photos.at(1.0, 0.0)]
+    assert (
+        min(covered) > 0.8
+    )  # 0.47 with what is large taken away, and a tenth of the distance for the extent
+
+
 def test_the_plateau_rule_ends_a_run_at_full_resolution(survey):
     tuning = TUNING.model_copy(update={"max_iterations": 2_000, "plateau_patience": 100, "target_psnr": 12.0})
     material = prepare(survey, tuning, CPU)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from spaceport_gaussian.optimisation import Edit
-from spaceport_gaussian.policies.births import alive, draw_by_score, halves, staying
+from spaceport_gaussian.policies.births import draw_by_score, halves, staying
 from spaceport_gaussian.policies.budget import EDITS, target_count
 from spaceport_gaussian.policies.cadence import Cadence
 from spaceport_gaussian.policies.policy import Situation
@@ -25,15 +25,14 @@ class BudgetedDensification:
     Attributes:
         max_gaussians: the budget, reached at `cadence.stop`.
         cadence: of the edits.
-        min_opacity: Gaussians fainter than this are taken away (3DGS).
-        max_scale: those larger than this share of the scene's extent too (3DGS).
+        min_opacity: Gaussians fainter than this are taken away (3DGS). Large ones, which 3DGS takes away too,
+            stay: see `SizeLimit`.
     """
 
     absolute_pull: ClassVar[bool] = True  # a large Gaussian is pulled to all sides
     max_gaussians: int
     cadence: Cadence = EDITS
     min_opacity: float = 0.005
-    max_scale: float = 0.1
 
     def is_due(self, iterations: int, max_iterations: int) -> bool:
         return self.cadence.is_due(iterations, max_iterations)
@@ -41,7 +40,7 @@ class BudgetedDensification:
     @torch.no_grad()
     def edit(self, situation: Situation) -> Edit:
         splat = situation.splat
-        living = alive(splat, min_opacity=self.min_opacity, max_scale=self.max_scale * situation.extent)
+        living = splat.opacities >= self.min_opacity
         score = situation.supported_pull * living
         room = target_count(self.max_gaussians, self.cadence, situation) - int(living.sum())
         parents = draw_by_score(score, room, situation.generator)

@@ -12,7 +12,7 @@ from torch import Tensor
 from spaceport_gaussian.contributions import blend
 from spaceport_gaussian.optimisation import Edit
 from spaceport_gaussian.photos import Photo
-from spaceport_gaussian.policies.births import alive, draw_by_score, halves, staying
+from spaceport_gaussian.policies.births import draw_by_score, halves, staying
 from spaceport_gaussian.policies.budget import EDITS, target_count
 from spaceport_gaussian.policies.cadence import Cadence
 from spaceport_gaussian.policies.policy import Situation
@@ -53,7 +53,7 @@ class ConsistentDensification:
         agreeing: votes by which a Gaussian may be cut, or must go.
         high_error: a pixel is wrong where its error is so many times the photo's mean.
         needless_weight: painting less than this share of the mean Gaussian is next to nothing.
-        min_opacity, max_scale: as of `BudgetedDensification`.
+        min_opacity: as of `BudgetedDensification`.
     """
 
     absolute_pull: ClassVar[bool] = True  # a large Gaussian is pulled to all sides
@@ -64,7 +64,6 @@ class ConsistentDensification:
     high_error: float = 1.5
     needless_weight: float = 0.01
     min_opacity: float = 0.005
-    max_scale: float = 0.1
 
     def is_due(self, iterations: int, max_iterations: int) -> bool:
         return self.cadence.is_due(iterations, max_iterations)
@@ -74,8 +73,7 @@ class ConsistentDensification:
         splat = situation.splat
         votes = self.votes(splat, self._sample(situation), situation.sh_degree)
         is_needless = (votes.shown >= self.agreeing) & (votes.needless == votes.shown)
-        living = alive(splat, min_opacity=self.min_opacity, max_scale=self.max_scale * situation.extent)
-        living &= ~is_needless
+        living = (splat.opacities >= self.min_opacity) & ~is_needless
         score = situation.supported_pull * living * (votes.wrong >= self.agreeing)
         room = target_count(self.max_gaussians, self.cadence, situation) - int(living.sum())
         parents = draw_by_score(score, room, situation.generator)

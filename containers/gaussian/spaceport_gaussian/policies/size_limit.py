@@ -18,12 +18,15 @@ ALWAYS = Cadence(start=0.0, stop=1.0, every=1 / 100)
 class SizeLimit:
     """Holds the standard deviations of all Gaussians to `max_scale`.
 
-    Densification takes away what is larger (Kerbl et al. 2023), but ends before the run does. What is left to
-    itself then may grow into a backdrop behind the holes of all photos: on a real flight (brighton) one dark
-    Gaussian of 130 m, the size of the whole place, that filled half of every view from aside.
+    3DGS takes what is larger away with each densification (Kerbl et al. 2023, once opacities are reset), and
+    leaves it alone after the last. Both went wrong here. Where SfM is blind few large Gaussians are all there
+    is: each that is taken away leaves a hole, its neighbours stretch over it until they are too large
+    themselves, and so on, the farther the longer a run is. Three photos fell from 22 to 10 dB on themselves.
+    And after the last densification one dark Gaussian grew to 130 m on a real flight (brighton), a backdrop
+    that filled half of every view from aside. So none is taken away for its size, and none outgrows it.
 
     Attributes:
-        max_scale: share of the scene's extent; that of the densification.
+        max_scale: share of the scene's extent.
     """
 
     cadence: Cadence = ALWAYS
