@@ -480,12 +480,24 @@ def test_a_flat_curve_can_be_drawn():
 
 @pytest.mark.parametrize(
     ("psnr", "looks"),
-    [(27.0, "hardly differs"), (22.0, "looks like the photos"), (18.0, "soft"), (-1.0, "believable blur")],
+    [
+        (27.0, "hardly differs"),
+        (22.0, "looks like the photos"),
+        (18.0, "soft"),
+        (15.0, "believable blur"),
+        (-1.0, "does not show what is there"),
+    ],
 )
 def test_the_verdict_does_not_flatter(psnr, looks):
     told = quality()
     training = told.training.model_copy(update={"psnr_holdout": psnr, "detail_holdout": 0.9})
     assert looks in verdict(told.model_copy(update={"training": training}))
+
+
+def test_a_model_unlike_its_own_photos_is_called_unusable():
+    told = quality()
+    training = told.training.model_copy(update={"psnr_holdout": None, "psnr_train": 10.5})
+    assert "no usable model" in verdict(told.model_copy(update={"training": training}))
 
 
 class TestWhatIsDelivered:

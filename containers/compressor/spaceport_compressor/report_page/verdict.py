@@ -14,7 +14,8 @@ LOOKS = (
     (26.0, "very good", "hardly differs from the photos"),
     (22.0, "good", "looks like the photos, a little softer"),
     (18.0, "fair", "is right in the large, and soft in the small"),
-    (0.0, "rough", "is a believable blur: right in the large, without the small"),
+    (15.0, "rough", "is a believable blur: right in the large, without the small"),
+    (0.0, "not usable", "does not show what is there"),
 )
 BLURRED = 0.5  # share of the photos' detail below which it is worth a word of its own
 
@@ -113,6 +114,8 @@ def _placed(photos: Photos) -> str:
 
 
 def _likeness(training: TrainingReport) -> str:
+    if training.psnr_holdout is None and training.psnr_train < LOOKS[-2][0]:
+        return f"Even on photos it learnt from it reaches {training.psnr_train:.1f} dB only: no usable model."
     if training.psnr_holdout is None:
         return (
             "How it looks from new places was not measured; on photos it learnt from the delivered model "
