@@ -22,15 +22,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import json
 import statistics
 import sys
-import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,97 +34,17 @@ from typing import Any
 
 import psutil
 from followers import LAST_WITHIN_S, Promises, Seen, promises
-from machine import machine
-from PIL import Image
+from stub_cloud import NO_LIMITS, ROOT, Bench, Part, measured_once
 from websockets.asyncio.client import connect
 
-from spaceport.job import job_id_for
 from spaceport.stages import TERMINAL, Status
 from spaceport_cli.api import ApiClient
-from spaceport_local.cloud import LocalCloud
 
-ROOT = Path(__file__).resolve().parents[1]
 TOLD = ROOT / "docs" / "control-plane.md"
 KEPT = ROOT / "build" / "control-plane"
-sys.path[:0] = [str(ROOT / "tests" / "made")]
-from stub_reports import write_reports  # noqa: E402
-
-NO_LIMITS = {"MaxRunningJobs": "500", "MaxRunningJobsPerOwner": "500"}  # as many as there may be
 OWNERS = ("ann", "bob", "cy")
-IMAGES = ("sfm", "gaussian", "compressor")
 WITHIN_S = 900.0  # of all jobs
 ANSWER_WITHIN_S = 60.0
-
-
-# ---- the cloud ----------------------------------------
-
-
-@dataclass(frozen=True)
-class Bench:
-    """The cloud that is measured, and its job programs' folder."""
-
-    cloud: Any
-    programs: Path
-    zip_bytes: bytes
-
-    def pace(self, lines: int, pause_s: float) -> None:
-        (self.programs / "pace").write_text(f"{lines} {pause_s}")
-
-    def drop(self, name: str, owner: str = "bench") -> str:
-        """The id of a dropped zip's job."""
-        bucket, key = self.cloud.outputs["UploadsBucket"], f"uploads/{owner}/{name}.zip"
-        put = self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=self.zip_bytes)
-        return job_id_for(bucket, key, put["VersionId"])
-
-    @property
-    def engine(self) -> psutil.Process:
-        return psutil.Process(json.loads((self.programs.parent / "data" / "engine.json").read_text())["pid"])
-
-    def workers(self) -> list[psutil.Process]:
-        """The functions' processes."""
-        return [child for child in self.engine.children() if "_worker" in " ".join(child.cmdline())]
-
-    def memory_mb(self) -> tuple[float, float]:
-        """The engine's own resident memory, and that of the functions' workers, 10⁶ bytes."""
-        own = sum(child.memory_info().rss for child in self.workers())
-        return self.engine.memory_info().rss / 1e6, own / 1e6
-
-    def cpu_s(self) -> dict[str, float]:
-        """Seconds of CPU that each has taken so far; of the programs those that have ended."""
-        engine = self.engine.cpu_times()
-        taken = {
-            "the engine": engine.user + engine.system,
-            "the jobs' programs": engine.children_user + engine.children_system,
-            "the clients": sum(psutil.Process().cpu_times()[:2]),
-        }
-        for worker in self.workers():
-            with suppress(psutil.Error):
-                stack_and_name = worker.environ()["AWS_LAMBDA_FUNCTION_NAME"].split("-")
-                name, times = stack_and_name[1], worker.cpu_times()
-                taken[name] = taken.get(name, 0.0) + times.user + times.system
-        return taken
-
-
-def photos() -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for sigma in (40, 50, 60):
-            body = io.BytesIO()
-            Image.effect_noise((300, 300), sigma).convert("RGB").save(body, "JPEG")
-            archive.writestr(f"photo_{sigma}.jpg", body.getvalue())
-    return out.getvalue()
-
-
-def prepare(folder: Path, limits: Mapping[str, str]) -> Bench:
-    programs = folder / "programs"
-    (programs / "held").mkdir(parents=True)
-    write_reports(programs / "reports")
-    script = programs / "program.py"
-    script.write_text((ROOT / "tests" / "integration" / "stub_program.py").read_text())
-    options = [word for image in IMAGES for word in ("--program", f"{image}={script}")]
-    cloud = LocalCloud(data_dir=folder / "data", project=ROOT, options=options, parameters=limits)
-    cloud.up(lambda line: print(line, file=sys.stderr))
-    return Bench(cloud, programs, photos())
 
 
 # ---- drops ----------------------------------------
@@ -312,30 +228,6 @@ longest wait of an owner is {max(longest.values()) / min(longest.values()):.2f} 
 # ---- all of it ----------------------------------------
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one part came to, and on which machine."""
-
-    machine: str
-    measured: Any
-
-
-def kept(name: str, limits: Mapping[str, str], measure: Callable[[Bench], Any]) -> Part:
-    """What an earlier run of this command measured, else what `measure` comes to on a cloud of its own."""
-    file = KEPT / f"{name}.json"
-    if not file.exists():
-        print(f"measuring {name}", file=sys.stderr)
-        with tempfile.TemporaryDirectory() as folder:
-            bench = prepare(Path(folder), limits)
-            try:
-                measured = measure(bench)
-            finally:
-                bench.cloud.down()
-        KEPT.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"machine": machine("ministack"), "measured": measured}))
-    return Part(**json.loads(file.read_text()))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, nargs="+", default=[5, 10, 20, 35, 50], help="at once")
@@ -348,13 +240,17 @@ def main() -> int:
     parser.add_argument("--queued", type=int, default=8, help="jobs of each of three owners")
     parser.add_argument("--out", type=Path, default=TOLD)
     asked = parser.parse_args()
-    drops = kept(f"drops-{asked.drops}", NO_LIMITS, lambda bench: measure_drops(bench, asked))
+    drops = measured_once(
+        KEPT / f"drops-{asked.drops}.json", NO_LIMITS, lambda bench: measure_drops(bench, asked)
+    )
     loads = []
     for jobs in sorted(asked.jobs):
         lines = asked.lines if jobs == max(asked.jobs) else asked.lines_below
-        name = f"jobs-{jobs}-lines-{lines}-pause-{asked.pause:g}"
-        loads.append(kept(name, NO_LIMITS, lambda bench, jobs=jobs: measure_updates(bench, asked, jobs)))
-    queue = kept(f"queued-{asked.queued}", {}, lambda bench: measure_queue(bench, asked))
+        file = KEPT / f"jobs-{jobs}-lines-{lines}-pause-{asked.pause:g}.json"
+        loads.append(
+            measured_once(file, NO_LIMITS, lambda bench, jobs=jobs: measure_updates(bench, asked, jobs))
+        )
+    queue = measured_once(KEPT / f"queued-{asked.queued}.json", {}, lambda bench: measure_queue(bench, asked))
     told = report(drops, loads) + fairness([Start(**start) for start in queue.measured])
     asked.out.write_text(told)
     print(told)
